@@ -1,0 +1,40 @@
+# Two commands do everything on a machine with Python 3.11+, git and make: `make race` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help race race-full test lint types contracts check clean-venv
+
+help:  ## say what each target does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wtrace needs Python 3.11 or newer; this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	touch $@
+
+race: $(READY)  ## train the shipped race in its quick form, with the live view, to a winner
+	$(BIN)/wtrace run --config wtrace.quick.toml --trust
+
+race-full: $(READY)  ## train the shipped race at full strength (hours without a GPU)
+	$(BIN)/wtrace run --trust
+
+test: $(READY)  ## run every test
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy, strict
+	$(BIN)/mypy
+
+contracts: $(READY)  ## import-linter: which room may import which
+	$(BIN)/lint-imports
+
+check: lint types contracts  ## lint, types and contracts
+
+clean-venv:  ## remove the environment that the other targets made
+	rm -rf $(VENV)

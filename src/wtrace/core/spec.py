@@ -1,0 +1,101 @@
+"""What a race is, in typed form. `core.config` makes a `RaceSpec` from the text of `wtrace.toml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wtrace.core.criteria import Criterion
+
+Argv = tuple[str, ...]
+OnStall = Literal["warn", "restart", "stop"]
+MergePolicy = Literal["ask", "auto", "never"]
+Correction = Literal["bonferroni", "none"]
+KeepCheckpoints = Literal["best", "all", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """One branch of the race and how its training starts. `None` means: as `[race]` says."""
+
+    name: str
+    branch: str
+    command: Argv
+    priority: int = 0
+    control: bool = False
+    combines: tuple[str, ...] = ()
+    max_epochs: int | None = None
+    retries: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSpec:
+    """How checks are judged. `files` must be byte-equal in every branch."""
+
+    files: tuple[str, ...] = ()
+    correction: Correction = "bonferroni"
+    stop_at_first: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmSpec:
+    """A claim is judged again on held-out data by this command."""
+
+    command: Argv
+    attempts: int = 1
+    timeout_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresSpec:
+    """What the figures show."""
+
+    before_epoch: int = 0
+    sample_pass: tuple[Criterion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RaceSpec:
+    """A whole race, resolved: every default is filled in."""
+
+    name: str
+    success: tuple[Criterion, ...]
+    workers: tuple[WorkerSpec, ...]
+    base: str | None = None
+    check_every: int = 5
+    max_epochs: int = 50
+    max_parallel: int | None = 4
+    grace_s: float = 10.0
+    stall_after_s: float = 900.0
+    on_stall: OnStall = "warn"
+    retries: int = 0
+    merge: MergePolicy = "ask"
+    progress_every_s: float = 60.0
+    cost_per_hour: float | None = None
+    worktrees: str = "../{repo}-worktrees"
+    judge: JudgeSpec = field(default_factory=JudgeSpec)
+    confirm: ConfirmSpec | None = None
+    figures: FiguresSpec = field(default_factory=FiguresSpec)
+    keep_checkpoints: KeepCheckpoints = "best"
+    hopeless_below: float = 0.0
+    after_winner: tuple[Argv, ...] = ()
+
+    def worker(self, name: str) -> WorkerSpec:
+        """The worker of that name; KeyError when there is none."""
+        for worker in self.workers:
+            if worker.name == name:
+                return worker
+        raise KeyError(name)
+
+    def epochs_of(self, worker: WorkerSpec) -> int:
+        """How many epochs this worker may train."""
+        return self.max_epochs if worker.max_epochs is None else worker.max_epochs
+
+    def retries_of(self, worker: WorkerSpec) -> int:
+        """How often this worker is started again after a crash."""
+        return self.retries if worker.retries is None else worker.retries

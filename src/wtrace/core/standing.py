@@ -1,0 +1,169 @@
+"""Where a race stands: the one view that status, the live table, the progress page and the reports render.
+
+The supervisor computes it from the race's state and stores it; `to_json` is the contract of
+`wtrace status --json` (schema 1; readers ignore keys that they do not know).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+WorkerState = Literal[
+    "waiting", "running", "paused", "stalled", "confirming", "refuted", "retrying", "stopping",
+    "won", "terminated", "stopped", "finished", "failed", "lost", "skipped",
+]  # fmt: skip
+RaceStateName = Literal["running", "won", "no_winner", "stopped", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionStanding:
+    """One criterion at the latest judged check. `threshold` is the one applied, after correction."""
+
+    name: str
+    value: float | None
+    op: str
+    threshold: float
+    met: bool
+    reason: str | None = None  # why there is no value, or why it cannot count
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStanding:
+    """How a worker's process ended. `known` is False when nobody saw it end."""
+
+    code: int | None
+    signal: int | None
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPoint:
+    """One judged check: a point of the curves. `values` are in the order of the race's criteria."""
+
+    epoch: int
+    at: float  # seconds since 1970
+    values: tuple[float | None, ...]
+    met: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStanding:
+    """One row of the table."""
+
+    name: str
+    branch: str
+    commit: str
+    state: WorkerState
+    max_epochs: int
+    control: bool = False
+    pid: int | None = None
+    handle: str | None = None
+    attempt: int = 0
+    epoch: int = 0
+    exit: ExitStanding | None = None
+    criteria: tuple[CriterionStanding, ...] = ()  # empty until the first judged check
+    checks: int = 0
+    lines: int = 0
+    bad_lines: int = 0
+    worktree: str = ""
+    output: str = ""
+    log: str = ""
+    started: float | None = None  # of the running attempt, or of the last one; seconds since 1970
+    ended: float | None = None
+    note: str | None = None  # one line for a person: why it failed, the first bad line, who beat it
+    recent: tuple[CheckPoint, ...] = ()  # the latest judged checks, oldest first, at most 32
+    best: CheckPoint | None = None  # the judged check that met most criteria; ties: the first criterion's best
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionInfo:
+    """A criterion as the user wrote it, and the threshold that is applied."""
+
+    name: str
+    text: str
+    op: str
+    threshold: float  # as written
+    applied: float  # after correction
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that happened, told in one line."""
+
+    at: float  # seconds since 1970
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A race as it stands at `at`."""
+
+    id: str
+    name: str
+    state: RaceStateName
+    at: float
+    started: float
+    supervisor_pid: int | None
+    supervisor_alive: bool
+    workers: tuple[WorkerStanding, ...]
+    criteria: tuple[CriterionInfo, ...]
+    check_every: int
+    winner: str | None = None
+    winner_epoch: int | None = None
+    decided: float | None = None  # when the verdict was reached
+    ended: float | None = None
+    confirmed: bool = False
+    happenings: tuple[Happening, ...] = ()  # the latest, oldest first
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where JSON has no number for it (NaN, infinity)."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def number_reason(value: float | None, reason: str | None) -> str | None:
+    """Why a number that JSON cannot carry is null."""
+    if value is None or math.isfinite(value):
+        return reason
+    return reason or ("not a number" if math.isnan(value) else "infinite")
+
+
+def worker_json(worker: WorkerStanding) -> dict[str, Any]:
+    """A worker's part of `wtrace status --json`."""
+    exit_ = worker.exit
+    return {
+        "name": worker.name,
+        "branch": worker.branch,
+        "commit": worker.commit,
+        "state": worker.state,
+        "control": worker.control,
+        "pid": worker.pid,
+        "handle": worker.handle,
+        "attempt": worker.attempt,
+        "epoch": worker.epoch,
+        "max_epochs": worker.max_epochs,
+        "exit": None if exit_ is None else {"code": exit_.code, "signal": exit_.signal, "known": exit_.known},
+        "criteria": [criterion_json(criterion) for criterion in worker.criteria],
+        "checks": worker.checks,
+        "lines": worker.lines,
+        "bad_lines": worker.bad_lines,
+        "worktree": worker.worktree,
+        "output": worker.output,
+        "log": worker.log,
+        "note": worker.note,
+    }
+
+
+def criterion_json(criterion: CriterionStanding) -> dict[str, Any]:
+    """A criterion's part of `wtrace status --json`; a number that is not finite is null, with the reason."""
+    row: dict[str, Any] = {
+        "name": criterion.name,
+        "value": finite(criterion.value),
+        "op": criterion.op,
+        "threshold": criterion.threshold,
+        "met": criterion.met,
+    }
+    reason = number_reason(criterion.value, criterion.reason)
+    return row if reason is None else {**row, "reason": reason}

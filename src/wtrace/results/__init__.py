@@ -1,0 +1,1 @@
+"""What is told about a race: the progress page and the reports."""

@@ -1,0 +1,1 @@
+"""Places where a worker's process can run."""

@@ -1,0 +1,90 @@
+"""What any place to run must offer. The supervisor knows a worker only through its attempt folder and handle.
+
+A runner mirrors the worker's metrics, log and exit into `races/ID/WORKER/attempts/N/`:
+
+- `start.claim`   who runs this attempt; it appears once, whole, and never changes. Its existence means: started.
+- `metrics.jsonl` what the worker reports
+- `training.log`  what the worker prints
+- `exit.json`     how it ended; it appears once, whole, when no process of the attempt is left
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One attempt to run a command. `folder` is the attempt's own folder; it exists already."""
+
+    folder: Path
+    command: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str] = field(default_factory=dict)  # the whole environment, not an addition
+    grace_s: float = 10.0  # between SIGTERM and SIGKILL, for what is left over when the leader has gone
+    marker: str = ""  # unique to this attempt; put into the environment, so that escaped processes are found
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `start.claim` says: the worker's own pid (None on another machine) and its opaque identity."""
+
+    pid: int | None
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """What `exit.json` says. Exactly one of `code` and `signal` is set when `known`."""
+
+    code: int | None
+    signal: int | None
+    known: bool
+    at: float  # seconds since 1970
+    leftovers: int = 0  # processes of the attempt that outlived the leader and had to be ended
+
+
+class Runner(Protocol):
+    """A place to run. No method blocks for longer than it takes to hand over a request."""
+
+    def start(self, launch: Launch) -> None:
+        """Begin an attempt; `start.claim` appears in its folder when it runs.
+
+        At most one process is ever started for a folder, however often and by whomever this is called.
+        Raises ToolError when the request could not even be handed over.
+        """
+
+    def started(self, folder: Path) -> Started | None:
+        """What `start.claim` says, or None while it is not there. Reads only."""
+
+    def exited(self, folder: Path) -> Exit | None:
+        """What `exit.json` says, or None while it is not there. Reads only."""
+
+    def stop(self, folder: Path) -> None:
+        """SIGTERM and SIGCONT to the whole tree now; after `grace_s` SIGKILL until nobody is left."""
+
+    def kill(self, folder: Path) -> None:
+        """SIGKILL to the whole tree now, until nobody is left."""
+
+    def pause(self, folder: Path) -> None:
+        """Halt the whole tree (SIGSTOP)."""
+
+    def unpause(self, folder: Path) -> None:
+        """Let a halted tree go on (SIGCONT)."""
+
+    def adopt(self, folder: Path) -> bool:
+        """Take over an attempt that an earlier supervisor began. False: its guardian is gone."""
+
+    def lost(self) -> list[Path]:
+        """Attempts whose guardian died without an `exit.json` since the last call.
+
+        Their trees have been ended, and an `exit.json` with `known: false` was written for each.
+        """
+
+    def fileno(self) -> int:
+        """Becomes readable when `lost` may have something to say."""

@@ -1,0 +1,1 @@
+"""The race on disk: one SQLite file."""
