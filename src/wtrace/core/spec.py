@@ -15,6 +15,15 @@ OnStall = Literal["warn", "restart", "stop"]
 MergePolicy = Literal["ask", "auto", "never"]
 Correction = Literal["bonferroni", "none"]
 KeepCheckpoints = Literal["best", "all", "last"]
+MetricsSource = Literal["jsonl", "stdout", "csv", "tensorboard", "hf"]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSpec:
+    """Where a worker's metrics come from. `pattern` finds them in its log, by named groups."""
+
+    source: MetricsSource = "jsonl"
+    pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,13 @@ class WorkerSpec:
     retries: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
+    gpus: float = 0.0
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    runner: str | None = None
+    include: tuple[str, ...] = ()
+    setup: tuple[Argv, ...] = ()
+    metrics: MetricsSpec = field(default_factory=MetricsSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,27 @@ class FiguresSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RunnerSpec:
+    """`[runners.NAME]`: a place to run, with the engine's own settings."""
+
+    name: str
+    settings: Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSpec:
+    """`[sync.NAME]`: a machine that progress and results are mirrored to."""
+
+    name: str
+    host: str
+    path: str = "wtrace/{race}"
+    every_s: float = 120.0
+    results: bool = True
+    rsync: str = "rsync"
+    ssh_config: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RaceSpec:
     """A whole race, resolved: every default is filled in."""
 
@@ -77,6 +114,7 @@ class RaceSpec:
     merge: MergePolicy = "ask"
     progress_every_s: float = 60.0
     cost_per_hour: float | None = None
+    runner: str = "local"
     worktrees: str = "../{repo}-worktrees"
     judge: JudgeSpec = field(default_factory=JudgeSpec)
     confirm: ConfirmSpec | None = None
@@ -84,6 +122,9 @@ class RaceSpec:
     keep_checkpoints: KeepCheckpoints = "best"
     hopeless_below: float = 0.0
     after_winner: tuple[Argv, ...] = ()
+    runners: tuple[RunnerSpec, ...] = ()
+    sync: tuple[SyncSpec, ...] = ()
+    notify_urls: tuple[str, ...] = ()
 
     def worker(self, name: str) -> WorkerSpec:
         """The worker of that name; KeyError when there is none."""

@@ -74,7 +74,9 @@ class WorkerStanding:
     ended: float | None = None
     note: str | None = None  # one line for a person: why it failed, the first bad line, who beat it
     recent: tuple[CheckPoint, ...] = ()  # the latest judged checks, oldest first, at most 32
-    best: CheckPoint | None = None  # the judged check that met most criteria; ties: the first criterion's best
+    best: CheckPoint | None = (
+        None  # the judged check that met most criteria; ties: the first criterion's best
+    )
 
 
 @dataclass(frozen=True, slots=True)

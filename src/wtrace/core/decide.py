@@ -1,0 +1,178 @@
+"""The rules of a race: what follows from its state, and what is to be done about it.
+
+`conclude` names the next fact that follows by rule; `decide` names the deeds. Both are pure: time comes in as
+`now` (seconds since 1970), and nothing is done twice, because each deed is recorded before it is carried out
+and changes the phase that asked for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wtrace.core import events as ev
+from wtrace.core.state import ALIVE, Ended, Launching, Retrying, Running, State, Stopping, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KILL_AFTER_GRACE_S = 5.0
+"""The runner's own ladder has this long after the grace period before the supervisor insists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start this attempt."""
+
+    worker: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End this worker in good order."""
+
+    worker: str
+    attempt: int
+    cause: ev.StopCause
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End this worker at once: it has outlived the grace period."""
+
+    worker: str
+    attempt: int
+
+
+Action = Launch | Stop | Kill
+
+
+def conclude(state: State, now: float) -> ev.Event | None:
+    """The next fact that follows from the state, or None. Called again until it has nothing to add."""
+    if state.outcome is not None:
+        return None
+    return next(_facts(state, now), None)
+
+
+def _facts(state: State, now: float) -> Iterator[ev.Event]:
+    if state.due:
+        due = state.due[0]
+        yield ev.ClaimMade(now, due.worker, due.epoch, len(state.claims) + 1, due.checkpoint)
+    if state.verdict is None and state.claims and not state.stop_asked:
+        first = state.claims[0]
+        yield ev.VerdictReached(now, first.worker, first.epoch, confirmed=False)
+    yield from _silences(state, now)
+    if all(isinstance(worker.phase, Ended) for worker in state.workers.values()):
+        yield ev.RaceEnded(now, _race_outcome(state))
+
+
+def _silences(state: State, now: float) -> Iterator[ev.Event]:
+    for name, worker in state.workers.items():
+        phase = worker.phase
+        if not isinstance(phase, Running) or phase.paused:
+            continue
+        silent_s = now - phase.heard
+        if not phase.stalled and silent_s >= state.spec.stall_after_s:
+            yield ev.WorkerStalled(now, name, silent_s)
+        if phase.stalled and silent_s < state.spec.stall_after_s:
+            yield ev.WorkerRecovered(now, name)
+
+
+def _race_outcome(state: State) -> ev.RaceOutcome:
+    if state.verdict is not None:
+        return "won"
+    return "stopped" if state.stop_asked else "no_winner"
+
+
+def decide(state: State, now: float) -> list[Action]:
+    """What is to be done now: whom to end, whom to start."""
+    if state.outcome is not None:
+        return []
+    return [*_ends(state, now), *_starts(state, now)]
+
+
+def _ends(state: State, now: float) -> Iterator[Action]:
+    for name, worker in state.workers.items():
+        phase = worker.phase
+        if isinstance(phase, Running):
+            cause = _stop_cause(state, name, phase)
+            if cause is not None:
+                yield Stop(name, phase.attempt, cause)
+        elif isinstance(phase, Stopping) and now >= phase.asked + state.spec.grace_s + KILL_AFTER_GRACE_S:
+            yield Kill(name, phase.attempt)
+
+
+def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
+    if state.stop_asked or state.workers[name].stop_asked:
+        return "asked"
+    if state.verdict is not None and state.spec.judge.stop_at_first:
+        return "winner" if state.verdict.worker == name else "beaten"
+    if phase.stalled and state.spec.on_stall != "warn":
+        return "stalled"
+    return None
+
+
+def _starts(state: State, now: float) -> Iterator[Action]:
+    places = state.spec.max_parallel or len(state.workers)
+    free = places - sum(isinstance(worker.phase, ALIVE) for worker in state.workers.values())
+    for name, attempt in _ready(state, now):
+        if free <= 0:
+            return
+        free -= 1
+        yield Launch(name, attempt)
+
+
+def _ready(state: State, now: float) -> list[tuple[str, int]]:
+    """Who may start, first the highest priority, then the order of the config. Restarts keep their place."""
+    ready: list[tuple[int, str, int]] = []
+    for spec in state.spec.workers:
+        phase = state.workers[spec.name].phase
+        if isinstance(phase, Waiting):
+            ready.append((spec.priority, spec.name, 1))
+        elif isinstance(phase, Retrying) and now >= phase.not_before:
+            ready.append((spec.priority, spec.name, phase.attempt + 1))
+    return [(name, attempt) for _, name, attempt in sorted(ready, key=lambda row: -row[0])]
+
+
+def intent(action: Action, now: float) -> ev.Event | None:
+    """What is recorded before the action is carried out."""
+    match action:
+        case Launch(worker, attempt):
+            return ev.WorkerLaunched(now, worker, attempt)
+        case Stop(worker, _, cause):
+            return ev.WorkerStopping(now, worker, cause)
+        case Kill():
+            return None
+
+
+def unfinished(state: State) -> list[Action]:
+    """What an earlier supervisor had recorded but perhaps not carried out; doing it again does no harm."""
+    actions: list[Action] = []
+    for name, worker in state.workers.items():
+        match worker.phase:
+            case Launching(attempt=attempt):
+                actions.append(Launch(name, attempt))
+            case Stopping(attempt=attempt, cause=cause):
+                actions.append(Stop(name, attempt, cause))
+            case _:
+                pass
+    return actions
+
+
+def next_deadline(state: State, now: float) -> float | None:
+    """When the state will ask for something although nothing happens; None: never."""
+    times = [time for name in state.workers for time in _deadlines(state, name, now)]
+    return min(times, default=None)
+
+
+def _deadlines(state: State, name: str, now: float) -> Iterator[float]:
+    match state.workers[name].phase:
+        case Running(heard=heard, stalled=False, paused=False):
+            yield heard + state.spec.stall_after_s
+        case Retrying(not_before=not_before):
+            yield not_before
+        case Stopping(asked=asked):
+            yield max(asked + state.spec.grace_s + KILL_AFTER_GRACE_S, now + KILL_AFTER_GRACE_S / 5)
+        case _:
+            pass

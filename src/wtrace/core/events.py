@@ -1,0 +1,201 @@
+"""What happened, in the past tense. The journal holds these; the state of a race is what they amount to.
+
+`at` is always in seconds since 1970, by the clock of the machine that supervises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wtrace.core.standing import CriterionStanding
+
+StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted"]
+RaceOutcome = Literal["won", "no_winner", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStarted:
+    """A supervisor took the race over: the first one, or one that resumes."""
+
+    at: float
+    pid: int
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLaunched:
+    """The start of an attempt was decided. Stored before the runner is asked, so that it is never asked twice."""
+
+    at: float
+    worker: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    """The runner says that the attempt runs."""
+
+    at: float
+    worker: str
+    attempt: int
+    pid: int | None
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinesRead:
+    """New complete lines of a metrics file. Kept as the file's position, not in the journal."""
+
+    at: float
+    worker: str
+    lines: int
+    bad_lines: int
+    epoch: int
+    first_bad: str | None = None
+    end_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleIdsFixed:
+    """The first check of the race fixed which samples all workers are judged on."""
+
+    at: float
+    worker: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckJudged:
+    """The referee judged the first check of a planned epoch."""
+
+    at: float
+    worker: str
+    attempt: int
+    epoch: int
+    results: tuple[CriterionStanding, ...]
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimMade:
+    """A check met every criterion."""
+
+    at: float
+    worker: str
+    epoch: int
+    number: int
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictReached:
+    """The first claim that counts. Stored before the first signal goes out."""
+
+    at: float
+    worker: str
+    epoch: int
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStalled:
+    """No metric for longer than `stall_after`."""
+
+    at: float
+    worker: str
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecovered:
+    """A stalled worker reported again."""
+
+    at: float
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPaused:
+    """A worker was halted on request."""
+
+    at: float
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerUnpaused:
+    """A halted worker was let go on."""
+
+    at: float
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """Somebody asked to stop these workers; none named: the race."""
+
+    at: float
+    workers: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStopping:
+    """A worker is being ended: SIGTERM now, SIGKILL after the grace period."""
+
+    at: float
+    worker: str
+    cause: StopCause
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExited:
+    """No process of the attempt is left."""
+
+    at: float
+    worker: str
+    attempt: int
+    code: int | None
+    signal: int | None
+    known: bool
+    leftovers: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RaceEnded:
+    """Nobody runs any more and nothing is left to decide."""
+
+    at: float
+    outcome: RaceOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that a person should read, and that changes nothing."""
+
+    at: float
+    worker: str | None
+    text: str
+
+
+Event = (
+    SupervisorStarted
+    | WorkerLaunched
+    | WorkerStarted
+    | LinesRead
+    | SampleIdsFixed
+    | CheckJudged
+    | ClaimMade
+    | VerdictReached
+    | WorkerStalled
+    | WorkerRecovered
+    | WorkerPaused
+    | WorkerUnpaused
+    | StopAsked
+    | WorkerStopping
+    | WorkerExited
+    | RaceEnded
+    | Noticed
+)

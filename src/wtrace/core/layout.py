@@ -1,0 +1,106 @@
+"""Where things lie under `.wtrace/` in the main worktree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RaceLayout:
+    """The folder of one race, `.wtrace/races/ID/`."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The config as it was resolved at the start; resume uses it."""
+        return self.folder / "config.toml"
+
+    @property
+    def log(self) -> Path:
+        """What the supervisor says."""
+        return self.folder / "wtrace.log"
+
+    @property
+    def requests(self) -> Path:
+        """Other commands leave their requests to the supervisor here, one file each."""
+        return self.folder / "requests"
+
+    @property
+    def results(self) -> Path:
+        """What is told about the race; what a sync target mirrors."""
+        return self.folder / "results"
+
+    @property
+    def progress(self) -> Path:
+        """The progress page."""
+        return self.results / "PARALLEL_PROGRESS.md"
+
+    @property
+    def success_report(self) -> Path:
+        """Written at the end of a race with a winner."""
+        return self.results / "SUCCESS_REPORT.md"
+
+    @property
+    def failure_report(self) -> Path:
+        """Written at the end of a race without one."""
+        return self.results / "FAILURE_REPORT.md"
+
+    def worker(self, name: str) -> Path:
+        """All that belongs to one worker."""
+        return self.folder / name
+
+    def output(self, name: str) -> Path:
+        """The worker's output folder; it persists over attempts."""
+        return self.folder / name / "output"
+
+    def attempts(self, name: str) -> Path:
+        """The worker's attempts, numbered from 1."""
+        return self.folder / name / "attempts"
+
+    def attempt(self, name: str, number: int) -> Path:
+        """One attempt of a worker."""
+        return self.folder / name / "attempts" / str(number)
+
+    def claim(self, number: int) -> Path:
+        """A claim's frozen checkpoint and its confirmation."""
+        return self.folder / "claims" / str(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`.wtrace/` of a repo."""
+
+    root: Path  # the main worktree
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds everything; mode 0700."""
+        return self.root / ".wtrace"
+
+    @property
+    def database(self) -> Path:
+        """All races of this repo."""
+        return self.home / "wtrace.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor of the race that runs."""
+        return self.home / "lock"
+
+    @property
+    def latest(self) -> Path:
+        """A link to the newest race."""
+        return self.home / "latest"
+
+    def race(self, race_id: str) -> RaceLayout:
+        """The folder of that race."""
+        return RaceLayout(self.home / "races" / race_id)
+
+
+RESERVED_NAMES = frozenset({"claims", "requests", "results", "config.toml", "wtrace.log"})
+"""Entries of a race's folder that a worker's name must not take."""

@@ -1,0 +1,79 @@
+"""What happened, told in one line for people. Names are shown as they are; whoever renders makes them safe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.core import events as ev
+from wtrace.core.retry import describe_exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+
+def tell(event: ev.Event) -> str | None:
+    """The event in one line, or None where it is not worth one."""
+    teller = _TELLERS.get(type(event))
+    return None if teller is None else teller(event)
+
+
+def _supervisor(event: ev.SupervisorStarted) -> str | None:
+    return f"race resumed by process {event.pid}" if event.resumed else None
+
+
+def _started(event: ev.WorkerStarted) -> str:
+    again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+    return f"{event.worker} started{again}" + (f" (pid {event.pid})" if event.pid else "")
+
+
+def _check(event: ev.CheckJudged) -> str:
+    met = sum(result.met for result in event.results)
+    return f"{event.worker} check at epoch {event.epoch}: {met} of {len(event.results)} criteria met"
+
+
+def _verdict(event: ev.VerdictReached) -> str:
+    how = "confirmed on held-out data" if event.confirmed else "not confirmed on held-out data"
+    return f"{event.worker} WINS at epoch {event.epoch} ({how})"
+
+
+def _stop_asked(event: ev.StopAsked) -> str:
+    return f"stop of {', '.join(event.workers) or 'the race'} asked by {event.by}"
+
+
+_WHY: Mapping[ev.StopCause, str] = {
+    "beaten": "beaten",
+    "winner": "it won; it saves and leaves",
+    "asked": "asked to stop",
+    "stalled": "stalled",
+    "refuted": "its claims were refuted",
+}
+
+
+def _exited(event: ev.WorkerExited) -> str:
+    left = f"; {event.leftovers} left-over processes ended" if event.leftovers else ""
+    return f"{event.worker} ended: {describe_exit(event)}{left}"
+
+
+_OUTCOMES: Mapping[ev.RaceOutcome, str] = {
+    "won": "race over: there is a winner",
+    "no_winner": "race over: no winner",
+    "stopped": "race stopped",
+}
+
+_TELLERS: Mapping[type, Callable[[Any], str | None]] = {
+    ev.SupervisorStarted: _supervisor,
+    ev.WorkerStarted: _started,
+    ev.CheckJudged: _check,
+    ev.ClaimMade: lambda e: f"{e.worker} claims success at epoch {e.epoch}",
+    ev.VerdictReached: _verdict,
+    ev.WorkerStalled: lambda e: f"{e.worker} stalled: no metric for {e.silent_s:.0f} s",
+    ev.WorkerRecovered: lambda e: f"{e.worker} reports again",
+    ev.WorkerPaused: lambda e: f"{e.worker} paused",
+    ev.WorkerUnpaused: lambda e: f"{e.worker} goes on",
+    ev.StopAsked: _stop_asked,
+    ev.WorkerStopping: lambda e: f"{e.worker} is being ended: {_WHY[e.cause]}",
+    ev.WorkerExited: _exited,
+    ev.RaceEnded: lambda e: _OUTCOMES[e.outcome],
+    ev.Noticed: lambda e: f"{e.worker}: {e.text}" if e.worker else e.text,
+}
