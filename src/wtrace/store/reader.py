@@ -1,0 +1,124 @@
+"""What status, resume, replay and the reports read. Read-only: it never waits for a writer and never blocks one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from wtrace.store import codec
+from wtrace.store.database import open_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any, Self
+
+    from wtrace.core.events import Event
+    from wtrace.core.standing import CriterionStanding, Standing
+
+
+class StoredPosition(NamedTuple):
+    """How far an attempt's metrics file has been read."""
+
+    offset: int
+    device: int
+    inode: int
+    lines: int
+    bad_lines: int
+    epoch: int
+    first_bad: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheck:
+    """A check line as it was judged."""
+
+    worker: str
+    attempt: int
+    epoch: int
+    at: float
+    judged: bool
+    results: tuple[CriterionStanding, ...]
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRace:
+    """One race of the history."""
+
+    id: str
+    name: str
+    started: float
+    closed: float | None
+
+
+class Reader:
+    """A read-only view of the database; empty when there is no file yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_reader(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._db is not None:
+            self._db.close()
+
+    def races(self) -> list[StoredRace]:
+        """All races, oldest first."""
+        return [
+            StoredRace(*row)
+            for row in self._rows("SELECT id, name, started, closed FROM races ORDER BY rowid")
+        ]
+
+    def latest(self) -> str | None:
+        """The id of the newest race."""
+        rows = list(self._rows("SELECT id FROM races ORDER BY rowid DESC LIMIT 1"))
+        return rows[0][0] if rows else None
+
+    def standing(self, race: str) -> Standing | None:
+        """Where that race stands, as its supervisor last wrote it; None: no such race."""
+        if self._db is None:
+            return None
+        self._db.execute("BEGIN")  # one snapshot for both reads
+        try:
+            rows = list(self._rows("SELECT view FROM races WHERE id = ?", race))
+            views = list(self._rows("SELECT view FROM views WHERE race = ? ORDER BY position", race))
+        finally:
+            self._db.execute("COMMIT")
+        if not rows:
+            return None
+        return codec.decode_race(rows[0][0], tuple(codec.decode_worker(view) for (view,) in views))
+
+    def closed(self, race: str) -> float | None:
+        """When that race was closed, or None while somebody may still write to it."""
+        rows = list(self._rows("SELECT closed FROM races WHERE id = ?", race))
+        return rows[0][0] if rows else None
+
+    def events(self, race: str) -> Iterator[Event]:
+        """The journal, in order."""
+        for kind, data in self._rows("SELECT kind, data FROM events WHERE race = ? ORDER BY seq", race):
+            yield codec.decode_event(kind, data)
+
+    def positions(self, race: str) -> dict[tuple[str, int], StoredPosition]:
+        """How far each attempt (worker, number) has been read."""
+        query = (
+            "SELECT worker, attempt, offset, device, inode, lines, bad_lines, epoch, first_bad "
+            "FROM positions WHERE race = ?"
+        )
+        return {(row[0], row[1]): StoredPosition(*row[2:]) for row in self._rows(query, race)}
+
+    def checks(self, race: str) -> Iterator[StoredCheck]:
+        """Every check of that race in the order of arrival, samples included."""
+        query = "SELECT worker, attempt, epoch, at, judged, results, record FROM checks WHERE race = ? ORDER BY rowid"
+        for worker, attempt, epoch, at, judged, results, raw in self._rows(query, race):
+            yield StoredCheck(worker, attempt, epoch, at, bool(judged), codec.decode_results(results), raw)
+
+    def records(self, race: str, kind: str) -> Iterator[tuple[str, int, bytes]]:
+        """Lines of that kind (`start`, `end`, …): worker, attempt and the line."""
+        query = "SELECT worker, attempt, record FROM records WHERE race = ? AND kind = ? ORDER BY rowid"
+        yield from self._rows(query, race, kind)
+
+    def _rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        return iter(()) if self._db is None else iter(self._db.execute(query, values))
