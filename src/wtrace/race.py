@@ -1,0 +1,116 @@
+"""The story of a race.
+
+    config -> worktrees -> launch -> metrics -> referee -> claim -> verdict -> end the losers -> proof
+
+`start` tells its beginning in the user's terminal and hands over to `supervise`, which runs apart from any
+terminal, so that closing one leaves the race running. Everything else is a detail of one of these words.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wtrace.core.events import SupervisorStarted
+from wtrace.core.layout import Layout
+from wtrace.errors import UsageError
+from wtrace.store import home
+from wtrace.store.reader import Reader
+from wtrace.supervisor import record
+from wtrace.supervisor.spawn import only_race, spawn_supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wtrace.core.spec import RaceSpec
+    from wtrace.repo.worktrees import Prepared
+
+
+def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
+    """One worktree per worker, made or found again. UsageError or ToolError with nothing half-made."""
+    from wtrace.repo.plan import WorktreeRequest
+    from wtrace.repo.worktrees import prepare
+
+    requests = [WorktreeRequest(worker.name, worker.branch) for worker in spec.workers]
+    return prepare(root, requests, base=spec.base, parent=worktrees_folder(root, spec))
+
+
+def worktrees_folder(root: Path, spec: RaceSpec) -> Path:
+    """The parent folder of the worktrees, `{repo}` filled in."""
+    return (root / spec.worktrees.replace("{repo}", root.name)).resolve()
+
+
+def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> str:
+    """Set up a race and let it run under a supervisor of its own; returns its id. Refused while another one runs.
+
+    `told` is called with each worktree once all are there.
+    """
+    layout = Layout(root)
+    home.make_home(layout)
+    with only_race(layout) as lock:
+        prepared = set_up(root, spec)
+        for made in prepared:
+            told(made)
+        record.check_commands(spec, prepared)
+        race_id = record.create(layout, spec, prepared)
+        spawn_supervisor(layout, race_id, lock)
+    return race_id
+
+
+def resume(root: Path) -> str:
+    """Take up the newest race, which lost its supervisor, with the config that it was started with; returns its id."""
+    layout = Layout(root)
+    with Reader(layout.database) as reader:
+        race_id = reader.latest()
+        standing = None if race_id is None else reader.standing(race_id)
+    if race_id is None or standing is None:
+        raise UsageError("there is no race to resume", hint="start one with `wtrace run`")
+    if standing.ended is not None:
+        raise UsageError(f"race {race_id} has ended", hint="`wtrace run` starts a new one")
+    with only_race(layout) as lock:
+        spawn_supervisor(layout, race_id, lock)
+    return race_id
+
+
+def supervise(root: Path, race_id: str) -> None:
+    """Run the race to its end and write its proof. The lock of the repo is inherited from whoever started this."""
+    from wtrace.runners.local import LocalRunner
+    from wtrace.store.writer import Writer
+    from wtrace.supervisor.clock import Clock
+    from wtrace.supervisor.journal import Journal
+    from wtrace.supervisor.loop import Supervisor
+    from wtrace.supervisor.proof import prove
+
+    layout = Layout(root)
+    clock = Clock()
+    race, state, positions = record.recall(layout, race_id)
+    with Writer(layout.database, race_id) as writer:
+        journal = Journal(race, state, writer)
+        resumed = state.supervisor_pid is not None
+        journal.note(SupervisorStarted(clock.now(), os.getpid(), resumed))
+        Supervisor(race, journal, LocalRunner(), clock, positions=positions).run()
+        prove(race, layout, journal.standing(clock.now()))
+        writer.close_race(clock.now())
+        writer.commit()
+
+
+def main() -> None:
+    """`python -m wtrace.race ROOT RACE_ID`: the supervisor's process."""
+    for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(ignored, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        supervise(Path(sys.argv[1]), sys.argv[2])
+    except BaseException:
+        logging.getLogger("wtrace").exception(
+            "the supervisor failed; the trainings go on; `wtrace run --resume`"
+        )
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One loop: wait for something to happen, take note, decide, act."""

@@ -1,0 +1,112 @@
+"""An attempt before it starts: its folder, its command with everything filled in, its environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wtrace.core.command import fill, with_python
+from wtrace.runners.base import Launch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wtrace.supervisor.context import RaceContext
+
+NEWEST = ("training.log", "metrics.jsonl", "exit.json")
+"""These names in a worker's folder link to its newest attempt."""
+
+
+def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:
+    """Make the attempt's folder and say what is to be started in it. OSError: the disk does not let us."""
+    layout = race.layout
+    folder = layout.attempt(worker, attempt)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout.output(worker).mkdir(mode=0o700, exist_ok=True)
+    (folder / "metrics.jsonl").touch(mode=0o600)
+    for name in NEWEST:
+        _link_newest(layout.worker(worker) / name, Path("attempts", str(attempt), name))
+    return Launch(
+        folder=folder,
+        command=command_of(race, worker, attempt),
+        cwd=working_directory(race, worker),
+        env=environment_of(race, worker, attempt, os.environ),
+        grace_s=race.spec.grace_s,
+        marker=f"{race.id}/{worker}/{attempt}",
+    )
+
+
+def working_directory(race: RaceContext, worker: str) -> Path:
+    """The worktree, or the folder in it that the config names."""
+    return Path(race.places[worker].worktree) / (race.spec.worker(worker).cwd or "")
+
+
+def command_of(race: RaceContext, worker: str, attempt: int) -> tuple[str, ...]:
+    """The worker's command, its placeholders filled in, `python` being the one that the worktree selects."""
+    own, worktree = race.spec.worker(worker), race.places[worker].worktree
+    values = {
+        "output": str(race.layout.output(worker)),
+        "worker": worker,
+        "race": race.id,
+        "check_every": str(race.spec.check_every),
+        "max_epochs": str(race.spec.epochs_of(own)),
+        "worktree": worktree,
+        "metrics": str(race.layout.attempt(worker, attempt) / "metrics.jsonl"),
+    }
+    return with_python(fill(own.command, values), python_of(Path(worktree)))
+
+
+def python_of(worktree: Path) -> str:
+    """The worktree's own `.venv` if it has one, else the Python that runs wtrace."""
+    own = worktree / ".venv" / "bin" / "python"
+    return str(own) if own.exists() else sys.executable
+
+
+def own_environment(race: RaceContext, worker: str, attempt: int) -> dict[str, str]:
+    """What wtrace itself adds to a worker's environment."""
+    return {
+        "WTRACE_METRICS": str(race.layout.attempt(worker, attempt) / "metrics.jsonl"),
+        "WTRACE_OUTPUT": str(race.layout.output(worker)),
+        "WTRACE_WORKER": worker,
+        "WTRACE_RACE": race.id,
+        "WTRACE_CHECK_EVERY": str(race.spec.check_every),
+        "WTRACE_MAX_EPOCHS": str(race.spec.epochs_of(race.spec.worker(worker))),
+    }
+
+
+def environment_of(
+    race: RaceContext, worker: str, attempt: int, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """The worker's whole environment. What git sets for its hooks would point it at the wrong repo: left out."""
+    kept = {name: value for name, value in inherited.items() if name not in _GIT_LOCAL}
+    return {
+        "PYTHONUNBUFFERED": "1",  # so that the log shows what happens when it happens
+        "MASTER_PORT": str(_free_port()),
+        **kept,
+        **race.spec.worker(worker).env,
+        **own_environment(race, worker, attempt),
+    }
+
+
+_GIT_LOCAL = frozenset(
+    {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"}
+)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _link_newest(link: Path, target: Path) -> None:
+    temporary = link.with_name(f".{link.name}.new")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    temporary.symlink_to(target)
+    temporary.replace(link)

@@ -1,0 +1,22 @@
+"""The time of day that does not jump: read once, then carried on by a steady clock."""
+
+from __future__ import annotations
+
+import time
+
+# Linux's boot-time clock also counts while the machine sleeps; elsewhere the monotonic clock must do.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class Clock:
+    """Seconds since 1970 as they were when the clock was made, plus the time that has passed since.
+
+    A correction of the machine's clock during a race thus neither stalls a worker nor changes an order.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.clock_gettime(_STEADY)
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return time.clock_gettime(_STEADY) + self._offset

@@ -1,0 +1,186 @@
+"""From an attempt's files to events: that it runs, what it reports, how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.core import events as ev
+from wtrace.core import referee
+from wtrace.core.plan import is_planned
+from wtrace.core.state import ALIVE, Launching
+from wtrace.metrics.follower import MetricsFile, Position
+from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt
+from wtrace.store.reader import StoredPosition
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wtrace.metrics.follower import Line
+    from wtrace.runners.base import Exit, Runner
+    from wtrace.supervisor.journal import Journal
+
+
+class Intake:
+    """Reads one attempt's folder whenever something changed in it, and notes what it finds."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        runner: Runner,
+        folder: Path,
+        *,
+        worker: str,
+        attempt: int,
+        since: StoredPosition | None,
+    ) -> None:
+        self.folder = folder
+        self.metrics = folder / "metrics.jsonl"
+        self._journal = journal
+        self._runner = runner
+        self._worker = worker
+        self._attempt = attempt
+        self._count = since or StoredPosition(0, 0, 0, 0, 0, 0, None)
+        start = None if since is None else Position(since.offset, since.device, since.inode)
+        self._file = MetricsFile(self.metrics, start)
+        self._problem: str | None = None
+        self.done = False
+
+    def read(self, now: float) -> bool:
+        """Note what is new; True when there is more to read than one turn should take."""
+        self._note_start(now)
+        # The exit first, the lines after it: what was written before the exit is then certainly read.
+        exit_ = self._runner.exited(self.folder)
+        more = self._note_lines(now)
+        if exit_ is not None and not more:
+            self._note_exit(now, exit_)
+        return more
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _note_start(self, now: float) -> None:
+        if isinstance(self._journal.state.workers[self._worker].phase, Launching):
+            started = self._runner.started(self.folder)
+            if started is not None:
+                self._journal.note(
+                    ev.WorkerStarted(now, self._worker, self._attempt, started.pid, started.handle)
+                )
+
+    def _note_exit(self, now: float, exit_: Exit) -> None:
+        last = self._file.remainder()
+        if last is not None:
+            # A torn end is counted as bad, but is no complete line.
+            self._note_records(now, [last], complete=0 if isinstance(last.record, BadLine) else 1)
+        if isinstance(self._journal.state.workers[self._worker].phase, ALIVE):
+            self._journal.note(
+                ev.WorkerExited(
+                    now, self._worker, self._attempt, exit_.code, exit_.signal, exit_.known, exit_.leftovers
+                )
+            )
+        self.done = True
+        self.close()
+
+    def _note_lines(self, now: float) -> bool:
+        batch = self._file.read()
+        if batch.restarted is not None:
+            self._notice(now, f"its metrics file was {batch.restarted} and is read anew")
+        if batch.problem is not None and batch.problem != self._problem:
+            self._notice(now, f"its metrics cannot be read: {batch.problem}")
+        self._problem = batch.problem
+        if batch.position is not None and batch.lines:
+            self._count = self._count._replace(
+                offset=batch.position.offset, device=batch.position.device, inode=batch.position.inode
+            )
+            self._note_records(now, batch.lines, complete=len(batch.lines))
+        return batch.more
+
+    def _note_records(self, now: float, lines: list[Line], *, complete: int) -> None:
+        bad: list[BadLine] = []
+        epoch, end_reason = 0, None
+        for line in lines:
+            record = self._take(now, line)
+            match record:
+                case BadLine():
+                    bad.append(record)
+                case Epoch(epoch=number) | Check(epoch=number):
+                    epoch = max(epoch, number)
+                case End(reason=reason):
+                    end_reason = reason
+                case _:
+                    pass
+        first_bad = f"{bad[0].reason}: {bad[0].excerpt}" if bad else None
+        old = self._count
+        self._count = old._replace(
+            lines=old.lines + complete,
+            bad_lines=old.bad_lines + len(bad),
+            epoch=max(old.epoch, epoch),
+            first_bad=old.first_bad or first_bad,
+        )
+        self._journal.writer.set_position(self._worker, self._attempt, self._count)
+        self._journal.note(ev.LinesRead(now, self._worker, complete, len(bad), epoch, first_bad, end_reason))
+
+    def _take(self, now: float, line: Line) -> Start | Epoch | Check | End | Other | BadLine:
+        """Keep the line, judge it where it is a check; returns what it turned out to be."""
+        writer, worker, attempt = self._journal.writer, self._worker, self._attempt
+        record = line.record
+        match record:
+            case Epoch():
+                writer.add_epoch(worker, attempt, record.epoch, now, line.raw)
+            case Check():
+                return self._take_check(now, line, record)
+            case Start():
+                writer.add_record(worker, attempt, "start", now, line.raw)
+            case End():
+                writer.add_record(worker, attempt, "end", now, line.raw)
+            case Other():
+                writer.add_record(worker, attempt, "other", now, line.raw)
+            case BadLine():
+                pass
+        return record
+
+    def _take_check(self, now: float, line: Line, check: Check) -> Check | BadLine:
+        state = self._journal.state
+        problem = self._ids_problem(now, check)
+        if problem is not None:
+            return BadLine(problem, excerpt(line.raw))
+        max_epochs = state.spec.epochs_of(state.spec.worker(self._worker))
+        judged = is_planned(check.epoch, state.spec.check_every, max_epochs) and not state.workers[
+            self._worker
+        ].has_judged(check.epoch)
+        results = (
+            referee.judge(state.spec.success, check.metrics, check.samples or {}, divisor=self._journal.divisor)
+            if judged
+            else ()
+        )
+        self._journal.writer.add_check(
+            self._worker,
+            self._attempt,
+            check.epoch,
+            now,
+            offset=line.end,
+            judged=judged,
+            results=results,
+            raw=line.raw,
+        )
+        if judged:
+            self._journal.note(
+                ev.CheckJudged(now, self._worker, self._attempt, check.epoch, results, check.checkpoint)
+            )
+        return check
+
+    def _ids_problem(self, now: float, check: Check) -> str | None:
+        """Samples with ids must be the same for every worker and check; the first check of the race fixes them."""
+        samples = check.samples or {}
+        problem = referee.ids_problem(samples)
+        digest = None if problem is not None else referee.ids_digest(samples)
+        if digest is None:
+            return problem
+        fixed = self._journal.state.sample_ids
+        if fixed is None:
+            self._journal.note(ev.SampleIdsFixed(now, self._worker, digest))
+            return None
+        return None if digest == fixed else "its sample ids are not those of the race's first check"
+
+    def _notice(self, now: float, text: str) -> None:
+        self._journal.note(ev.Noticed(now, self._worker, text))

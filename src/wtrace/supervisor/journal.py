@@ -1,0 +1,81 @@
+"""The state of the race and its record on disk, kept in step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.core import referee, view
+from wtrace.core.events import LinesRead
+from wtrace.core.plan import divisor
+from wtrace.core.state import evolve
+
+if TYPE_CHECKING:
+    from wtrace.core.events import Event
+    from wtrace.core.standing import Standing, WorkerStanding
+    from wtrace.core.state import State, Worker
+    from wtrace.store.writer import Writer
+    from wtrace.supervisor.context import RaceContext
+
+VIEWS_EVERY_S = 0.25
+"""Rows of which only counters changed are rewritten at most this often."""
+
+
+class Journal:
+    """Takes note of events: evolves the state and collects what is to be stored. `commit` stores it."""
+
+    def __init__(self, race: RaceContext, state: State, writer: Writer) -> None:
+        self.state = state
+        self.writer = writer
+        self.divisor = divisor(state.spec)
+        self._race = race
+        self._criteria = referee.criteria_info(state.spec.success, self.divisor)
+        self._rows: dict[str, tuple[Worker, WorkerStanding]] = {}
+        self._stored: dict[str, WorkerStanding] = {}
+        self._urgent = True
+        self._views_written = float("-inf")
+
+    def note(self, event: Event) -> None:
+        """Let the event change the state, and keep it. Lines are kept as a file's position instead."""
+        self.state = evolve(self.state, event)
+        if not isinstance(event, LinesRead):
+            self.writer.add_event(event)
+            self._urgent = True
+
+    def standing(self, at: float) -> Standing:
+        """Where the race stands at `at`."""
+        rows = tuple(self._row(name) for name in self.state.workers)
+        return view.race_standing(self.state, self._race.id, rows, self._criteria, at)
+
+    def commit(self, now: float) -> None:
+        """Store all that was noted, and the rows that changed. sqlite3.Error: nothing is lost, try again."""
+        if self._urgent or now >= self._views_written + VIEWS_EVERY_S:
+            self._add_views(now)
+        self.writer.commit()
+
+    def views_due(self) -> float | None:
+        """When rows that have changed should be stored (seconds since 1970), or None when all are."""
+        changed = any(self._stored.get(name) is not self._row(name) for name in self.state.workers)
+        return self._views_written + VIEWS_EVERY_S if changed else None
+
+    def _add_views(self, now: float) -> None:
+        for position, name in enumerate(self.state.workers):
+            row = self._row(name)
+            if self._stored.get(name) is not row:
+                self.writer.set_worker(position, row)
+                self._stored[name] = row
+        if self._urgent:
+            self.writer.set_race(self.standing(now))
+        self._urgent = False
+        self._views_written = now
+
+    def _row(self, name: str) -> WorkerStanding:
+        """The worker's row; the same object as long as the row says the same."""
+        worker = self.state.workers[name]
+        known = self._rows.get(name)
+        if known is not None and known[0] is worker:
+            return known[1]
+        row = view.worker_standing(self.state, name, self._race.places[name])
+        if known is not None and known[1] == row:
+            row = known[1]
+        self._rows[name] = (worker, row)
+        return row

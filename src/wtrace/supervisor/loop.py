@@ -1,0 +1,256 @@
+"""The loop of a race: wait for something to happen, take note, decide, act. One thread, no polling.
+
+The order within a turn is what the promises rest on. All that was seen, what follows from it, and what is
+about to be done are stored in one transaction; only then is anything done. After a crash the next supervisor
+finds either nothing or the whole turn, and doing the recorded deeds again does no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import sqlite3
+from typing import TYPE_CHECKING
+
+from wtrace.core import decide
+from wtrace.core import events as ev
+from wtrace.core.state import Ended, Launching, Retrying, Waiting
+from wtrace.errors import ToolError
+from wtrace.metrics.watcher import make_watcher
+from wtrace.results.files import write_atomically
+from wtrace.results.progress import progress_page
+from wtrace.supervisor.attempts import prepare_attempt
+from wtrace.supervisor.intake import Intake
+from wtrace.supervisor.requests import events_of_request, pending_requests
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from wtrace.core.state import State
+    from wtrace.runners.base import Runner
+    from wtrace.store.reader import StoredPosition
+    from wtrace.supervisor.clock import Clock
+    from wtrace.supervisor.context import RaceContext
+    from wtrace.supervisor.journal import Journal
+
+log = logging.getLogger("wtrace")
+
+PROGRESS_AT_MOST_EVERY_S = 0.5
+TRY_AGAIN_AFTER_S = 1.0
+
+Deed = decide.Action | ev.WorkerPaused | ev.WorkerUnpaused
+
+
+class Supervisor:
+    """Runs one race from whatever state it is in to its end."""
+
+    def __init__(
+        self,
+        race: RaceContext,
+        journal: Journal,
+        runner: Runner,
+        clock: Clock,
+        *,
+        positions: Mapping[tuple[str, int], StoredPosition],
+    ) -> None:
+        self._race = race
+        self._layout = race.layout
+        self._journal = journal
+        self._runner = runner
+        self._clock = clock
+        self._positions = positions
+        self._watcher = make_watcher()
+        self._selector = selectors.DefaultSelector()
+        self._intakes: dict[str, Intake] = {}
+        self._by_path: dict[Path, str] = {}
+        self._deeds: list[Deed] = []
+        self._unread: set[str] = set()
+        self._taken: list[Path] = []  # requests that may be deleted once they are stored
+        self._progress_written = float("-inf")
+        self._progress_of: object = None
+        self._stuck_since: float | None = None
+
+    @property
+    def state(self) -> State:
+        """The race as it stands."""
+        return self._journal.state
+
+    def run(self) -> State:
+        """Supervise until the race has ended and everything about it is stored."""
+        for readable in (self._watcher.fileno(), self._runner.fileno()):
+            if readable is not None:
+                self._selector.register(readable, selectors.EVENT_READ)
+        self._layout.requests.mkdir(mode=0o700, exist_ok=True)
+        self._watcher.watch_folder(self._layout.requests)
+        try:
+            self._take_over()
+            self._turn(set(), everything=True)
+            while self.state.outcome is None or self._stuck_since is not None:
+                self._turn(self._wait())
+        finally:
+            self._watcher.close()
+            self._selector.close()
+        return self.state
+
+    def _take_over(self) -> None:
+        """Follow what an earlier supervisor started, and do again what it may not have done."""
+        for name, worker in self.state.workers.items():
+            phase = worker.phase
+            if isinstance(phase, Waiting | Ended | Retrying):
+                continue
+            folder = self._layout.attempt(name, phase.attempt)
+            if isinstance(phase, Launching) and self._runner.started(folder) is None:
+                continue
+            self._follow(name, phase.attempt)
+            self._runner.adopt(folder)
+        self._deeds.extend(
+            deed
+            for deed in decide.unfinished(self.state)
+            if not (isinstance(deed, decide.Launch) and deed.worker in self._intakes)
+        )
+
+    def _wait(self) -> set[Path]:
+        now = self._clock.now()
+        times = [
+            decide.next_deadline(self.state, now),
+            self._journal.views_due(),
+            self._progress_due(),
+            now if self._unread else None,
+            None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
+            None if self._stuck_since is None else now + TRY_AGAIN_AFTER_S,
+        ]
+        due = min((time for time in times if time is not None), default=None)
+        self._selector.select(None if due is None else max(0.0, due - now))
+        return self._watcher.changed()
+
+    def _turn(self, changed: set[Path], *, everything: bool = False) -> None:
+        now = self._clock.now()
+        self._observe(now, changed, everything=everything)
+        self._settle(now)
+        if self._store(now):
+            self._act(now)
+            self._write_progress(now)
+
+    def _observe(self, now: float, changed: set[Path], *, everything: bool) -> None:
+        for folder in self._runner.lost():
+            log.warning("the guardian of %s is gone; its processes were ended", folder)
+            changed.add(folder)
+        names = {self._by_path[path] for path in changed if path in self._by_path} | self._unread
+        self._unread = set()
+        for name in self._intakes if everything else names:
+            intake = self._intakes[name]
+            if not intake.done and intake.read(now):
+                self._unread.add(name)
+        if everything or self._layout.requests in changed:
+            self._take_requests(now)
+
+    def _take_requests(self, now: float) -> None:
+        for path in pending_requests(self._layout.requests):
+            if path in self._taken:
+                continue
+            for event in events_of_request(path, self.state, now):
+                self._journal.note(event)
+                if isinstance(event, ev.WorkerPaused | ev.WorkerUnpaused):
+                    self._deeds.append(event)
+            self._taken.append(path)
+
+    def _settle(self, now: float) -> None:
+        """Note what follows by rule, and what is about to be done."""
+        while (fact := decide.conclude(self.state, now)) is not None:
+            self._journal.note(fact)
+        for action in decide.decide(self.state, now):
+            event = decide.intent(action, now)
+            if event is not None:
+                self._journal.note(event)
+            self._deeds.append(action)
+
+    def _store(self, now: float) -> bool:
+        """Store the turn. Where the disk does not let us, nothing is done and the next turn tries again."""
+        try:
+            self._journal.commit(now)
+        except sqlite3.Error as error:
+            if self._stuck_since is None:
+                self._stuck_since = now
+                log.error("the race cannot be recorded (%s); the trainings go on, trying again", error)
+            return False
+        if self._stuck_since is not None:
+            log.warning("the race is recorded again after %.0f s", now - self._stuck_since)
+            self._stuck_since = None
+        for path in self._taken:
+            path.unlink(missing_ok=True)
+        self._taken.clear()
+        return True
+
+    def _act(self, now: float) -> None:
+        deeds, self._deeds = self._deeds, []
+        stops = [deed for deed in deeds if isinstance(deed, decide.Stop)]
+        if stops:
+            self._runner.stop_all([self._layout.attempt(stop.worker, stop.attempt) for stop in stops])
+        for deed in deeds:
+            self._carry_out(deed, now)
+
+    def _carry_out(self, deed: Deed, now: float) -> None:
+        match deed:
+            case decide.Launch(worker, attempt):
+                self._launch(worker, attempt, now)
+            case decide.Kill(worker, attempt):
+                self._runner.kill(self._layout.attempt(worker, attempt))
+            case ev.WorkerPaused():
+                self._runner.pause(self._current_attempt(deed.worker))
+            case ev.WorkerUnpaused():
+                self._runner.unpause(self._current_attempt(deed.worker))
+            case decide.Stop():
+                pass  # all at once, before everything else
+
+    def _current_attempt(self, worker: str) -> Path:
+        phase = self.state.workers[worker].phase
+        return self._layout.attempt(worker, 0 if isinstance(phase, Waiting) else phase.attempt)
+
+    def _launch(self, worker: str, attempt: int, now: float) -> None:
+        try:
+            launch = prepare_attempt(self._race, worker, attempt)
+            self._follow(worker, attempt)
+            self._runner.start(launch)
+        except (OSError, ToolError) as error:
+            reason = f"could not be started: {error}"
+            log.error("%s %s", worker, reason)
+            self._journal.note(ev.WorkerExited(now, worker, attempt, None, None, known=False, reason=reason))
+
+    def _follow(self, worker: str, attempt: int) -> None:
+        self._unfollow(worker)
+        folder = self._layout.attempt(worker, attempt)
+        since = self._positions.get((worker, attempt))
+        intake = Intake(self._journal, self._runner, folder, worker=worker, attempt=attempt, since=since)
+        self._intakes[worker] = intake
+        self._by_path[intake.folder] = self._by_path[intake.metrics] = worker
+        self._watcher.watch_folder(intake.folder)
+        self._watcher.watch_file(intake.metrics)
+        self._unread.add(worker)
+
+    def _unfollow(self, worker: str) -> None:
+        intake = self._intakes.pop(worker, None)
+        if intake is not None:
+            intake.close()
+            for path in (intake.folder, intake.metrics):
+                self._watcher.forget(path)
+                self._by_path.pop(path, None)
+
+    def _progress_key(self) -> object:
+        """Changes whenever the page must be rewritten at once: at every check, and when something happened."""
+        return self.state.happenings
+
+    def _progress_due(self) -> float:
+        fresh = self._progress_of is self._progress_key()
+        every = self.state.spec.progress_every_s if fresh else PROGRESS_AT_MOST_EVERY_S
+        return self._progress_written + every
+
+    def _write_progress(self, now: float) -> None:
+        if now < self._progress_due() and self.state.outcome is None:
+            return
+        self._progress_of, self._progress_written = self._progress_key(), now
+        try:
+            self._layout.results.mkdir(mode=0o700, exist_ok=True)
+            write_atomically(self._layout.progress, progress_page(self._journal.standing(now)))
+        except OSError as error:
+            log.error("the progress page cannot be written: %s", error)

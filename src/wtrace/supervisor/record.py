@@ -1,0 +1,106 @@
+"""A race on record: written down before it starts, and recalled by every supervisor that takes it over."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import time
+from typing import TYPE_CHECKING
+
+from wtrace.core import config, referee, view
+from wtrace.core.events import LinesRead
+from wtrace.core.plan import divisor
+from wtrace.core.state import State, begin, evolve
+from wtrace.errors import ConfigError, ToolError, UsageError
+from wtrace.store import home
+from wtrace.store.reader import Reader
+from wtrace.store.writer import Writer
+from wtrace.supervisor.context import RaceContext
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from wtrace.core.layout import Layout
+    from wtrace.core.spec import RaceSpec
+    from wtrace.repo.worktrees import Prepared
+    from wtrace.store.reader import StoredPosition
+
+
+def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared]) -> str:
+    """Record a new race (its folder, its resolved config, its first standing); returns its id."""
+    at = time.time()
+    race_id = _new_id(layout, spec.name, at)
+    race = layout.race(race_id)
+    try:
+        for folder in (race.folder, race.requests, race.results):
+            folder.mkdir(mode=0o700, parents=True)
+        race.config.touch(mode=0o600)
+        race.config.write_text(config.dump(spec), encoding="utf-8")
+        places = {made.worker: _place(race.output(made.worker), made) for made in prepared}
+        criteria = referee.criteria_info(spec.success, divisor(spec))
+        with Writer(layout.database, race_id) as writer:
+            writer.create_race(view.standing(begin(spec, at), race_id, places, criteria, at))
+            writer.commit()
+        home.point_latest(layout, race_id)
+    except OSError as error:
+        raise ToolError(f"the race cannot be recorded in {race.folder}", seen=str(error)) from error
+    return race_id
+
+
+def recall(
+    layout: Layout, race_id: str
+) -> tuple[RaceContext, State, Mapping[tuple[str, int], StoredPosition]]:
+    """A race as its record tells it: what it is, its state, and how far each metrics file was read."""
+    race = layout.race(race_id)
+    spec = config.parse(race.config.read_text(encoding="utf-8"), source=str(race.config))
+    with Reader(layout.database) as reader:
+        standing = reader.standing(race_id)
+        if standing is None:
+            raise UsageError(f"there is no race {race_id}")
+        state = begin(spec, standing.started)
+        for event in reader.events(race_id):
+            state = evolve(state, event)
+        positions = reader.positions(race_id)
+    for (worker, _), read in positions.items():
+        at = standing.started
+        state = evolve(state, LinesRead(at, worker, read.lines, read.bad_lines, read.epoch, read.first_bad))
+    places = {
+        row.name: view.Place(row.branch, row.commit, row.worktree, row.output, row.log)
+        for row in standing.workers
+    }
+    return RaceContext(race_id, spec, race, places), state, positions
+
+
+def check_commands(spec: RaceSpec, prepared: Sequence[Prepared]) -> None:
+    """Every script that a command names must be there in its branch. ConfigError says which is not."""
+    for made in prepared:
+        worker = spec.worker(made.worker)
+        script = _script_of(worker.command)
+        if script is not None and not (made.path / (worker.cwd or "") / script).exists():
+            raise ConfigError(
+                f"workers.{worker.name}.command: branch {worker.branch} has no {script}",
+                hint=f"commit it there, or name another command (the worktree is {made.path})",
+            )
+
+
+def _script_of(command: Sequence[str]) -> str | None:
+    """The file in the worktree that the command runs, where that can be told without running it."""
+    first = command[0]
+    if re.fullmatch(r"python(3(\.\d+)?)?", first) and len(command) > 1:
+        second = command[1]
+        return second if second.endswith(".py") and not second.startswith(("-", "/", "{")) else None
+    return first if "/" in first and not first.startswith(("/", "{", "~")) else None
+
+
+def _place(output: Path, made: Prepared) -> view.Place:
+    log = output.parent / "training.log"
+    return view.Place(made.branch, made.commit, str(made.path), str(output), str(log))
+
+
+def _new_id(layout: Layout, name: str, at: float) -> str:
+    """The local time and the race's name; a number is added where two races start within a second."""
+    stamp = datetime.datetime.fromtimestamp(at).astimezone().strftime("%Y%m%d-%H%M%S")
+    plain = f"{stamp}-{name}"
+    candidates = [plain, *(f"{plain}-{number}" for number in range(2, 1000))]
+    return next(candidate for candidate in candidates if not layout.race(candidate).folder.exists())

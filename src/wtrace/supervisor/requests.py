@@ -1,0 +1,64 @@
+"""What other commands ask of the supervisor: one small file each, taken in the order of their names."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING
+
+from wtrace.core import events as ev
+from wtrace.core.state import Ended, Running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from wtrace.core.state import State
+
+
+def leave_request(folder: Path, ask: str, workers: tuple[str, ...], by: str) -> Path:
+    """Ask the supervisor (`stop`, `pause`, `unpause`); the file appears whole and vanishes when it was taken."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    name = f"{time.time_ns():020d}-{ask}"
+    hidden = folder / f".{name}"
+    hidden.write_text(json.dumps({"ask": ask, "workers": workers, "by": by}), encoding="utf-8")
+    return hidden.rename(folder / f"{name}.json")
+
+
+def pending_requests(folder: Path) -> Iterator[Path]:
+    """Requests that have not been taken yet, oldest first."""
+    yield from sorted(folder.glob("[!.]*.json"))
+
+
+def events_of_request(path: Path, state: State, now: float) -> list[ev.Event]:
+    """What a request amounts to. A file that nobody of ours wrote amounts to nothing."""
+    request: object = None
+    with contextlib.suppress(OSError, ValueError):
+        request = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(request, dict):
+        return []
+    names = [name for name in request.get("workers") or () if name in state.workers]
+    match request.get("ask"):
+        case "stop":
+            return _stop(
+                names, all_=not request.get("workers"), by=str(request.get("by", "")), state=state, now=now
+            )
+        case "pause":
+            return [ev.WorkerPaused(now, name) for name in names if _runs(state, name, paused=False)]
+        case "unpause":
+            return [ev.WorkerUnpaused(now, name) for name in names if _runs(state, name, paused=True)]
+        case _:
+            return []
+
+
+def _stop(names: list[str], *, all_: bool, by: str, state: State, now: float) -> list[ev.Event]:
+    if all_:
+        return [ev.StopAsked(now, (), by)]
+    left = tuple(name for name in names if not isinstance(state.workers[name].phase, Ended))
+    return [ev.StopAsked(now, left, by)] if left else []
+
+
+def _runs(state: State, name: str, *, paused: bool) -> bool:
+    phase = state.workers[name].phase
+    return isinstance(phase, Running) and phase.paused is paused

@@ -1,0 +1,48 @@
+"""The supervisor as a process of its own: apart from the terminal, the only one in its repo."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from wtrace.errors import UsageError
+from wtrace.store import home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wtrace.core.layout import Layout
+
+
+@contextlib.contextmanager
+def only_race(layout: Layout) -> Iterator[int]:
+    """Hold the repo's lock. UsageError while another race runs, saying which."""
+    home.make_home(layout)
+    with home.race_lock(layout) as lock:
+        if lock is None:
+            raise UsageError(
+                f"a race runs already in this repo: {home.who_holds(layout)}",
+                hint="`wtrace watch` shows it, `wtrace stop` ends it",
+            )
+        yield lock
+
+
+def spawn_supervisor(layout: Layout, race_id: str, lock: int) -> None:
+    """Start the supervisor in a session of its own. It inherits the lock, so that there is never a gap."""
+    home.write_holder(lock, race_id)
+    race = layout.race(race_id)
+    race.log.touch(mode=0o600)
+    # -P: nothing in the current folder may stand in for a module of ours.
+    command = [sys.executable, "-P", "-m", "wtrace.race", str(layout.root), race_id]
+    with race.log.open("ab") as output:
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
