@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -67,6 +67,9 @@ class Runner(Protocol):
 
     def stop(self, folder: Path) -> None:
         """SIGTERM and SIGCONT to the whole tree now; after `grace_s` SIGKILL until nobody is left."""
+
+    def stop_all(self, folders: Iterable[Path]) -> None:
+        """As `stop` for each, the leaders first: the last loser should not wait for the ladder of the first."""
 
     def kill(self, folder: Path) -> None:
         """SIGKILL to the whole tree now, until nobody is left."""

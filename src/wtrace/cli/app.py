@@ -1,0 +1,126 @@
+"""The commands, put together. The only place where an error becomes text and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+import traceback
+from typing import TYPE_CHECKING
+
+import typer
+
+from wtrace import __version__
+from wtrace.cli import clean, init, logs, run_, setup, status, stop, trust, watch
+from wtrace.core.text import plain
+from wtrace.errors import WtraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BUG = 3
+USAGE = 2
+
+app = typer.Typer(
+    name="wtrace",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Race git branches to a goal: supervised trainings, a referee for every check, a proof of the verdict.",
+)
+
+app.command("init")(init.init)
+app.command("trust")(trust.trust)
+app.command("setup")(setup.setup)
+app.command("run")(run_.run)
+app.command("status")(status.status)
+app.command("watch")(watch.watch)
+app.command("logs")(logs.logs)
+app.command("stop")(stop.stop)
+app.command("pause")(stop.pause)
+app.command("unpause")(stop.unpause)
+app.command("clean")(clean.clean)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wtrace {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    del version
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code. No traceback reaches the user: a bug is told with the path of a log."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign must not end a command
+    try:
+        code = app(list(arguments), standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except WtraceError as error:
+        _tell(error)
+        return error.exit_code
+    except typer.Exit as leave:
+        return leave.exit_code
+    except typer.Abort:
+        return 130
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; a second failure at interpreter exit must not be shown either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 (the last resort)
+        return _misuse(error) if _is_misuse(error) else _bug(error)
+
+
+def _is_misuse(error: Exception) -> bool:
+    import click
+
+    return isinstance(error, click.ClickException)
+
+
+def _misuse(error: Exception) -> int:
+    import click
+
+    assert isinstance(error, click.ClickException)
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "wtrace"
+    print(f"error: {plain(error.format_message())}", file=sys.stderr)
+    print(f"  try: {where} --help", file=sys.stderr)
+    return USAGE
+
+
+def _tell(error: WtraceError) -> None:
+    """What is wrong, what was seen, what to try."""
+    print(f"error: {_lines(error.what)}", file=sys.stderr)
+    if error.seen:
+        print(f"  seen: {_lines(error.seen)}", file=sys.stderr)
+    if error.hint:
+        print(f"  try: {_lines(error.hint)}", file=sys.stderr)
+
+
+def _lines(text: str) -> str:
+    """Text from outside, safe for the terminal; its own line breaks are kept, indented."""
+    return "\n        ".join(plain(line) for line in text.split("\n"))
+
+
+def _bug(error: Exception) -> int:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="wtrace-bug-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as log:
+        traceback.print_exception(error, file=log)
+    print(f"error: this is a bug in wtrace: {type(error).__name__}", file=sys.stderr)
+    print(f"  try: report it with {log.name}", file=sys.stderr)
+    return BUG

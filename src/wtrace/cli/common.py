@@ -1,0 +1,94 @@
+"""What several commands need: the repo, its config, its newest race."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wtrace.core.layout import Layout
+from wtrace.errors import ConfigError, ToolError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wtrace.core.spec import RaceSpec
+    from wtrace.core.standing import Standing
+
+CONFIG_NAME = "wtrace.toml"
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The config, instead of wtrace.toml at the repo's root."),
+]
+TrustOption = Annotated[bool, typer.Option("--trust", help="Approve this config's commands without asking.")]
+RaceOption = Annotated[str | None, typer.Option("--race", metavar="ID", help="Another race than the newest.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def find_root() -> Path:
+    """The main worktree of the repo around the current folder. UsageError outside of one."""
+    from wtrace.repo.find import find_root as find
+
+    return find(Path.cwd())
+
+
+def read_config(root: Path, file: Path | None) -> RaceSpec:
+    """The race that the config describes. ConfigError says what is wrong and where."""
+    from wtrace.core import config
+
+    path = root / CONFIG_NAME if file is None else file
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        hint = "`wtrace init` writes one" if file is None else None
+        raise ConfigError(f"there is no config {path}", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text", seen=str(error)) from error
+    except OSError as error:
+        raise ToolError(f"cannot read {path}", seen=str(error)) from error
+    return config.parse(text, source=str(path))
+
+
+def require_trust(root: Path, spec: RaceSpec, *, approve: bool) -> None:
+    """Nothing that a config names is started before this user has approved it. TrustError otherwise."""
+    from wtrace.cli.trust import ask_for_trust
+
+    ask_for_trust(root, spec, approve=approve or os.environ.get("WTRACE_TRUST") == "1")
+
+
+def latest_standing(root: Path, race_id: str | None = None) -> Standing | None:
+    """Where that race (the newest) stands, told truly also when its supervisor is gone. None: no race yet.
+
+    UsageError when there is no race of that id.
+    """
+    from wtrace.cli.standing import current_standing
+    from wtrace.store.reader import Reader
+
+    with Reader(Layout(root).database) as reader:
+        wanted = race_id or reader.latest()
+        standing = None if wanted is None else reader.standing(wanted)
+        if standing is None and race_id is not None:
+            known = ", ".join(race.id for race in reader.races()[-5:]) or "none"
+            raise UsageError(f"there is no race {race_id}", hint=f"the latest are: {known}")
+    return None if standing is None else current_standing(Layout(root), standing)
+
+
+def require_standing(root: Path, race_id: str | None = None) -> Standing:
+    """As `latest_standing`; UsageError when there is no race yet."""
+    standing = latest_standing(root, race_id)
+    if standing is None:
+        raise UsageError("there is no race in this repo yet", hint="start one with `wtrace run`")
+    return standing
+
+
+def require_workers(standing: Standing, names: Sequence[str]) -> None:
+    """UsageError for a name that is no worker of that race, with the nearest one."""
+    from wtrace.core.nearest import did_you_mean
+
+    known = [worker.name for worker in standing.workers]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no worker {name} in this race{did_you_mean(name, known)}")

@@ -1,0 +1,60 @@
+"""`wtrace run --dry-run`: what would start where, with which command and environment."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from wtrace.core import view
+from wtrace.core.layout import Layout
+from wtrace.core.plan import count_planned, divisor
+from wtrace.core.text import plain
+from wtrace.supervisor.attempts import command_of, own_environment, working_directory
+from wtrace.supervisor.context import RaceContext
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from wtrace.core.spec import RaceSpec, WorkerSpec
+
+RACE_ID = "RACE_ID"
+
+
+def print_plan(root: Path, spec: RaceSpec) -> None:
+    """Print it; nothing is made, nothing is started."""
+    from wtrace.race import worktrees_folder
+
+    parent = worktrees_folder(root, spec)
+    layout = Layout(root).race(RACE_ID)
+    places = {
+        worker.name: view.Place(worker.branch, "", str(parent / worker.name), "", "")
+        for worker in spec.workers
+    }
+    race = RaceContext(RACE_ID, spec, layout, places)
+    for line in _lines(race):
+        print(plain(line))
+
+
+def _lines(race: RaceContext) -> Iterator[str]:
+    spec = race.spec
+    at_once = spec.max_parallel or len(spec.workers)
+    yield f"race {spec.name}: {len(spec.workers)} workers, at most {at_once} at once"
+    yield f"p thresholds are divided by {divisor(spec)}"
+    for worker in sorted(spec.workers, key=lambda worker: -worker.priority):
+        yield from _worker_lines(race, worker)
+    yield "nothing was started"
+
+
+def _worker_lines(race: RaceContext, worker: WorkerSpec) -> Iterator[str]:
+    epochs = race.spec.epochs_of(worker)
+    checks = count_planned(race.spec.check_every, epochs)
+    yield ""
+    yield f"{worker.name}{' (control)' if worker.control else ''} on branch {worker.branch}"
+    yield f"  checks:  {checks}, up to epoch {epochs}"
+    yield f"  in:      {working_directory(race, worker.name)}"
+    yield f"  command: {shlex.join(command_of(race, worker.name, 1))}"
+    for name, value in own_environment(race, worker.name, 1).items():
+        yield f"  {name}={value}"
+    for name in sorted(worker.env):
+        yield f"  {name}=(as the config says)"

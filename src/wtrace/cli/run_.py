@@ -1,0 +1,157 @@
+"""`wtrace run`: run the race and show it live."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wtrace.cli import viewer
+from wtrace.cli.common import (
+    ConfigOption,
+    JsonOption,
+    TrustOption,
+    find_root,
+    latest_standing,
+    read_config,
+    require_trust,
+)
+from wtrace.core.layout import Layout
+from wtrace.core.text import plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wtrace.core.spec import RaceSpec
+    from wtrace.core.standing import Standing
+    from wtrace.repo.worktrees import Prepared
+
+WON, NOT_WON, SUPERVISOR_GONE, INTERRUPTED = 0, 1, 3, 130
+
+
+def run(
+    config: ConfigOption = None,
+    check_every: Annotated[
+        int | None, typer.Option("--check-every", metavar="N", min=1, help="Judge every N epochs.")
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option("--max-epochs", metavar="N", min=1, help="Train at most N epochs.")
+    ] = None,
+    worker: Annotated[
+        list[str] | None, typer.Option("--worker", metavar="NAME", help="Only this worker; repeatable.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Start the race and leave it running.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Take up the newest race again, whose supervisor is gone.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would start where; start nothing.")
+    ] = False,
+    trust: TrustOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Run the race: first branch to pass every criterion wins, the others are ended.
+
+    The race runs apart from this terminal: closing it leaves the race running, and `wtrace watch` finds it again.
+    Exit code 0: a winner; 1: none; 2: a mistake in usage or config; 130: interrupted here, and the race stopped.
+    """
+    root = find_root()
+    if resume:
+        return _resume(root, as_json=as_json, detach=detach)
+    from wtrace.core import config as configs
+
+    given = read_config(root, config)
+    spec = configs.override(
+        given, check_every=check_every, max_epochs=max_epochs, workers=tuple(worker or ())
+    )
+    if dry_run:
+        from wtrace.cli.dry_run import print_plan
+
+        print_plan(root, spec)
+        return 0
+    require_trust(root, given, approve=trust)
+    return _start(root, spec, as_json=as_json, detach=detach)
+
+
+def _start(root: Path, spec: RaceSpec, *, as_json: bool, detach: bool) -> int:
+    from wtrace import race
+
+    race_id = race.start(root, spec, told=_silent if as_json else _tell_setup)
+    return _follow(root, race_id, as_json=as_json, detach=detach)
+
+
+def _resume(root: Path, *, as_json: bool, detach: bool) -> int:
+    from wtrace import race
+
+    return _follow(root, race.resume(root), as_json=as_json, detach=detach)
+
+
+def _tell_setup(made: Prepared) -> None:
+    from wtrace.cli.setup import describe
+
+    for line in describe(made):
+        print(line)
+
+
+def _silent(_made: Prepared) -> None:
+    """With --json nothing but the object is printed."""
+
+
+def _follow(root: Path, race_id: str, *, as_json: bool, detach: bool) -> int:
+    if detach:
+        standing = latest_standing(root, race_id)
+        if as_json:
+            _print_json(standing)
+        else:
+            viewer.print_left_running(race_id)
+        return WON
+    try:
+        standing = viewer.view_silently(root, race_id) if as_json else viewer.view(root, race_id)
+    except viewer.Interrupted:
+        return _interrupted(root, race_id, as_json=as_json)
+    return _tell_outcome(root, standing, as_json=as_json)
+
+
+def _tell_outcome(root: Path, standing: Standing, *, as_json: bool) -> int:
+    if as_json:
+        _print_json(standing)
+    else:
+        viewer.print_outcome(root, standing)
+    if standing.ended is None:
+        log = Layout(root).race(standing.id).log
+        print(plain(f"error: the race's supervisor is gone; its log is {log}"), file=sys.stderr)
+        print("  try: `wtrace run --resume` takes the race up again", file=sys.stderr)
+        return SUPERVISOR_GONE
+    return WON if standing.winner is not None else NOT_WON
+
+
+def _interrupted(root: Path, race_id: str, *, as_json: bool) -> int:
+    """Ctrl-C: on a terminal the user is asked; elsewhere the race is stopped, with nobody left over."""
+    if not as_json and sys.stdin.isatty() and sys.stdout.isatty() and not _wants_stop():
+        viewer.print_left_running(race_id)
+        return WON
+    from wtrace.cli.stop import end_race
+
+    standing = end_race(root, race_id, by=f"an interrupt of wtrace run (process {os.getpid()})")
+    _tell_outcome(root, standing, as_json=as_json)
+    return INTERRUPTED
+
+
+def _wants_stop() -> bool:
+    try:
+        answer = typer.prompt(
+            "Stop the race, or leave it running? [stop/leave]", default="leave", show_default=True
+        )
+    except (typer.Abort, KeyboardInterrupt):
+        print()
+        return False
+    return str(answer).strip().lower() in {"s", "stop"}
+
+
+def _print_json(standing: Standing | None) -> None:
+    from wtrace.cli.status import status_json
+
+    print(json.dumps(status_json(standing), ensure_ascii=True, allow_nan=False))

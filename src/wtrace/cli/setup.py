@@ -1,0 +1,46 @@
+"""`wtrace setup`: one worktree per worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.cli.common import ConfigOption, TrustOption, find_root, read_config, require_trust
+from wtrace.core.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wtrace.repo.worktrees import Prepared
+
+_BRANCH = {
+    "existing": "",
+    "from-remote": " (branch made from its remote-tracking branch)",
+    "from-base": " (new branch; it has no commit of its own yet)",
+}
+
+
+def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
+    """Make one worktree per worker, and the branches that are missing; what is there already is kept."""
+    from wtrace import race
+    from wtrace.supervisor.record import check_commands
+
+    root = find_root()
+    spec = read_config(root, config)
+    require_trust(root, spec, approve=trust)
+    prepared = race.set_up(root, spec)
+    for made in prepared:
+        for line in describe(made):
+            print(line)
+    check_commands(spec, prepared)
+
+
+def describe(made: Prepared) -> Iterator[str]:
+    """What was done for one worker, in a line or a few."""
+    yield plain(
+        f"{made.made:8} {made.worker}: {made.path} on {made.branch} at {made.commit[:12]}{_BRANCH[made.branch_made]}"
+    )
+    if made.dirty:
+        shown = ", ".join(made.dirty[:3]) + (", …" if len(made.dirty) > 3 else "")
+        yield plain(f"         uncommitted changes are kept and used: {shown}")
+    for note in made.notes:
+        yield plain(f"         {note}")

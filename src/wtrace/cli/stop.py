@@ -1,0 +1,104 @@
+"""`wtrace stop`, `pause` and `unpause`: requests to the race that runs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wtrace.cli.common import find_root, require_standing, require_workers
+from wtrace.cli.follow import standings
+from wtrace.core.layout import Layout
+from wtrace.core.text import plain
+from wtrace.errors import ToolError, UsageError
+from wtrace.supervisor.requests import leave_request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wtrace.core.standing import Standing
+
+Workers = Annotated[list[str] | None, typer.Argument(metavar="[WORKER]...", help="Only these workers.")]
+Worker = Annotated[str, typer.Argument(metavar="WORKER")]
+
+OVER = ("won", "terminated", "stopped", "finished", "failed", "lost", "skipped", "refuted")
+
+
+def stop(workers: Workers = None) -> None:
+    """End the race, or some workers of it: SIGTERM, and after the grace period SIGKILL, to the whole tree."""
+    root = find_root()
+    standing = _running(root)
+    names = tuple(workers or ())
+    require_workers(standing, names)
+    _wake_if_needed(root, standing)
+    _ask(root, standing.id, "stop", names)
+    _wait_for_stop(root, standing.id, names)
+
+
+def end_race(root: Path, race_id: str, by: str) -> Standing:
+    """End the whole race in good order and wait until it is over; returns its last standing."""
+    leave_request(Layout(root).race(race_id).requests, "stop", (), by)
+    *_, last = standings(root, race_id)
+    return last
+
+
+def pause(worker: Worker) -> None:
+    """Halt a worker, its whole tree, until `wtrace unpause`. It still ends with the race."""
+    _ask_one(worker, "pause", until="paused")
+
+
+def unpause(worker: Worker) -> None:
+    """Let a halted worker go on."""
+    _ask_one(worker, "unpause", until="running")
+
+
+def _running(root: Path) -> Standing:
+    standing = require_standing(root)
+    if standing.ended is not None:
+        raise UsageError(f"race {standing.id} has ended already", hint="`wtrace status` shows how")
+    return standing
+
+
+def _wake_if_needed(root: Path, standing: Standing) -> None:
+    """A race whose supervisor is gone gets a new one first: ending it in good order is the supervisor's work."""
+    if not standing.supervisor_alive:
+        from wtrace import race
+
+        race.resume(root)
+
+
+def _ask(root: Path, race_id: str, ask: str, names: tuple[str, ...]) -> None:
+    leave_request(Layout(root).race(race_id).requests, ask, names, by=f"wtrace {ask} (process {os.getpid()})")
+
+
+def _ask_one(worker: str, ask: str, until: str) -> None:
+    root = find_root()
+    standing = _running(root)
+    require_workers(standing, [worker])
+    state = next(row.state for row in standing.workers if row.name == worker)
+    if ask == "pause" and state not in ("running", "stalled"):
+        raise UsageError(f"{worker} cannot be paused: it is {state}")
+    if ask == "unpause" and state != "paused":
+        raise UsageError(f"{worker} cannot go on: it is {state}, not paused")
+    if not standing.supervisor_alive:
+        raise UsageError(
+            "the race's supervisor is gone", hint="`wtrace run --resume` takes the race up again"
+        )
+    _ask(root, standing.id, ask, (worker,))
+    for now in standings(root, standing.id):
+        row = next(row for row in now.workers if row.name == worker)
+        if row.state == until or row.state in OVER:
+            print(plain(f"{worker} is {row.state}"))
+            return
+
+
+def _wait_for_stop(root: Path, race_id: str, names: tuple[str, ...]) -> None:
+    """Until those workers, or the race, have ended: whoever asked may rely on it."""
+    for standing in standings(root, race_id):
+        asked = [worker for worker in standing.workers if not names or worker.name in names]
+        if standing.ended is not None or (names and all(worker.state in OVER for worker in asked)):
+            for worker in asked:
+                print(plain(f"{worker.name}: {worker.state}"))
+            return
+    raise ToolError("the race's supervisor is gone", hint="`wtrace status` tells where the race stands")

@@ -1,0 +1,125 @@
+"""Show a race while it runs: live on a terminal, in plain lines elsewhere. The race does not depend on it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from wtrace.cli.follow import standings
+from wtrace.core.layout import Layout
+from wtrace.core.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from wtrace.core.standing import Standing
+
+REDRAW_AT_MOST_EVERY_S = 0.125
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error: the user pressed Ctrl-C)
+    """The viewer was asked to leave, by Ctrl-C or SIGTERM."""
+
+
+def view(root: Path, race_id: str, *, keys: str | None = None) -> Standing:
+    """Show the race until it is over; returns its last standing. Raises Interrupted on Ctrl-C or SIGTERM."""
+    with _interrupts():
+        if sys.stdout.isatty():
+            return _view_live(root, race_id, keys)
+        return _view_lines(root, race_id)
+
+
+def view_silently(root: Path, race_id: str) -> Standing:
+    """Wait for the race to be over without showing anything; else as `view`."""
+    with _interrupts():
+        *_, last = standings(root, race_id)
+    return last
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    def interrupt(_number: int, _frame: object) -> None:
+        raise Interrupted
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _view_live(root: Path, race_id: str, keys: str | None) -> Standing:
+    from rich.console import Console
+    from rich.live import Live
+
+    from wtrace.cli.gauges import Gauges
+    from wtrace.cli.live import LiveView
+
+    console = Console(highlight=False)
+    picture = LiveView() if keys is None else LiveView(keys)
+    gauges = Gauges()
+    last: Standing | None = None
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        for standing in standings(root, race_id, at_most_every_s=REDRAW_AT_MOST_EVERY_S):
+            last = standing
+            now = time.time()
+            frame = picture.render(
+                standing,
+                gauges.sample(standing.workers, now),
+                width=console.width,
+                height=console.height,
+                now=now,
+            )
+            live.update(frame, refresh=True)
+    assert last is not None
+    return last
+
+
+def _view_lines(root: Path, race_id: str) -> Standing:
+    told = _Told()
+    last: Standing | None = None
+    for standing in standings(root, race_id):
+        last = standing
+        for line in told.new_lines(standing):
+            print(line, flush=True)
+    assert last is not None
+    return last
+
+
+class _Told:
+    """Remembers what was printed already: each happening is told once."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[object, ...] = ()
+
+    def new_lines(self, standing: Standing) -> Iterator[str]:
+        from wtrace.cli.header import event_line
+
+        seen = set(self._seen)
+        for happening in standing.happenings:
+            if happening not in seen:
+                yield event_line(happening)
+        self._seen = standing.happenings
+
+
+def print_outcome(root: Path, standing: Standing) -> None:
+    """The last word on a terminal or in a log: the table, who won, where the report and the log lie."""
+    race = Layout(root).race(standing.id)
+    report = race.success_report if standing.winner is not None else race.failure_report
+    where = str(report) if report.exists() else None
+    from rich.console import Console
+
+    from wtrace.cli.live import summary
+
+    console = Console(highlight=False)
+    console.print(summary(standing, width=console.width, report=where, log=str(race.log)))
+
+
+def print_left_running(race_id: str) -> None:
+    """What a user who leaves the viewer should know."""
+    print(plain(f"race {race_id} runs on: `wtrace watch` shows it again, `wtrace stop` ends it"))

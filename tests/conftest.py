@@ -1,0 +1,20 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from race_lab import Lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A repo to race in. Whatever a test left running is ended, and the test fails for it."""
+    made = Lab(tmp_path)
+    yield made
+    if (made.root / ".wtrace" / "wtrace.db").exists() and made.survivors():
+        made.wtrace("stop", expect=None)
+    assert made.survivors() == []

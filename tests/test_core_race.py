@@ -1,0 +1,492 @@
+"""The rules of a race, played without a process, a file or a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wtrace.core import decide, view
+from wtrace.core import events as ev
+from wtrace.core.criteria import parse_criterion
+from wtrace.core.spec import JudgeSpec, RaceSpec, WorkerSpec
+from wtrace.core.standing import CriterionStanding
+from wtrace.core.state import Ended, Launching, Retrying, Running, State, Stopping, Waiting, begin, evolve
+
+
+def spec(*names: str, **changes: object) -> RaceSpec:
+    workers = tuple(WorkerSpec(name, f"try/{name}", ("python", "train.py")) for name in names)
+    base = RaceSpec(
+        name="race",
+        success=(parse_criterion("ratio", "ratio >= 1.5"), parse_criterion("accuracy", "accuracy >= 0.75")),
+        workers=workers,
+        check_every=5,
+        max_epochs=50,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def with_worker(race: RaceSpec, name: str, **changes: object) -> RaceSpec:
+    workers = tuple(replace(w, **changes) if w.name == name else w for w in race.workers)  # type: ignore[arg-type]
+    return replace(race, workers=workers)
+
+
+@dataclass
+class Story:
+    """Plays a race: every deed is answered the way a well-behaved world would, unless the test says otherwise."""
+
+    spec: RaceSpec
+    now: float = 1000.0
+    state: State = field(init=False)
+    deeds: list[decide.Action] = field(default_factory=list)
+    journal: list[ev.Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.state = begin(self.spec, self.now)
+        self.settle()
+
+    def note(self, event: ev.Event) -> None:
+        self.state = evolve(self.state, event)
+        self.journal.append(event)
+
+    def settle(self) -> list[decide.Action]:
+        while (fact := decide.conclude(self.state, self.now)) is not None:
+            self.note(fact)
+        actions = decide.decide(self.state, self.now)
+        for action in actions:
+            event = decide.intent(action, self.now)
+            if event is not None:
+                self.note(event)
+        self.deeds += actions
+        return actions
+
+    def started(self, name: str) -> None:
+        phase = self.state.workers[name].phase
+        assert isinstance(phase, Launching), phase
+        self.note(ev.WorkerStarted(self.now, name, phase.attempt, 4242, f"{name}/{phase.attempt}"))
+        self.settle()
+
+    def start_all(self) -> None:
+        for name in self.spec_names():
+            if isinstance(self.state.workers[name].phase, Launching):
+                self.started(name)
+
+    def spec_names(self) -> list[str]:
+        return [worker.name for worker in self.spec.workers]
+
+    def check(
+        self, name: str, epoch: int, ratio: float, accuracy: float = 0.9, *, settle: bool = True
+    ) -> None:
+        results = (
+            CriterionStanding("ratio", ratio, ">=", 1.5, ratio >= 1.5),
+            CriterionStanding("accuracy", accuracy, ">=", 0.75, accuracy >= 0.75),
+        )
+        self.note(ev.LinesRead(self.now, name, 1, 0, epoch))
+        self.note(ev.CheckJudged(self.now, name, 1, epoch, results))
+        if settle:
+            self.settle()
+
+    def exited(
+        self, name: str, code: int | None = 0, signal: int | None = None, *, known: bool = True
+    ) -> None:
+        phase = self.state.workers[name].phase
+        attempt = getattr(phase, "attempt", 0)
+        self.note(ev.WorkerExited(self.now, name, attempt, code, signal, known))
+        self.settle()
+
+    def outcome(self, name: str) -> str:
+        phase = self.state.workers[name].phase
+        assert isinstance(phase, Ended), phase
+        return phase.outcome
+
+
+def test_the_first_claim_wins_and_the_others_are_ended() -> None:
+    race = Story(spec("a", "b", "c"))
+    race.start_all()
+    race.check("b", 5, ratio=1.2)
+    race.check("b", 10, ratio=1.6)
+    verdict = race.state.verdict
+    assert verdict is not None
+    assert (verdict.worker, verdict.epoch) == ("b", 10)
+    assert {(deed.worker, deed.cause) for deed in race.deeds if isinstance(deed, decide.Stop)} == {
+        ("a", "beaten"),
+        ("b", "winner"),
+        ("c", "beaten"),
+    }
+    for name in "abc":
+        race.exited(name, code=None, signal=15)
+    assert [race.outcome(name) for name in "abc"] == ["terminated", "won", "terminated"]
+    assert race.state.outcome == "won"
+
+
+def test_the_verdict_is_recorded_before_anyone_is_ended() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.check("a", 5, ratio=2.0)
+    kinds = [type(event) for event in race.journal]
+    assert kinds.index(ev.VerdictReached) < kinds.index(ev.WorkerStopping)
+
+
+def test_all_criteria_must_hold_at_one_and_the_same_check() -> None:
+    race = Story(spec("a"))
+    race.start_all()
+    race.check("a", 5, ratio=2.0, accuracy=0.5)
+    race.check("a", 10, ratio=1.0, accuracy=0.9)
+    assert race.state.verdict is None
+    race.exited("a")
+    assert race.state.outcome == "no_winner"
+    assert race.outcome("a") == "finished"
+
+
+def test_two_claims_in_one_turn_are_settled_by_their_order_of_arrival() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.check("b", 5, ratio=2.0, settle=False)
+    race.check("a", 5, ratio=3.0, settle=False)
+    race.settle()
+    assert race.state.verdict is not None
+    assert race.state.verdict.worker == "b"
+
+
+def test_of_two_claims_of_one_worker_in_one_turn_the_first_counts() -> None:
+    race = Story(spec("a"))
+    race.start_all()
+    race.check("a", 5, ratio=2.0, settle=False)
+    race.check("a", 10, ratio=1.0, settle=False)
+    race.settle()
+    assert race.state.verdict is not None
+    assert race.state.verdict.epoch == 5
+
+
+def test_a_control_never_claims() -> None:
+    race = Story(with_worker(spec("a", "base"), "base", control=True))
+    race.start_all()
+    race.check("base", 5, ratio=9.0)
+    assert race.state.verdict is None
+    assert race.state.claims == ()
+
+
+def test_with_stop_at_first_off_everybody_runs_to_the_end_and_the_winner_is_the_same() -> None:
+    race = Story(spec("a", "b", judge=JudgeSpec(stop_at_first=False)))
+    race.start_all()
+    race.check("a", 5, ratio=1.6)
+    race.check("b", 5, ratio=3.0)
+    assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
+    race.exited("a")
+    race.exited("b")
+    assert (race.outcome("a"), race.outcome("b"), race.state.outcome) == ("won", "finished", "won")
+
+
+def test_a_criterion_that_must_hold_for_two_checks_does() -> None:
+    loss = parse_criterion("loss", "loss <= 0.2", for_checks=2)
+    race = Story(replace(spec("a"), success=(loss,)))
+    race.start_all()
+
+    def check(epoch: int, value: float) -> None:
+        met = CriterionStanding("loss", value, "<=", 0.2, value <= 0.2)
+        race.note(ev.CheckJudged(race.now, "a", 1, epoch, (met,)))
+        race.settle()
+
+    check(5, 0.1)
+    check(10, 0.3)
+    check(15, 0.1)
+    assert race.state.verdict is None
+    check(20, 0.1)
+    assert race.state.verdict is not None
+    assert race.state.verdict.epoch == 20
+
+
+def test_the_highest_priority_starts_first_when_not_all_can() -> None:
+    race = spec("a", "b", "c", max_parallel=2)
+    race = with_worker(with_worker(race, "c", priority=85), "b", priority=60)
+    story = Story(race)
+    assert [deed.worker for deed in story.deeds] == ["c", "b"]
+    story.start_all()
+    story.exited("c", code=0)
+    assert story.deeds[-1] == decide.Launch("a", 1)
+
+
+def test_who_never_started_when_the_race_is_decided_is_skipped() -> None:
+    race = Story(spec("a", "b", max_parallel=1))
+    race.start_all()
+    race.check("a", 5, ratio=2.0)
+    race.exited("a", code=None, signal=15)
+    assert race.outcome("b") == "skipped"
+    assert race.state.outcome == "won"
+
+
+def test_a_worker_that_is_being_started_when_the_race_is_decided_is_ended_as_soon_as_it_runs() -> None:
+    race = Story(spec("a", "b"))
+    race.started("a")
+    race.check("a", 5, ratio=2.0)
+    assert isinstance(race.state.workers["b"].phase, Launching)
+    race.started("b")
+    assert race.deeds[-1] == decide.Stop("b", 1, "beaten")
+
+
+def test_stopping_one_worker_leaves_the_others_and_its_later_claim_does_not_count() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.note(ev.StopAsked(race.now, ("a",), "me"))
+    race.settle()
+    race.check("a", 5, ratio=2.0)
+    assert race.state.verdict is None
+    race.exited("a", code=0)
+    assert race.outcome("a") == "stopped"
+    assert race.state.outcome is None
+    race.check("b", 5, ratio=2.0)
+    assert race.state.verdict is not None
+
+
+def test_stopping_the_race_ends_it_as_stopped() -> None:
+    race = Story(spec("a", "b", max_parallel=1))
+    race.start_all()
+    race.note(ev.StopAsked(race.now, (), "me"))
+    race.settle()
+    race.exited("a", code=None, signal=15)
+    assert (race.outcome("a"), race.outcome("b"), race.state.outcome) == ("stopped", "skipped", "stopped")
+
+
+def test_a_crash_is_not_retried_unless_asked_for() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.now += 60
+    race.exited("a", code=1)
+    assert race.outcome("a") == "failed"
+    assert race.state.workers["a"].note == "exit code 1"
+
+
+def test_retries_double_their_delay_and_run_out() -> None:
+    race = Story(spec("a", retries=2))
+    delays = []
+    for _ in range(2):
+        race.start_all()
+        race.note(ev.LinesRead(race.now, "a", 1, 0, 1))
+        race.now += 60
+        race.exited("a", code=1)
+        phase = race.state.workers["a"].phase
+        assert isinstance(phase, Retrying)
+        delays.append(phase.not_before - race.now)
+        assert decide.next_deadline(race.state, race.now) == phase.not_before
+        race.now = phase.not_before - 0.01
+        assert race.settle() == []
+        race.now = phase.not_before
+        assert race.settle() == [decide.Launch("a", phase.attempt + 1)]
+    assert delays == [2.0, 4.0]
+    race.start_all()
+    race.now += 60
+    race.exited("a", code=1)
+    assert race.outcome("a") == "failed"
+    assert race.state.outcome == "no_winner"
+
+
+@pytest.mark.parametrize(("code", "after_s"), [(127, 60.0), (1, 1.0)])
+def test_a_start_that_fails_at_once_is_not_retried(code: int, after_s: float) -> None:
+    race = Story(spec("a", retries=5))
+    race.start_all()
+    race.now += after_s
+    race.exited("a", code=code)
+    assert race.outcome("a") == "failed"
+
+
+def test_silence_is_told_once_and_ends_when_it_reports_again() -> None:
+    race = Story(spec("a", stall_after_s=900.0))
+    race.start_all()
+    assert decide.next_deadline(race.state, race.now) == race.now + 900
+    race.now += 900
+    race.settle()
+    race.settle()
+    assert [type(event) for event in race.journal].count(ev.WorkerStalled) == 1
+    race.check("a", 5, ratio=1.0)
+    phase = race.state.workers["a"].phase
+    assert isinstance(phase, Running)
+    assert not phase.stalled
+
+
+def test_a_bad_line_is_no_sign_of_life() -> None:
+    race = Story(spec("a", stall_after_s=900.0))
+    race.start_all()
+    race.now += 600
+    race.note(ev.LinesRead(race.now, "a", 1, 1, 0, "not JSON"))
+    race.now += 300
+    race.settle()
+    assert isinstance(race.journal[-1], ev.WorkerStalled)
+
+
+def test_a_paused_worker_is_not_taken_for_stalled_and_still_ends_with_the_race() -> None:
+    race = Story(spec("a", "b", stall_after_s=900.0))
+    race.start_all()
+    race.note(ev.WorkerPaused(race.now, "a"))
+    race.now += 5000
+    race.check("b", 5, ratio=1.0, settle=False)
+    race.settle()
+    assert not [event for event in race.journal if isinstance(event, ev.WorkerStalled)]
+    race.check("b", 10, ratio=2.0)
+    assert decide.Stop("a", 1, "beaten") in race.deeds
+
+
+@pytest.mark.parametrize(("on_stall", "ends"), [("restart", Retrying), ("stop", Ended)])
+def test_a_stalled_worker_is_handled_as_asked(on_stall: str, ends: type) -> None:
+    race = Story(spec("a", "b", stall_after_s=900.0, on_stall=on_stall))
+    race.start_all()
+    race.note(ev.LinesRead(race.now, "a", 1, 0, 1))
+    race.note(ev.LinesRead(race.now + 890, "b", 1, 0, 1))
+    race.now += 900
+    race.settle()
+    assert race.deeds[-1] == decide.Stop("a", 1, "stalled")
+    race.exited("a", code=None, signal=15)
+    assert isinstance(race.state.workers["a"].phase, ends)
+
+
+def test_a_worker_that_outlives_the_grace_period_is_killed() -> None:
+    race = Story(spec("a", "b", grace_s=10.0))
+    race.start_all()
+    race.check("a", 5, ratio=2.0)
+    race.exited("a", code=0)
+    race.now += 10 + decide.KILL_AFTER_GRACE_S - 0.1
+    assert race.settle() == []
+    race.now += 0.1
+    assert race.settle() == [decide.Kill("b", 1)]
+
+
+def test_an_exit_nobody_saw_is_never_guessed() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.exited("a", code=None, known=False)
+    assert race.outcome("a") == "lost"
+
+
+def test_the_winner_keeps_its_exit_whatever_it_was() -> None:
+    race = Story(spec("a"))
+    race.start_all()
+    race.check("a", 5, ratio=2.0)
+    race.exited("a", code=None, signal=9)
+    phase = race.state.workers["a"].phase
+    assert isinstance(phase, Ended)
+    assert phase.outcome == "won"
+    assert phase.exit is not None
+    assert phase.exit.signal == 9
+
+
+def test_a_worker_that_ended_before_its_claim_was_read_still_wins() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.check("a", 50, ratio=2.0, settle=False)
+    race.exited("a", code=0)
+    assert race.outcome("a") == "won"
+
+
+def test_a_new_supervisor_does_again_only_what_may_not_have_been_done() -> None:
+    race = Story(spec("a", "b", "c"))
+    race.started("a")
+    race.started("b")
+    race.check("a", 5, ratio=2.0)
+    race.exited("a", code=0)
+    assert decide.unfinished(race.state) == [decide.Stop("b", 1, "beaten"), decide.Launch("c", 1)]
+
+
+def test_a_new_supervisor_counts_silence_anew() -> None:
+    race = Story(spec("a", stall_after_s=900.0))
+    race.start_all()
+    race.now += 5000
+    race.note(ev.SupervisorStarted(race.now, 1, resumed=True))
+    race.settle()
+    assert not [event for event in race.journal if isinstance(event, ev.WorkerStalled)]
+
+
+def test_replaying_the_journal_gives_the_same_state() -> None:
+    race = Story(spec("a", "b", "c", max_parallel=2, retries=1))
+    race.start_all()
+    race.check("a", 5, ratio=1.0)
+    race.now += 30
+    race.exited("b", code=1)
+    race.check("a", 10, ratio=2.0)
+    race.exited("a", code=0)
+    again = begin(race.spec, 1000.0)
+    for event in race.journal:
+        again = evolve(again, event)
+    assert again == race.state
+
+
+def test_the_best_check_met_most_criteria_then_had_the_better_first_value() -> None:
+    race = Story(spec("a"))
+    race.start_all()
+    best = []
+    for epoch, ratio, accuracy in [(5, 9.0, 0.1), (10, 1.2, 0.9), (15, 9.5, 0.2), (20, float("nan"), 0.9)]:
+        race.check("a", epoch, ratio, accuracy)
+        point = race.state.workers["a"].best
+        assert point is not None
+        best.append(point.epoch)
+    assert best == [5, 5, 15, 15]
+
+
+PLACE = view.Place("try/a", "0" * 40, "/w", "/o", "/l")
+
+
+def test_a_race_without_its_supervisor_is_told_as_interrupted_and_its_dead_as_lost() -> None:
+    race = Story(spec("a", "b", "c"))
+    race.start_all()
+    standing = view.standing(race.state, "id", dict.fromkeys("abc", PLACE), (), race.now)
+    fates = {
+        "a": view.Fate(alive=True, exit=None),
+        "b": view.Fate(alive=False, exit=None),
+        "c": view.Fate(alive=False, exit=(3, None, True)),
+    }
+    told = view.unsupervised(standing, fates)
+    assert told.state == "interrupted"
+    assert [worker.state for worker in told.workers] == ["running", "lost", "failed"]
+    assert told.workers[1].exit is not None
+    assert not told.workers[1].exit.known
+
+
+WORLD = st.lists(
+    st.tuples(
+        st.sampled_from("abc"), st.sampled_from(["start", "check", "win", "exit", "crash", "stop", "wait"])
+    ),
+    max_size=60,
+)
+
+
+@given(WORLD, st.integers(1, 3), st.integers(0, 2), st.booleans())
+def test_whatever_happens_the_rules_hold(
+    steps: list[tuple[str, str]], max_parallel: int, retries: int, stop_at_first: bool
+) -> None:
+    judge = JudgeSpec(stop_at_first=stop_at_first)
+    race = Story(spec("a", "b", "c", max_parallel=max_parallel, retries=retries, judge=judge))
+    for epoch, (name, step) in enumerate(steps, start=1):
+        race.now += 7.0
+        phase = race.state.workers[name].phase
+        alive = isinstance(phase, Running | Stopping)
+        match step:
+            case "start" if isinstance(phase, Launching):
+                race.started(name)
+            case "check" if alive:
+                race.check(name, epoch, ratio=1.0)
+            case "win" if alive:
+                race.check(name, epoch, ratio=2.0)
+            case "exit" if alive:
+                race.exited(name, code=0)
+            case "crash" if alive:
+                race.exited(name, code=1)
+            case "stop" if race.state.outcome is None and not isinstance(phase, Ended):
+                race.note(ev.StopAsked(race.now, (name,), "me"))
+                race.settle()
+            case _:
+                race.settle()
+        running = sum(
+            isinstance(w.phase, Launching | Running | Stopping) for w in race.state.workers.values()
+        )
+        assert running <= max_parallel
+    kinds = [type(event) for event in race.journal]
+    assert kinds.count(ev.VerdictReached) <= 1
+    assert kinds.count(ev.RaceEnded) <= 1
+    launches = [(d.worker, d.attempt) for d in race.deeds if isinstance(d, decide.Launch)]
+    assert len(launches) == len(set(launches)), "an attempt was started twice"
+    stops = [(d.worker, d.attempt) for d in race.deeds if isinstance(d, decide.Stop)]
+    assert len(stops) == len(set(stops)), "an attempt was ended twice"
+    if all(isinstance(w.phase, Ended) for w in race.state.workers.values()):
+        assert race.state.outcome is not None
+    if all(isinstance(w.phase, Waiting) for w in race.state.workers.values()):
+        raise AssertionError("nobody was ever started")

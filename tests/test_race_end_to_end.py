@@ -1,0 +1,334 @@
+"""Whole races with scripted workers: real git, real processes, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from race_lab import Lab
+
+WINNER = [["save_on_term"], ["epoch", 1], ["check", 5, 1.2], ["wait", "go"], ["check", 10, 1.62], ["forever"]]
+LOSER = [["save_on_term"], ["check", 5, 1.1], ["mark", "loser-runs"], ["forever"]]
+
+
+def test_a_race_from_start_to_finish(lab: Lab) -> None:
+    lab.race({"a": WINNER, "b": LOSER, "c": [["check", 5, 1.3], ["exit", 3]]})
+    running = lab.start("run")
+    lab.wait_for_mark("loser-runs")
+    lab.wait_for(lambda: lab.worker("c")["state"] == "failed", "the crash to be seen")
+    lab.open_gate("go")
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, output
+    assert lab.survivors() == []
+
+    status = lab.status()
+    assert status["schema"] == 1
+    race = status["race"]
+    assert (race["state"], race["winner"], race["winner_epoch"]) == ("won", "a", 10)
+    assert race["ended"] is not None
+    assert not status["supervisor"]["alive"]
+    states = {worker["name"]: worker["state"] for worker in status["workers"]}
+    assert states == {"a": "won", "b": "terminated", "c": "failed"}
+    exits = {worker["name"]: worker["exit"] for worker in status["workers"]}
+    assert exits["a"] == {"code": 0, "signal": None, "known": True}
+    assert exits["c"] == {"code": 3, "signal": None, "known": True}
+    winner = next(worker for worker in status["workers"] if worker["name"] == "a")
+    assert [criterion["met"] for criterion in winner["criteria"]] == [True, True]
+    assert winner["criteria"][0]["value"] == pytest.approx(1.62)
+    assert (winner["checks"], winner["lines"], winner["bad_lines"], winner["epoch"]) == (2, 3, 0, 10)
+    assert (Path(winner["output"]) / "saved").exists(), "the winner was not given time to save"
+
+    report = (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
+    progress = (lab.latest / "results" / "PARALLEL_PROGRESS.md").read_text()
+    assert "won" in report.splitlines()[0]
+    assert "not confirmed on held-out data" in report
+    assert "not confirmed on held-out data" in progress
+    assert winner["commit"][:7] in report
+    assert "saved and left" in lab.wtrace("logs", "a").stdout
+    assert "won" in lab.wtrace("status").stdout
+
+
+def test_every_line_of_the_winner_is_in_the_database(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0, 0.9, 33], ["forever"]]})
+    lab.wtrace("run")
+    with sqlite3.connect(lab.root / ".wtrace" / "wtrace.db") as db:
+        ((record, judged),) = db.execute("SELECT record, judged FROM checks").fetchall()
+        (kinds,) = zip(*db.execute("SELECT kind FROM events ORDER BY seq").fetchall(), strict=True)
+    assert judged == 1
+    assert len(json.loads(record)["samples"]["persistent"]) == 33
+    assert kinds.index("VerdictReached") < kinds.index("WorkerStopping") < kinds.index("WorkerExited")
+
+
+def test_a_race_that_nobody_wins(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 1.4]], "b": [["check", 5, 1.6, 0.5]]}, race="max_epochs = 5")
+    done = lab.wtrace("run", expect=1)
+    assert "no winner" in done.stdout
+    assert lab.status()["race"]["state"] == "no_winner"
+    assert [worker["state"] for worker in lab.status()["workers"]] == ["finished", "finished"]
+    assert "no winner" in (lab.latest / "results" / "FAILURE_REPORT.md").read_text()
+
+
+def test_losers_that_ignore_sigterm_and_their_hidden_children_are_gone(lab: Lab) -> None:
+    stubborn = [["ignore_term"], ["child"], ["child"], ["mark", "ready"], ["forever"]]
+    lab.race({"a": [["wait", "ready"], ["check", 5, 2.0], ["forever"]], "b": stubborn})
+    lab.wtrace("run")
+    assert lab.survivors() == []
+    assert lab.worker("b")["exit"] == {"code": None, "signal": signal.SIGKILL, "known": True}
+
+
+def test_only_planned_epochs_are_judged_and_only_once(lab: Lab) -> None:
+    lab.race(
+        {"a": [["check", 3, 9.0], ["check", 0, 9.0], ["check", 5, 1.0], ["check", 5, 9.0], ["check", 7, 9.0]]}
+    )
+    lab.wtrace("run", expect=1)
+    worker = lab.worker("a")
+    assert (worker["checks"], worker["lines"]) == (1, 5)
+
+
+def test_a_check_out_of_order_is_still_the_first_of_its_epoch(lab: Lab) -> None:
+    lab.race({"a": [["check", 10, 1.0], ["check", 5, 2.0], ["forever"]]})
+    lab.wtrace("run")
+    assert lab.status()["race"]["winner_epoch"] == 5
+
+
+def test_bad_metrics_are_counted_and_nobody_dies_of_them(lab: Lab) -> None:
+    bad = [
+        ["raw", "not json\n"],
+        ["bytes", list(b'{"event": "epoch", "epoch": 1, "metrics": {"x\xff": 1}}\n')],
+        ["raw", '{"event": "epoch", "epoch": true, "metrics": {}}\n'],
+        ["raw", "x" * 1_100_000 + "\n"],
+        ["raw", "\n"],
+        ["raw", '{"event": "of-tomorrow", "epoch": 1}\n'],
+        ["check", 5, True],
+        [
+            "raw",
+            '{"event": "check", "epoch": 10, "samples": {"persistent": [1e999], "transient": [1], "accuracy": [1]}}\n',
+        ],
+        ["check", 15, 2.0, 0.9, 20],
+        ["raw", '{"event": "epoch", "ep'],
+    ]
+    lab.race({"a": [*bad, ["forever"]]})
+    lab.wtrace("run")
+    worker = lab.worker("a")
+    assert lab.status()["race"]["winner_epoch"] == 15
+    assert worker["lines"] == 8
+    assert worker["bad_lines"] == 5  # the torn last line among them
+    assert "JSON" in worker["note"]
+
+
+def test_samples_with_other_ids_do_not_count(lab: Lab) -> None:
+    other = '{"event": "check", "epoch": 10, "samples": {"id": [7], "persistent": [9], "transient": [1], "accuracy": [1]}}\n'
+    lab.race({"a": [["check", 5, 1.0], ["raw", other], ["exit", 0]]})
+    lab.wtrace("run", expect=1)
+    worker = lab.worker("a")
+    assert (worker["checks"], worker["bad_lines"]) == (1, 1)
+    assert "ids" in worker["note"]
+
+
+def test_a_second_race_is_told_who_runs(lab: Lab) -> None:
+    lab.race({"a": [["mark", "up"], ["forever"]]})
+    lab.wtrace("run", "--detach")
+    lab.wait_for_mark("up")
+    refused = lab.wtrace("run", expect=2)
+    assert lab.latest.name in refused.stderr
+    assert lab.status()["race"]["state"] == "running"
+    lab.wtrace("stop")
+    assert lab.status()["race"]["state"] == "stopped"
+
+
+def test_stopping_one_worker_leaves_the_other_in_the_race(lab: Lab) -> None:
+    lab.race(
+        {
+            "a": [["save_on_term"], ["mark", "up"], ["forever"]],
+            "b": [["wait", "go"], ["check", 5, 2.0], ["forever"]],
+        }
+    )
+    running = lab.start("run")
+    lab.wait_for_mark("up")
+    lab.wtrace("stop", "a")
+    assert lab.worker("a")["state"] == "stopped"
+    lab.open_gate("go")
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, output
+    assert lab.status()["race"]["winner"] == "b"
+
+
+def test_a_race_that_another_command_stops_ends_with_1(lab: Lab) -> None:
+    lab.race({"a": [["mark", "up"], ["forever"]]})
+    running = lab.start("run")
+    lab.wait_for_mark("up")
+    lab.wtrace("stop")
+    running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert lab.status()["race"]["state"] == "stopped"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_without_a_terminal_stops_the_race(lab: Lab, number: signal.Signals) -> None:
+    lab.race({"a": [["save_on_term"], ["mark", "up"], ["forever"]]})
+    running = lab.start("run")
+    lab.wait_for_mark("up")
+    running.send_signal(number)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, output
+    assert lab.survivors() == []
+    assert lab.worker("a")["state"] == "stopped"
+
+
+def test_the_viewer_may_die_and_the_race_goes_on(lab: Lab) -> None:
+    lab.race({"a": [["mark", "up"], ["wait", "go"], ["check", 5, 2.0], ["forever"]]})
+    running = lab.start("run")
+    lab.wait_for_mark("up")
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    assert lab.status()["race"]["state"] == "running"
+    assert lab.status()["supervisor"]["alive"]
+    lab.open_gate("go")
+    lab.wait_for(lambda: lab.status()["race"]["ended"], "the race to end by itself")
+    assert lab.status()["race"]["winner"] == "a"
+
+
+def test_a_race_survives_its_supervisor(lab: Lab) -> None:
+    steps = [["mark", "up"], ["check", 5, 1.0], ["wait", "go"], ["check", 10, 2.0], ["exit", 7]]
+    lab.race({"a": steps, "b": LOSER})
+    lab.wtrace("run", "--detach")
+    lab.wait_for(lambda: lab.worker("a")["checks"] == 1, "the first check")
+    os.kill(lab.status()["supervisor"]["pid"], signal.SIGKILL)
+    lab.wait_for(lambda: not lab.status()["supervisor"]["alive"], "the supervisor to be gone")
+    assert lab.status()["race"]["state"] == "interrupted"
+    assert lab.worker("b")["state"] == "running"
+    pid = lab.worker("b")["pid"]
+    lab.open_gate("go")  # the winning line, and the exit, come while nobody listens
+    lab.wait_for(lambda: lab.worker("a")["exit"], "the exit to be written")
+    lab.wtrace("run", "--resume")
+    assert lab.status()["race"]["winner"] == "a"
+    assert lab.worker("a")["exit"] == {"code": 7, "signal": None, "known": True}
+    assert lab.worker("a")["checks"] == 2
+    assert (lab.worker("b")["state"], lab.worker("b")["attempt"]) == ("terminated", 1)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_resuming_is_refused_where_there_is_nothing_to_resume(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    assert "no race" in lab.wtrace("run", "--resume", expect=2).stderr
+    lab.wtrace("run")
+    assert "has ended" in lab.wtrace("run", "--resume", expect=2).stderr
+
+
+def test_a_crash_is_retried_as_asked_and_the_output_persists(lab: Lab) -> None:
+    lab.race({"a": [["epoch", 1], ["exit", 1]]}, race="retries = 1")
+    lab.wtrace("run", expect=1)
+    worker = lab.worker("a")
+    assert (worker["state"], worker["attempt"], worker["lines"]) == ("failed", 2, 2)
+
+
+def test_a_paused_worker_halts_and_goes_on(lab: Lab) -> None:
+    lab.race({"a": [["mark", "up"], ["wait", "go"], ["check", 5, 2.0], ["forever"]]})
+    lab.wtrace("run", "--detach")
+    lab.wait_for_mark("up")
+    lab.wtrace("pause", "a")
+    stat = Path(f"/proc/{lab.worker('a')['pid']}/stat")
+    lab.wait_for(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", "the process to halt")
+    lab.open_gate("go")
+    assert lab.worker("a")["state"] == "paused"
+    assert lab.worker("a")["checks"] == 0
+    lab.wtrace("unpause", "a")
+    lab.wait_for(lambda: lab.status()["race"]["ended"], "the race to end")
+    assert lab.status()["race"]["winner"] == "a"
+
+
+def test_run_json_prints_one_object_and_nothing_else(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    done = lab.wtrace("run", "--json")
+    assert json.loads(done.stdout)["race"]["winner"] == "a"
+
+
+def test_options_change_the_plan(lab: Lab) -> None:
+    lab.race({"a": [["check", 3, 2.0]], "b": [["check", 3, 2.0]]})
+    lab.wtrace("run", "--check-every", "3", "--max-epochs", "6", "--worker", "b")
+    status = lab.status()
+    assert [(worker["name"], worker["max_epochs"]) for worker in status["workers"]] == [("b", 6)]
+    assert status["race"]["winner"] == "b"
+
+
+def test_a_dry_run_starts_nothing_and_makes_nothing(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    done = lab.wtrace("run", "--dry-run")
+    assert "try/a" in done.stdout
+    assert "WTRACE_CHECK_EVERY=5" in done.stdout
+    assert not (lab.root / ".wtrace").exists()
+    assert not (lab.root.parent / "repo-worktrees").exists()
+
+
+def test_nothing_is_started_without_trust(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    del lab.env["WTRACE_TRUST"]
+    assert "wtrace trust" in lab.wtrace("run", expect=2).stderr
+    assert not (lab.root / ".wtrace").exists()
+    lab.wtrace("trust")
+    lab.wtrace("run")
+
+
+def test_commands_work_from_a_subfolder_and_from_a_worktree(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    lab.wtrace("run")
+    (lab.root / "deep").mkdir()
+    for folder in (lab.root / "deep", lab.root.parent / "repo-worktrees" / "a"):
+        done = subprocess.run(
+            lab.command("status"), cwd=folder, env=lab.env, capture_output=True, text=True, check=True
+        )
+        assert "won" in done.stdout
+
+
+def test_status_without_a_race(lab: Lab) -> None:
+    assert "no race" in lab.wtrace("status").stdout
+    assert lab.status() == {"schema": 1, "race": None, "workers": []}
+
+
+def test_clean_keeps_what_a_worker_left_in_its_worktree(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0]], "b": [["exit", 0]]})
+    lab.wtrace("run")
+    worktrees = lab.root.parent / "repo-worktrees"
+    (worktrees / "a" / "notes.txt").write_text("mine")
+    done = lab.wtrace("clean")
+    assert (worktrees / "a" / "notes.txt").read_text() == "mine"
+    assert not (worktrees / "b").exists()
+    assert "notes.txt" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("[race]\nname = 'x'\nchek_every = 5\n", "check_every"),
+        ("[race]\nname = '../x'\n", "race.name"),
+        ("this is not toml", "line 1"),
+    ],
+)
+def test_a_mistake_in_the_config_is_one_clear_message(lab: Lab, broken: str, says: str) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    (lab.root / "wtrace.toml").write_text(broken)
+    done = lab.wtrace("run", expect=2)
+    assert says in done.stderr
+    assert not (lab.root / ".wtrace").exists()
+
+
+def test_a_script_that_a_branch_does_not_have_is_found_before_anything_starts(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    config = (lab.root / "wtrace.toml").read_text().replace("train.py", "trian.py")
+    (lab.root / "wtrace.toml").write_text(config)
+    assert "trian.py" in lab.wtrace("run", expect=2).stderr
+    assert lab.status()["race"] is None
+
+
+def test_outside_a_repo_there_is_one_clear_message(lab: Lab, tmp_path: Path) -> None:
+    done = subprocess.run(
+        lab.command("status"), cwd=tmp_path, env=lab.env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "not a git repository" in done.stderr
