@@ -332,3 +332,12 @@ def test_outside_a_repo_there_is_one_clear_message(lab: Lab, tmp_path: Path) -> 
     )
     assert done.returncode == 2
     assert "not a git repository" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["bogus"], ["run", "--max-epochs", "x"], ["run", "--check-every", "0"], ["logs"]]
+)
+def test_a_command_line_that_makes_no_sense_is_told_with_exit_code_2(lab: Lab, words: list[str]) -> None:
+    done = lab.wtrace(*words, expect=2)
+    assert done.stderr.startswith("error: ")
+    assert "--help" in done.stderr

@@ -18,6 +18,7 @@ from wtrace.errors import WtraceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 BUG = 3
 USAGE = 2
@@ -32,17 +33,20 @@ app = typer.Typer(
     help="Race git branches to a goal: supervised trainings, a referee for every check, a proof of the verdict.",
 )
 
-app.command("init")(init.init)
-app.command("trust")(trust.trust)
-app.command("setup")(setup.setup)
-app.command("run")(run_.run)
-app.command("status")(status.status)
-app.command("watch")(watch.watch)
-app.command("logs")(logs.logs)
-app.command("stop")(stop.stop)
-app.command("pause")(stop.pause)
-app.command("unpause")(stop.unpause)
-app.command("clean")(clean.clean)
+app.command("init", short_help="Write a commented wtrace.toml for this repo.")(init.init)
+app.command("trust", short_help="Show and approve the config's commands.")(trust.trust)
+app.command("setup", short_help="Make one worktree per worker.")(setup.setup)
+app.command("run", short_help="Run the race and show it live.")(run_.run)
+app.command("status", short_help="Tell where the race stands.")(status.status)
+app.command("watch", short_help="Show the running race live.")(watch.watch)
+app.command("logs", short_help="Show a worker's log.")(logs.logs)
+app.command("stop", short_help="End the race, or some workers of it.")(stop.stop)
+app.command("pause", short_help="Halt a worker.")(stop.pause)
+app.command("unpause", short_help="Let a halted worker go on.")(stop.unpause)
+app.command("clean", short_help="Remove worktrees that hold no work.")(clean.clean)
+
+# Typer brings its own copy of Click since 0.26; the class of Click's usage errors is found through one of them.
+Misuse = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def _print_version(wanted: bool) -> None:
@@ -82,21 +86,12 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 (the last resort)
-        return _misuse(error) if _is_misuse(error) else _bug(error)
+        return _misuse(error) if isinstance(error, Misuse) else _bug(error)
 
 
-def _is_misuse(error: Exception) -> bool:
-    import click
-
-    return isinstance(error, click.ClickException)
-
-
-def _misuse(error: Exception) -> int:
-    import click
-
-    assert isinstance(error, click.ClickException)
-    context = getattr(error, "ctx", None)
-    where = context.command_path if context is not None else "wtrace"
+def _misuse(error: Any) -> int:
+    """A command line that cannot be understood."""
+    where = error.ctx.command_path if getattr(error, "ctx", None) else "wtrace"
     print(f"error: {plain(error.format_message())}", file=sys.stderr)
     print(f"  try: {where} --help", file=sys.stderr)
     return USAGE

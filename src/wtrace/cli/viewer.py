@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -111,13 +112,19 @@ def print_outcome(root: Path, standing: Standing) -> None:
     """The last word on a terminal or in a log: the table, who won, where the report and the log lie."""
     race = Layout(root).race(standing.id)
     report = race.success_report if standing.winner is not None else race.failure_report
-    where = str(report) if report.exists() else None
+    where = _short(report) if report.exists() else None
     from rich.console import Console
 
     from wtrace.cli.live import summary
 
     console = Console(highlight=False)
-    console.print(summary(standing, width=console.width, report=where, log=str(race.log)))
+    console.print(summary(standing, width=console.width, report=where, log=_short(race.log)))
+
+
+def _short(path: Path) -> str:
+    """The path as it is reached from here, where that is shorter."""
+    relative = os.path.relpath(path)
+    return min(relative, str(path), key=len)
 
 
 def print_left_running(race_id: str) -> None:

@@ -160,7 +160,8 @@ class WorkerExited:
     signal: int | None
     known: bool
     leftovers: int = 0
-    reason: str | None = None
+    reason: str | None = None  # why it could not even be started
+    last_words: str | None = None  # the last line of the log of a worker that failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -371,7 +371,7 @@ def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
     if isinstance(phase, Stopping):
         return _OUTCOME_OF_CAUSE[phase.cause]
     if not event.known:
-        return "lost"
+        return "lost" if event.reason is None else "failed"
     return "finished" if event.code == 0 else "failed"
 
 
@@ -379,7 +379,7 @@ def _note_after_exit(state: State, event: ev.WorkerExited, phase: Phase) -> str 
     if isinstance(phase, Ended) and phase.outcome == "terminated" and state.verdict is not None:
         return f"beaten by {state.verdict.worker}"
     if isinstance(phase, Retrying) or (isinstance(phase, Ended) and phase.outcome in ("failed", "lost")):
-        return retry.describe_exit(event)
+        return event.reason or event.last_words
     return None
 
 

@@ -52,7 +52,8 @@ _WHY: Mapping[ev.StopCause, str] = {
 
 def _exited(event: ev.WorkerExited) -> str:
     left = f"; {event.leftovers} left-over processes ended" if event.leftovers else ""
-    return f"{event.worker} ended: {describe_exit(event)}{left}"
+    words = f": {event.last_words}" if event.last_words else ""
+    return f"{event.worker} ended: {describe_exit(event)}{words}{left}"
 
 
 _OUTCOMES: Mapping[ev.RaceOutcome, str] = {

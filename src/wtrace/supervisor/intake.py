@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     from wtrace.supervisor.journal import Journal
 
 
+LAST_LINE_BYTES = 4096
+
+
+def last_line(log: Path) -> str | None:
+    """The last line of a log that is not blank, at most `LAST_LINE_BYTES` of it; None where there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - LAST_LINE_BYTES))
+            lines = file.read(LAST_LINE_BYTES).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    return next((line.strip() for line in reversed(lines) if line.strip()), None)
+
+
 class Intake:
     """Reads one attempt's folder whenever something changed in it, and notes what it finds."""
 
@@ -73,9 +87,17 @@ class Intake:
             # A torn end is counted as bad, but is no complete line.
             self._note_records(now, [last], complete=0 if isinstance(last.record, BadLine) else 1)
         if isinstance(self._journal.state.workers[self._worker].phase, ALIVE):
+            failed = exit_.known and (exit_.code or 0) > 0
             self._journal.note(
                 ev.WorkerExited(
-                    now, self._worker, self._attempt, exit_.code, exit_.signal, exit_.known, exit_.leftovers
+                    now,
+                    self._worker,
+                    self._attempt,
+                    exit_.code,
+                    exit_.signal,
+                    exit_.known,
+                    exit_.leftovers,
+                    last_words=last_line(self.folder / "training.log") if failed else None,
                 )
             )
         self.done = True
@@ -149,7 +171,9 @@ class Intake:
             self._worker
         ].has_judged(check.epoch)
         results = (
-            referee.judge(state.spec.success, check.metrics, check.samples or {}, divisor=self._journal.divisor)
+            referee.judge(
+                state.spec.success, check.metrics, check.samples or {}, divisor=self._journal.divisor
+            )
             if judged
             else ()
         )
