@@ -8,13 +8,21 @@ import signal
 import sqlite3
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from race_lab import Lab
 
-WINNER = [["save_on_term"], ["epoch", 1], ["check", 5, 1.2], ["wait", "go"], ["check", 10, 1.62], ["forever"]]
-LOSER = [["save_on_term"], ["check", 5, 1.1], ["mark", "loser-runs"], ["forever"]]
+WINNER: list[list[Any]] = [
+    ["save_on_term"],
+    ["epoch", 1],
+    ["check", 5, 1.2],
+    ["wait", "go"],
+    ["check", 10, 1.62],
+    ["forever"],
+]
+LOSER: list[list[Any]] = [["save_on_term"], ["check", 5, 1.1], ["mark", "loser-runs"], ["forever"]]
 
 
 def test_a_race_from_start_to_finish(lab: Lab) -> None:
@@ -98,7 +106,7 @@ def test_a_check_out_of_order_is_still_the_first_of_its_epoch(lab: Lab) -> None:
 
 
 def test_bad_metrics_are_counted_and_nobody_dies_of_them(lab: Lab) -> None:
-    bad = [
+    bad: list[list[Any]] = [
         ["raw", "not json\n"],
         ["bytes", list(b'{"event": "epoch", "epoch": 1, "metrics": {"x\xff": 1}}\n')],
         ["raw", '{"event": "epoch", "epoch": true, "metrics": {}}\n'],
@@ -195,7 +203,13 @@ def test_the_viewer_may_die_and_the_race_goes_on(lab: Lab) -> None:
 
 
 def test_a_race_survives_its_supervisor(lab: Lab) -> None:
-    steps = [["mark", "up"], ["check", 5, 1.0], ["wait", "go"], ["check", 10, 2.0], ["exit", 7]]
+    steps: list[list[Any]] = [
+        ["mark", "up"],
+        ["check", 5, 1.0],
+        ["wait", "go"],
+        ["check", 10, 2.0],
+        ["exit", 7],
+    ]
     lab.race({"a": steps, "b": LOSER})
     lab.wtrace("run", "--detach")
     lab.wait_for(lambda: lab.worker("a")["checks"] == 1, "the first check")

@@ -1,0 +1,122 @@
+"""The live view in a real terminal (tmux), as a person sees it and types at it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from race_lab import Lab, wait_for
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+TRAINING: list[list[Any]] = [
+    ["save_on_term"],
+    ["print", "loss 0.5"],
+    ["epoch", 1],
+    ["check", 5, 1.2],
+    ["mark", "up"],
+    ["forever"],
+]
+
+
+class Terminal:
+    """A tmux session of its own server, so that no other session is touched."""
+
+    def __init__(self, lab: Lab, columns: int, rows: int = 24) -> None:
+        self.socket = lab.root.parent / "tmux"
+        environment = [
+            word
+            for name in ("HOME", "LAB_GATES", "WTRACE_TRUST")
+            for word in ("-e", f"{name}={lab.env[name]}")
+        ]
+        self.tmux(
+            "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(lab.root), *environment,
+            "env PS1='$ ' sh",
+        )  # fmt: skip
+        self.columns = columns
+
+    def tmux(self, *args: str) -> str:
+        done = subprocess.run(["tmux", "-S", self.socket, *args], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def type(self, *keys: str) -> None:
+        self.tmux("send-keys", *keys)
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def wait_for_text(self, text: str) -> str:
+        wait_for(lambda: text in self.screen(), f"{text!r} on the screen", timeout_s=30)
+        return self.screen()
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, check=False)
+
+
+@pytest.fixture(params=[80, 160])
+def terminal(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Terminal]:
+    lab.race({"first": TRAINING, "second": [["check", 5, 1.0], ["exit", 3]]})
+    opened = Terminal(lab, request.param)
+    yield opened
+    opened.close()
+
+
+def run(terminal: Terminal, lab: Lab, *words: str) -> None:
+    terminal.type(shlex.join(lab.command(*words)) + "; echo code $?", "Enter")
+
+
+def test_the_table_fits_and_shows_the_race(lab: Lab, terminal: Terminal) -> None:
+    run(terminal, lab, "run")
+    screen = terminal.wait_for_text("failed")
+    wait_for(lambda: "1.2" in terminal.screen(), "the value of the criterion")
+    screen = terminal.screen()
+    assert all(len(line) <= terminal.columns for line in screen.splitlines())
+    for shown in ("first", "second", "ratio", "accuracy", "running", "exit code 3", "Ctrl-C"):
+        assert shown in screen
+    lab.wtrace("stop")
+    screen = terminal.wait_for_text("code 1")
+    assert "stopped" in screen
+
+
+def test_ctrl_c_asks_and_leaves_the_race_running(lab: Lab, terminal: Terminal) -> None:
+    run(terminal, lab, "run")
+    lab.wait_for_mark("up")
+    terminal.wait_for_text("running")
+    terminal.type("C-c")
+    terminal.wait_for_text("leave it running?")
+    terminal.type("Enter")
+    terminal.wait_for_text("code 0")
+    assert lab.status()["race"]["state"] == "running"
+    run(terminal, lab, "watch")
+    terminal.wait_for_text("the race goes on")
+    terminal.type("C-c")
+    terminal.wait_for_text("wtrace stop")
+    lab.wtrace("stop")
+
+
+def test_ctrl_c_asks_and_stops_the_race(lab: Lab, terminal: Terminal) -> None:
+    run(terminal, lab, "run")
+    lab.wait_for_mark("up")
+    terminal.wait_for_text("running")
+    terminal.type("C-c")
+    terminal.wait_for_text("leave it running?")
+    terminal.type("stop", "Enter")
+    terminal.wait_for_text("code 130")
+    assert lab.status()["race"]["state"] == "stopped"
+    assert (Path(lab.worker("first")["output"]) / "saved").exists()
+
+
+def test_closing_the_terminal_leaves_the_race_running(lab: Lab, terminal: Terminal) -> None:
+    run(terminal, lab, "run")
+    lab.wait_for_mark("up")
+    terminal.close()
+    status = lab.status()
+    assert status["race"]["state"] == "running"
+    assert status["supervisor"]["alive"]
+    lab.wtrace("stop")
