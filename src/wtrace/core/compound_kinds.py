@@ -1,0 +1,222 @@
+"""Values of `wtrace.toml` that are made of others: commands, lists, environments, criteria."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wtrace.core import criteria, toml
+from wtrace.core.command import PLACEHOLDERS
+from wtrace.core.kinds import Kind, Place, Text, Whole, any_text, check_placeholders, shown, wrong
+from wtrace.core.names import variable_problem
+from wtrace.core.schema import Key, as_table, read_keys, write_keys
+from wtrace.core.spec import MetricsSpec, RunnerSpec
+from wtrace.core.text import plain as visible
+from wtrace.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Kind):
+    """An argument list; its placeholders must be known."""
+
+    @property
+    def expects(self) -> str:
+        """In words."""
+        return "a command as a list of arguments"
+
+    def read(self, value: object, at: Place) -> tuple[str, ...]:
+        """The arguments. There is no shell, hence no command in one string."""
+        if isinstance(value, str) and value.strip():
+            raise wrong(at, self.expects, value, hint=f"write it as {toml.value(value.split()[:50])}")
+        if not isinstance(value, list) or not value:
+            raise wrong(at, self.expects, value, hint='for example ["python", "train.py"]')
+        argv = tuple(any_text(argument, at.item(n)) for n, argument in enumerate(value))
+        if not argv[0].strip():
+            raise ConfigError(f"{at}: the first argument names the program and cannot be empty")
+        check_placeholders(argv, at, tuple(PLACEHOLDERS))
+        return argv
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf(Kind):
+    """A list whose items are all of one kind."""
+
+    item: Kind
+    what: str
+    distinct: bool = False
+
+    @property
+    def expects(self) -> str:
+        """In words."""
+        return f"a list of {self.what}"
+
+    def read(self, value: object, at: Place) -> tuple[Any, ...]:
+        """The items, in their order."""
+        if not isinstance(value, list):
+            raise wrong(at, self.expects, value)
+        items = tuple(self.item.read(each, at.item(n)) for n, each in enumerate(value))
+        twice = next((each for n, each in enumerate(items) if self.distinct and each in items[:n]), None)
+        if twice is not None:
+            raise ConfigError(f"{at}: {shown(twice)} stands there twice")
+        return items
+
+    def plain(self, value: Sequence[Any]) -> object:
+        """The items as TOML holds them."""
+        return [self.item.plain(each) for each in value]
+
+
+@dataclass(frozen=True, slots=True)
+class Variables(Kind):
+    """Environment variables: a table of text."""
+
+    @property
+    def expects(self) -> str:
+        """In words."""
+        return "a table of environment variables"
+
+    def read(self, value: object, at: Place) -> dict[str, str]:
+        """Name to value; the values are text, as an environment holds nothing else."""
+        if not isinstance(value, dict):
+            raise wrong(at, self.expects, value)
+        for name, each in value.items():
+            if problem := variable_problem(name):
+                raise ConfigError(f"{at / name}: {problem}")
+            any_text(each, at / name, hint=_quoted(each))
+        return dict(value)
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerSettings(Kind):
+    """A `[runners.NAME]`: settings that only the engine itself understands."""
+
+    @property
+    def expects(self) -> str:
+        """In words."""
+        return "a table of settings (text, numbers, true or false)"
+
+    def read(self, value: object, at: Place) -> RunnerSpec:
+        """The runner, named by its key."""
+        if not isinstance(value, dict):
+            raise wrong(at, self.expects, value)
+        for name, each in value.items():
+            if isinstance(each, str):
+                any_text(each, at / name)
+            elif not isinstance(each, int | float) or not abs(each) < 2**63:
+                raise wrong(at / name, "text, a finite number, true or false", each)
+        return RunnerSpec(at.name, dict(value))
+
+    def plain(self, value: RunnerSpec) -> object:
+        """The settings."""
+        return value.settings
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessCriterion(Kind):
+    """An entry of `[success]`: the criterion's text, or a table with `is` and `for_checks`."""
+
+    keys: tuple[Key, ...] = (
+        Key("is", Text(), "The criterion.", required=True, field="text"),
+        Key("for_checks", Whole(1, 1000), "Checks in a row at which it must hold.", default=1),
+    )
+
+    @property
+    def expects(self) -> str:
+        """In words."""
+        return 'a criterion such as "mean(accuracy) >= 0.75"'
+
+    def read(self, value: object, at: Place) -> criteria.Criterion:
+        """The criterion, parsed and named by its key."""
+        if problem := _label_problem(at.name):
+            raise ConfigError(f"{at}: {problem}")
+        if isinstance(value, dict):
+            given = read_keys(self.keys, value, at)
+        else:
+            given = {"text": Text(self.expects).read(value, at), "for_checks": 1}
+        return _placed(
+            at, lambda: criteria.parse_criterion(at.name, given["text"], for_checks=given["for_checks"])
+        )
+
+    def plain(self, value: criteria.Criterion) -> object:
+        """The text, or the table where it says more."""
+        return value.text if value.for_checks == 1 else {"is": value.text, "for_checks": value.for_checks}
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTest(Kind):
+    """A criterion on one sample."""
+
+    @property
+    def expects(self) -> str:
+        """In words."""
+        return 'a test of one sample such as "accuracy >= 0.75"'
+
+    def read(self, value: object, at: Place) -> criteria.Criterion:
+        """The test, parsed; its name is its text."""
+        text = Text(self.expects).read(value, at)
+        return _placed(at, lambda: criteria.parse_sample_test(text, text))
+
+    def plain(self, value: criteria.Criterion) -> object:
+        """Its text."""
+        return value.text
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern(Kind):
+    """A regular expression with named groups."""
+
+    @property
+    def expects(self) -> str:
+        """In words."""
+        return "a regular expression with named groups"
+
+    def read(self, value: object, at: Place) -> str:
+        """The expression, which must compile and name at least one group."""
+        text = Text(self.expects).read(value, at)
+        try:
+            groups = re.compile(text).groupindex
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ConfigError(
+                f"{at}: this regular expression cannot be used: {visible(str(error), 100)}"
+            ) from None
+        if not groups:
+            raise ConfigError(f"{at}: no named group; got {shown(text)}", hint=r"for example (?P<loss>\S+)")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsTable(Kind):
+    """Where metrics come from: `{ from = "stdout", pattern = "…" }`."""
+
+    keys: tuple[Key, ...]
+
+    @property
+    def expects(self) -> str:
+        """In words."""
+        return 'a table such as { from = "jsonl" }'
+
+    def read(self, value: object, at: Place) -> MetricsSpec:
+        """The source of the metrics."""
+        return MetricsSpec(**read_keys(self.keys, as_table(value, at), at))
+
+    def plain(self, value: MetricsSpec) -> object:
+        """The table."""
+        return write_keys(self.keys, value)
+
+
+def _label_problem(name: str) -> str | None:
+    if not name.strip() or visible(name) != name or len(name) > 64:
+        return "a criterion's name is text on one line of at most 64 characters"
+    return None
+
+
+def _placed(at: Place, parse: Callable[[], criteria.Criterion]) -> criteria.Criterion:
+    try:
+        return parse()
+    except ConfigError as error:
+        raise ConfigError(f"{at}: {error.what}", seen=error.seen, hint=error.hint) from None
+
+
+def _quoted(value: object) -> str | None:
+    return f'write it as text: "{shown(value)}"' if isinstance(value, int | float) else None

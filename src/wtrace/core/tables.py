@@ -1,0 +1,281 @@
+"""The whole schema of `wtrace.toml`, as one table.
+
+A part that is not built yet stands here with `available=False`: it is checked like any other, and only its
+default is accepted. The page docs/reference/config.md is written from this table.
+"""
+
+from __future__ import annotations
+
+from wtrace.core.compound_kinds import (
+    Command,
+    ListOf,
+    MetricsTable,
+    Pattern,
+    RunnerSettings,
+    SampleTest,
+    SuccessCriterion,
+    Variables,
+)
+from wtrace.core.kinds import Choice, Flag, Memory, Number, Text, Whole, WholeOr
+from wtrace.core.names import branch_problem, host_problem, name_problem, path_problem, worker_name_problem
+from wtrace.core.schema import Key, Table
+from wtrace.core.spec import ConfirmSpec, FiguresSpec, JudgeSpec, MetricsSpec, SyncSpec, WorkerSpec
+
+YEAR_S = 366 * 24 * 3600
+MOST_EPOCHS = 1_000_000
+
+EPOCHS = Whole(1, MOST_EPOCHS)
+RETRIES = Whole(0, 1000)
+COMMANDS = ListOf(Command(), "commands, each a list of arguments")
+SECONDS = Number(0.1, YEAR_S, "seconds")
+NAME = Text("a name", name_problem)
+BRANCH = Text("the name of a branch", branch_problem)
+RUNNER = Text("the name of a runner")
+PATH = Text("a path inside the worktree", path_problem)
+PATHS = ListOf(PATH, "paths inside the repo")
+URLS = ListOf(Text("an address"), "Apprise addresses")
+SOURCES = Choice(("jsonl", "stdout", "csv", "tensorboard", "hf"))
+AS_RACE = "as `[race]` says"
+
+RACE = Table(
+    "race",
+    "The race as a whole.",
+    (
+        Key("name", NAME, "What the race is called; also the name of a folder.", required=True),
+        Key(
+            "base",
+            BRANCH,
+            "The branch that missing branches are created from; created from HEAD where it is missing.",
+            absent="HEAD",
+        ),
+        Key("check_every", EPOCHS, "Epochs between two checks.", 5),
+        Key("max_epochs", EPOCHS, "Epochs that a worker may train.", 50),
+        Key(
+            "max_parallel",
+            WholeOr(Whole(1, 10_000), "auto"),
+            'Workers that run at once. "auto": as many as there are GPUs, or all where there is none.',
+            4,
+        ),
+        Key("grace", Number(0, YEAR_S, "seconds"), "Seconds between SIGTERM and SIGKILL.", 10.0, "grace_s"),
+        Key(
+            "stall_after",
+            SECONDS,
+            "Seconds without a metric before a worker is called stalled.",
+            900.0,
+            "stall_after_s",
+        ),
+        Key("on_stall", Choice(("warn", "restart", "stop")), "What happens to a stalled worker.", "warn"),
+        Key("retries", RETRIES, "Restarts after a crash; the worker may resume from `{output}`.", 0),
+        Key(
+            "merge",
+            Choice(("ask", "auto", "never")),
+            'Whether the winner is merged. "ask" without a terminal prints the command to run.',
+            "ask",
+        ),
+        Key(
+            "progress_every",
+            SECONDS,
+            "Seconds between rewrites of the progress pages when nothing happens.",
+            60.0,
+            "progress_every_s",
+        ),
+        Key(
+            "cost_per_hour",
+            Number(0, 1e6),
+            "What the machine costs per hour, for the report.",
+            absent="not told",
+        ),
+        Key(
+            "runner",
+            RUNNER,
+            'Where workers run: "local", "ray", "slurm", or a `[runners.NAME]`.',
+            "local",
+            available=False,
+        ),
+        Key(
+            "worktrees",
+            Text("a path", placeholders=("repo",)),
+            "The parent folder of the worktrees, seen from the repo. `{repo}`: the name of the repo's folder.",
+            "../{repo}-worktrees",
+        ),
+    ),
+)
+
+SUCCESS = Table(
+    "success",
+    "The criteria. Every one must hold at one and the same check. The keys are names of your own; "
+    "a value is the criterion, or a table `{ is = CRITERION, for_checks = N }`: met only if it holds at N checks in a row.",
+    entry=SuccessCriterion(),
+)
+
+JUDGE = Table(
+    "judge",
+    "How checks are judged.",
+    (
+        Key(
+            "files",
+            PATHS,
+            "Files that must be byte-equal in every branch, at the start and again at a claim.",
+            (),
+        ),
+        Key(
+            "correction",
+            Choice(("bonferroni", "none")),
+            "How thresholds on p values are corrected for the number of planned checks.",
+            "bonferroni",
+        ),
+        Key(
+            "stop_at_first",
+            Flag(),
+            "Whether the others are ended when one has won. `false`: the winner is the same, but everybody runs to the end.",
+            True,
+        ),
+    ),
+    JudgeSpec,
+)
+
+CONFIRM = Table(
+    "confirm",
+    "A claim is judged again, by the same criteria, on what this command reports. Without this table a claim is the verdict.",
+    (
+        Key("command", Command(), "Evaluates `{checkpoint}` on held-out data.", required=True),
+        Key("attempts", Whole(1, 1000), "Claims that one worker may have confirmed.", 1),
+        Key("timeout", SECONDS, "Seconds that a confirmation may take.", 600.0, "timeout_s"),
+    ),
+    ConfirmSpec,
+    optional=True,
+)
+
+STOP = Table(
+    "stop",
+    "When a worker is ended before the race is decided.",
+    (
+        Key(
+            "hopeless_below",
+            Number(0, 1),
+            "End a worker whose chance of success falls below this; 0: never.",
+            0.0,
+            available=False,
+        ),
+    ),
+)
+
+FIGURES = Table(
+    "figures",
+    "What the figures show.",
+    (
+        Key("before", Whole(0, MOST_EPOCHS), 'The epoch of the "before" picture.', 0, "before_epoch"),
+        Key(
+            "sample_pass",
+            ListOf(SampleTest(), "tests of one sample"),
+            "When one sample counts as PASS in the grid.",
+            (),
+        ),
+    ),
+    FiguresSpec,
+)
+
+KEEP = Table(
+    "keep",
+    "What is kept after the race.",
+    (
+        Key(
+            "checkpoints",
+            Choice(("best", "all", "last")),
+            "Which of the losers' checkpoints are kept.",
+            "best",
+            "keep_checkpoints",
+            available=False,
+        ),
+    ),
+)
+
+METRICS = MetricsTable(
+    (
+        Key("from", SOURCES, "Where metrics are read.", "jsonl", "source"),
+        Key("pattern", Pattern(), "What finds them in the log, by named groups.", absent="JSON lines"),
+    )
+)
+
+WORKERS = Table(
+    "workers",
+    "One worker of the race: a branch and how its training starts. A name has letters, digits, `.`, `_` and `-`, at most 64.",
+    (
+        Key("branch", BRANCH, "The branch; one worker each.", required=True),
+        Key("command", Command(), "What is run in the worktree of that branch.", required=True),
+        Key("priority", Whole(-1_000_000, 1_000_000), "Who starts first when not all can: the greatest.", 0),
+        Key("control", Flag(), "Runs beside the others for comparison and can never win.", False),
+        Key(
+            "combines",
+            ListOf(Text("the name of a worker", name_problem), "names of workers", distinct=True),
+            "Workers that this one combines; it is started only when all others ended without success.",
+            (),
+            available=False,
+        ),
+        Key("max_epochs", EPOCHS, "As in `[race]`, for this worker.", absent=AS_RACE),
+        Key("retries", RETRIES, "As in `[race]`, for this worker.", absent=AS_RACE),
+        Key("env", Variables(), "Environment variables to add.", {}),
+        Key("cwd", PATH, "The folder in the worktree that the command runs in.", absent="the worktree"),
+        Key("gpus", Number(0, 1024), "GPUs, or a part of one.", 0.0, available=False),
+        Key("cpus", Number(0.1, 65_536), "CPU cores.", absent="not limited", available=False),
+        Key(
+            "memory",
+            Memory(),
+            "Memory that it needs.",
+            field="memory_bytes",
+            absent="not limited",
+            available=False,
+        ),
+        Key("runner", RUNNER, "Where it runs.", absent=AS_RACE, available=False),
+        Key("include", PATHS, "Untracked files to bring along.", (), available=False),
+        Key("setup", COMMANDS, "Commands that prepare the worktree.", (), available=False),
+        Key("metrics", METRICS, "Where its metrics come from.", MetricsSpec(), available=False),
+    ),
+    WorkerSpec,
+    each=True,
+    name_problem=worker_name_problem,
+)
+
+AFTER = Table(
+    "after",
+    "Commands of your own for the end of the race.",
+    (Key("winner", COMMANDS, "Run for the winner.", (), "after_winner", available=False),),
+)
+
+RUNNERS = Table(
+    "runners",
+    "A place to run, with the engine's own settings.",
+    each=True,
+    entry=RunnerSettings(),
+    available=False,
+)
+
+SYNC = Table(
+    "sync",
+    "A machine that progress and results are mirrored to.",
+    (
+        Key("host", Text("a host", host_problem), "A name that ssh knows (`~/.ssh/config`).", required=True),
+        Key("path", Text("a path", placeholders=("race",)), "The folder there.", "wtrace/{race}"),
+        Key("every", Number(1, YEAR_S, "seconds"), "Seconds between two transfers.", 120.0, "every_s"),
+        Key(
+            "results",
+            Flag(),
+            "Whether the report, the figures and the winner's output follow at the end.",
+            True,
+        ),
+        Key("rsync", Text("a program"), "rsync on the far side.", "rsync"),
+        Key("ssh_config", Text("a path"), "The config file for ssh.", absent="ssh's own"),
+    ),
+    SyncSpec,
+    each=True,
+    name_problem=name_problem,
+    available=False,
+)
+
+NOTIFY = Table(
+    "notify",
+    "Who is told.",
+    (Key("urls", URLS, "Addresses.", (), "notify_urls", available=False),),
+)
+
+TABLES = (RACE, SUCCESS, JUDGE, CONFIRM, STOP, FIGURES, KEEP, WORKERS, AFTER, RUNNERS, SYNC, NOTIFY)

@@ -1,0 +1,158 @@
+"""The commented `wtrace.toml` that `wtrace init` writes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from wtrace.core import toml
+from wtrace.core.command import literal
+from wtrace.core.names import LONGEST_NAME, branch_problem, worker_name_problem
+from wtrace.core.rules import side_by_side
+from wtrace.core.tables import JUDGE, RACE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from wtrace.core.schema import Key
+
+MOST_WORKERS = 8
+COMMENTS_FROM = 34  # column
+LONGEST_LINE = 110
+SET_BY_HAND = ("check_every", "max_epochs", "max_parallel")  # what nearly everybody changes
+EXAMPLE_BRANCHES = ("try-first-idea", "try-second-idea")
+
+# Options by which training scripts usually take what wtrace has to tell them, the most telling first.
+USUAL_OPTIONS = {
+    "{output}": "output output-dir out-dir out save-dir checkpoint-dir work-dir",
+    "{check_every}": "check-every eval-every val-every",
+    "{max_epochs}": "max-epochs epochs num-epochs n-epochs num-train-epochs",
+}
+
+# What stands in a comment, where the default would not show the form.
+EXAMPLES: dict[str, object] = {"base": "main", "cost_per_hour": 3.06, "files": ["evaluate.py"]}
+
+HEADER = """\
+# A race of git branches to a goal: each worker trains one branch, and the first that meets every
+# criterion wins. Check this file with `wtrace run --dry-run`, start the race with `wtrace run`.
+"""
+
+SUCCESS = """
+# Every criterion must hold at one and the same check. The examples are to be edited.
+# A criterion is EXPRESSION OPERATOR NUMBER, on the plain metrics that a check reports, or on the columns
+# of its samples: mean median std min max count fraction p_greater cohens_d ci_low ci_high.
+# At each check a training appends one line like this to the file that $WTRACE_METRICS names
+# (in Python, `from wtrace import Reporter` does it):
+#   {"event": "check", "epoch": 5, "metrics": {"val_accuracy": 0.93}}
+[success]
+val_accuracy = "val_accuracy >= 0.9"
+# val_loss = { is = "val_loss <= 0.2", for_checks = 2 }   # only if it holds at two checks in a row
+# clips = "fraction(score > 0.5) >= 0.7"                  # on samples: {"samples": {"score": [0.8, 0.3]}}
+"""
+
+CONFIRM = """
+# A claim is judged again, on data that no worker has seen, before it is the verdict.
+# [confirm]
+# command = ["python", "evaluate.py", "--checkpoint", "{checkpoint}", "--split", "test"]
+# attempts = 1
+# timeout = 600
+"""
+
+WORKERS = """
+# One table per worker: a branch, and how its training starts. There is no shell; wtrace fills in {output}
+# {worker} {race} {check_every} {max_epochs} {worktree} {metrics}. More keys for one worker: priority = 10
+# (who starts first), control = true (runs for comparison, never wins), max_epochs, retries, cwd,
+# env = { NAME = "value" }.
+"""
+
+
+def config_template(
+    *,
+    name: str,
+    base: str | None,
+    branches: Sequence[str],
+    script: str | None = None,
+    options: Sequence[str] = (),
+    framework: str | None = None,
+    most_workers: int = MOST_WORKERS,
+) -> str:
+    """A config that parses, whatever the facts: a repo's name, its base, its branches, a script and its options.
+
+    Branches that no config can name are left out; those beyond `most_workers` stand in comments.
+    """
+    base = base if base is not None and not branch_problem(base) else None
+    racing = side_by_side([each for each in branches if not branch_problem(each)], base)
+    command = _command(script, options)
+    parts = [HEADER, _race(safe_name(name, "race"), base), SUCCESS, _judge(), CONFIRM, WORKERS]
+    parts.append(_script_comment(script, framework))
+    if not racing:
+        parts.append("# No other branch was found: these two are created from the base by `wtrace setup`.\n")
+        racing = side_by_side(EXAMPLE_BRANCHES, base)
+    parts += _workers(racing, command, most_workers)
+    return "".join(parts)
+
+
+def safe_name(text: str, otherwise: str) -> str:
+    """The text as the name of a race or a worker: what is not allowed becomes `-`."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:LONGEST_NAME]
+    return otherwise if not name or worker_name_problem(name) else name
+
+
+def _race(name: str, base: str | None) -> str:
+    given = {"name": name} | ({} if base is None else {"base": base})
+    lines = [_line(key, given.get(key.name), given=key.name in given) for key in RACE.keys if key.available]
+    return "\n".join(["", "[race]", *lines, ""])
+
+
+def _judge() -> str:
+    lines = [_line(key, None, given=False) for key in JUDGE.keys if key.available]
+    return "\n".join(["", "[judge]", *lines, ""])
+
+
+def _line(key: Key, value: object, *, given: bool) -> str:
+    if not given:
+        value = EXAMPLES[key.name] if key.name in EXAMPLES else key.kind.plain(key.default)
+    setting = f"{key.name} = {toml.value(value)}"
+    if not given and key.name not in SET_BY_HAND:
+        setting = f"# {setting}"
+    line = f"{setting:{COMMENTS_FROM}}  # {key.doc}"
+    return line if len(line) <= LONGEST_LINE else f"# {key.doc}\n{setting}"
+
+
+def _script_comment(script: str | None, framework: str | None) -> str:
+    if script is None:
+        return "# No training script was found: put yours in the place of train.py.\n"
+    kind = f" ({toml.string(framework)[1:-1]})" if framework else ""
+    return f"# The training script that was found: {toml.string(script)}{kind}.\n"
+
+
+def _command(script: str | None, options: Sequence[str]) -> list[str]:
+    path = script or "train.py"
+    command = ["python", literal(f"./{path}" if path.startswith("-") else path)]
+    spelled = {option.lstrip("-").replace("_", "-"): option for option in reversed(options)}
+    for placeholder, usual in USUAL_OPTIONS.items():
+        known = next((spelled[each] for each in usual.split() if each in spelled), None)
+        if known is not None:
+            command += [known, placeholder]
+    return command
+
+
+def _workers(branches: Sequence[str], command: Sequence[str], most: int) -> list[str]:
+    tables: list[str] = []
+    taken: set[str] = set()
+    for branch in branches[:most]:
+        name = _worker_name(branch, taken)
+        taken.add(name.casefold())
+        tables.append(
+            f"\n[workers.{toml.key(name)}]\nbranch = {toml.string(branch)}\ncommand = {toml.value(command)}\n"
+        )
+    if len(branches) > most:
+        rest = ", ".join(toml.string(branch) for branch in branches[most:])
+        tables.append(f"\n# More branches, each of which can be a worker of its own: {rest}\n")
+    return tables
+
+
+def _worker_name(branch: str, taken: Iterable[str]) -> str:
+    plain = safe_name(branch.rsplit("/", 1)[-1], "worker")
+    numbered = (f"{plain[: LONGEST_NAME - 4]}-{n}" for n in range(2, 10_000))
+    return next(name for name in (plain, *numbered) if name.casefold() not in taken)

@@ -1,0 +1,120 @@
+"""Which commands this user has approved: `wtrace/trusted.json` in the user's own config folder, never in a repo."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wtrace.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LARGEST_FILE = 10_000_000  # bytes
+KEPT_PER_REPO = 50  # the latest approvals: a repo has a few configs, and one may go back to an earlier one
+
+
+def is_trusted(root: Path, digest: str) -> bool:
+    """Whether this user has approved these commands for the repo at `root`.
+
+    A file that is missing, cannot be read, or could have been written by somebody else approves nothing.
+    """
+    try:
+        return digest in _read(_file()).get(_key(root), [])
+    except ToolError:
+        return False
+
+
+def trust(root: Path, digest: str) -> None:
+    """Note that this user approves these commands for the repo at `root`. ToolError where that cannot be noted."""
+    file = _file()
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(file.parent):
+            repos = _read(file)
+            kept = [each for each in repos.get(_key(root), []) if each != digest]
+            repos[_key(root)] = [*kept, digest][-KEPT_PER_REPO:]
+            _write(file, repos)
+    except OSError as error:
+        raise ToolError(
+            f"the approval cannot be stored in {file}",
+            seen=str(error),
+            hint="or give --trust to each command",
+        ) from None
+
+
+def _file() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    try:
+        folder = Path(base) if base.startswith("/") else Path.home() / ".config"
+    except RuntimeError:
+        raise ToolError("no home folder to keep approvals in", hint="set HOME, or give --trust") from None
+    return folder / "wtrace" / "trusted.json"
+
+
+def _key(root: Path) -> str:
+    return str(root.resolve())
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _read(file: Path) -> dict[str, list[str]]:
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise _unusable(file, str(error)) from None
+    with open(handle, "rb") as opened:  # noqa: PTH123 - a descriptor, not a path
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_FILE:
+            raise _unusable(file, "not a file that wtrace wrote")
+        if about.st_uid != os.geteuid() or about.st_mode & 0o022:
+            raise _unusable(file, "others can write to it")
+        return _decoded(file, opened.read(LARGEST_FILE))
+
+
+def _decoded(file: Path, content: bytes) -> dict[str, list[str]]:
+    try:
+        repos = json.loads(content)["repos"]
+        usable = all(isinstance(digests, list) for digests in repos.values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        usable = False
+    if not usable:
+        raise _unusable(file, "not what wtrace wrote")
+    return dict(repos)
+
+
+def _unusable(file: Path, seen: str) -> ToolError:
+    return ToolError(
+        f"the approvals in {file} cannot be used",
+        seen=seen,
+        hint="remove that file; wtrace will ask for approval again",
+    )
+
+
+def _write(file: Path, repos: dict[str, list[str]]) -> None:
+    handle, name = tempfile.mkstemp(prefix=".trusted-", dir=file.parent)  # mode 0600
+    try:
+        with open(handle, "wb") as opened:  # noqa: PTH123 - a descriptor, not a path
+            opened.write(json.dumps({"version": 1, "repos": repos}, indent=1).encode())
+            opened.flush()
+            os.fsync(handle)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

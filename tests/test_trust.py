@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+import config_samples as samples
+from wtrace.core.config import override, parse
+from wtrace.core.spec import RaceSpec
+from wtrace.core.trust import approved_parts, digest
+from wtrace.errors import ToolError
+from wtrace.store.trusted import is_trusted, trust
+
+WHOLE = parse(samples.WHOLE, tables=samples.all_available())
+
+
+def edited(old: str, new: str) -> RaceSpec:
+    assert old in samples.WHOLE
+    return parse(samples.WHOLE.replace(old, new), tables=samples.all_available())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (">= 1.5", ">= 1.4"),
+        ("attention_ratio =", "ratio ="),
+        ("max_epochs = 40", "max_epochs = 10"),
+        ("max_epochs = 30", "max_epochs = 10"),
+        ("check_every = 2", "check_every = 4"),
+        ("priority = 85", "priority = 1"),
+        ("retries = 2\nmerge", "retries = 0\nmerge"),
+        ("attempts = 3", "attempts = 1"),
+        ('name = "early-persistence"', 'name = "late"'),
+        ("before = 1", "before = 2"),
+        ("cost_per_hour = 3.06", "cost_per_hour = 1"),
+        ("gpus = 0.25", "gpus = 1"),
+    ],
+)
+def test_what_runs_nothing_else_asks_nothing_again(old: str, new: str) -> None:
+    changed = edited(old, new)
+    assert changed != WHOLE
+    assert digest(changed) == digest(WHOLE)
+    assert approved_parts(changed) == approved_parts(WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"train.py"', '"other.py"'),
+        ('"--output", "{output}"', '"--output {output}"'),
+        ('SEED = "7"', 'SEED = "8"'),
+        ('SEED = "7"', 'PYTHONPATH = "7"'),
+        ('cwd = "src"', 'cwd = "lib"'),
+        ('"early-persistence/baseline"', '"early-persistence/base-line"'),
+        ('"evaluate.py", "--ch', '"judge.py", "--ch'),
+        ('"scripts/publish.py"', '"scripts/push.py"'),
+        ('["uv", "sync"]', '["make"]'),
+        ('".env"', '".secrets"'),
+        ('host = "me@macbook"', 'host = "elsewhere"'),
+        ('"races/{race}"', '".ssh"'),
+        ("/opt/homebrew/bin/rsync", "/tmp/rsync"),
+        ('"ntfy://races"', '"ntfy://others"'),
+        ('worktrees = "/scratch/{repo}"', 'worktrees = "/home/{repo}"'),
+        ('"ray://head:10001"', '"ray://other:10001"'),
+    ],
+)
+def test_what_runs_or_sends_something_is_approved_anew(old: str, new: str) -> None:
+    assert digest(edited(old, new)) != digest(WHOLE)
+
+
+def test_commands_that_change_branches_are_approved_anew() -> None:
+    swapped = samples.WHOLE.replace('"early-persistence/baseline"', "@")
+    swapped = swapped.replace('"early-persistence/hybrid"', '"early-persistence/baseline"')
+    swapped = swapped.replace("@", '"early-persistence/hybrid"', 1)
+    assert digest(parse(swapped, tables=samples.all_available())) != digest(WHOLE)
+
+
+def test_options_of_the_command_line_ask_nothing_again() -> None:
+    assert digest(override(WHOLE, check_every=1, max_epochs=1)) == digest(WHOLE)
+
+
+def test_a_user_is_shown_all_that_is_approved_but_no_value_of_the_environment() -> None:
+    assert approved_parts(WHOLE) == (
+        "worker supervised on branch early-persistence/supervised",
+        "    python train.py --output '{output}' '{\"lr\": {\"start\": 0.1}}'",
+        "    set-up: uv sync",
+        "    in: src",
+        "    sets: SEED, TOKEN",
+        "    brings along: .env, data/",
+        "    runs on: ray",
+        "worker baseline on branch early-persistence/baseline",
+        "    ./train",
+        "worker hybrid on branch early-persistence/hybrid",
+        "    python hybrid.py",
+        "confirmation of a claim",
+        "    python evaluate.py --checkpoint '{checkpoint}'",
+        "after the race, for the winner",
+        "    python scripts/publish.py '{output}'",
+        "sent to",
+        "    me@macbook:races/{race} through /opt/homebrew/bin/rsync, with ~/.ssh/races",
+        "told to",
+        "    ntfy://races",
+        "runs on",
+        "    cluster",
+        "    cluster: address = ray://head:10001, retries = 2",
+        "worktrees in",
+        "    /scratch/{repo}",
+    )
+    assert "s3cret" not in str(approved_parts(WHOLE))
+
+
+@settings(max_examples=100, deadline=None)
+@given(samples.specs())
+def test_the_lines_are_safe_for_a_terminal(spec: RaceSpec) -> None:
+    assert all(line.isprintable() for line in approved_parts(spec))
+
+
+def test_an_argument_that_hides_something_is_shown_with_escapes() -> None:
+    worker = replace(WHOLE.workers[1], command=("sh", "-c", "ls\n\x1b[1A\u202erm", "a b"))
+    assert approved_parts(replace(WHOLE, workers=(worker,)))[1] == r"    sh -c 'ls\n\x1b[1A\u202erm' 'a b'"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "wtrace" / "trusted.json"
+
+
+def test_an_approval_holds_for_one_repo_and_one_content(file: Path, tmp_path: Path) -> None:
+    repo, other = tmp_path / "repo", tmp_path / "other"
+    repo.mkdir()
+    other.mkdir()
+    (tmp_path / "link").symlink_to(repo)
+    assert not is_trusted(repo, "d1")
+    trust(tmp_path / "link", "d1")
+    trust(repo, "d2")
+    assert is_trusted(repo, "d1") and is_trusted(tmp_path / "link", "d2")
+    assert not is_trusted(repo, "d3") and not is_trusted(other, "d1")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert [entry.name for entry in file.parent.iterdir()] == ["trusted.json"]
+
+
+def test_without_xdg_it_lies_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trust(tmp_path, "d")
+    assert (tmp_path / ".config" / "wtrace" / "trusted.json").is_file()
+
+
+def test_only_the_latest_approvals_of_a_repo_are_kept(file: Path, tmp_path: Path) -> None:
+    for n in [*range(60), 15]:
+        trust(tmp_path, f"d{n}")
+    assert not is_trusted(tmp_path, "d9")
+    assert is_trusted(tmp_path, "d15") and is_trusted(tmp_path, "d59")
+    trust(tmp_path, "d15")
+    assert len(json.loads(file.read_text())["repos"][str(tmp_path)]) == 50
+
+
+def group_writable(file: Path) -> None:
+    file.chmod(0o660)
+
+
+def linked(file: Path) -> None:
+    file.rename(file.with_suffix(".real"))
+    file.symlink_to(file.with_suffix(".real"))
+
+
+def replaced_by(content: bytes) -> Callable[[Path], object]:
+    return lambda file: file.write_bytes(content)
+
+
+def fifo(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+SPOILS: list[Callable[[Path], object]] = [
+    group_writable,
+    linked,
+    fifo,
+    *map(
+        replaced_by,
+        (b'{"repos": {"', b"", b"[]", b'{"repos": []}', b'{"repos": {"/": "d"}}', b"\xff\xfe", b"[" * 99999),
+    ),
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_file_that_cannot_be_relied_on_approves_nothing_and_is_left_alone(
+    spoil: Callable[[Path], object], file: Path, tmp_path: Path
+) -> None:
+    trust(tmp_path, "d")
+    spoil(file)
+    before = file.lstat()
+    assert not is_trusted(tmp_path, "d")
+    with pytest.raises(ToolError, match=r"trusted\.json cannot be used") as caught:
+        trust(tmp_path, "d")
+    assert caught.value.hint == "remove that file; wtrace will ask for approval again"
+    assert (file.lstat().st_ino, file.lstat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(file: Path, tmp_path: Path) -> None:
+    file.parent.parent.write_text("a file, not a folder")
+    with pytest.raises(ToolError, match="cannot be stored in"):
+        trust(tmp_path, "d")
+    assert not is_trusted(tmp_path, "d")
+
+
+def test_approvals_at_the_same_time_lose_none(file: Path, tmp_path: Path) -> None:
+    digests = [f"d{n}" for n in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda each: trust(tmp_path, each), digests))
+    assert all(is_trusted(tmp_path, each) for each in digests)
