@@ -1,0 +1,161 @@
+"""A worker's row as cells: what the plain table and the live view show, before it is laid out.
+
+A cell is a tuple of pieces, each a text that is safe for a terminal and the name of a style.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.core import forecast
+from wtrace.core.text import cells, cut, pace, plain, signed, sparkline
+from wtrace.core.wording import ALIVE, SYMBOLS, epoch_of, epoch_pace_s, gap, how_ended, verdict_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wtrace.core.standing import CriterionInfo, CriterionStanding, WorkerStanding, WorkerState
+
+Piece = tuple[str, str]
+Cell = tuple[Piece, ...]
+Cells = dict[str, Cell]
+
+NOTHING: Cell = (("—", "dim"),)
+NAME_CELLS = 40
+SPARK_CELLS = 16
+
+_STATE_STYLES: dict[WorkerState, str] = {
+    "running": "",
+    "confirming": "good",
+    "won": "good",
+    "failed": "bad",
+    "lost": "bad",
+    "refuted": "bad",
+    "stalled": "warn",
+    "paused": "warn",
+    "retrying": "warn",
+    "stopping": "warn",
+}
+
+
+def width_of(cell: Cell) -> int:
+    """How many cells of the terminal it takes."""
+    return sum(cells(text) for text, _ in cell)
+
+
+def fit(cell: Cell, width: int, *, right: bool = False) -> Cell:
+    """The cell in exactly `width` cells: cut with `…`, or filled with spaces."""
+    space = width - width_of(cell)
+    if space >= 0:
+        filler = ((" " * space, ""),) if space else ()
+        return (*filler, *cell) if right else (*cell, *filler)
+    return _cut(cell, width)
+
+
+def _cut(cell: Cell, width: int) -> Cell:
+    kept: list[Piece] = []
+    room = width
+    for text, style in cell:
+        size = cells(text)
+        if size >= room:  # the first piece that does not leave a cell for what follows
+            short = cut(text + " ", room)
+            kept.append((short + " " * (room - cells(short)), style))
+            break
+        kept.append((text, style))
+        room -= size
+    return tuple(kept)
+
+
+def clipped(line: Cell, width: int) -> Cell:
+    """The line, cut where it is wider than `width`."""
+    return line if width_of(line) <= width else fit(line, width)
+
+
+def text_of(cell: Cell) -> str:
+    """Its text without the styles."""
+    return "".join(text for text, _ in cell)
+
+
+def worker_cells(worker: WorkerStanding, criteria: Sequence[CriterionInfo], eta: str | None) -> Cells:
+    """All cells of one worker that follow from its standing. `eta` is the forecast in words, or None."""
+    control = " (control)" if worker.control else ""
+    name_style = "good" if worker.state == "won" else "name" if worker.state in ALIVE else "dim"
+    row: Cells = {
+        "name": ((plain(worker.name + control, NAME_CELLS), name_style),),
+        "state": ((f"{SYMBOLS[worker.state]} {worker.state}", _STATE_STYLES.get(worker.state, "dim")),),
+        "epoch": ((epoch_of(worker), ""),),
+        "pace": _told(pace(epoch_pace_s(worker)) if worker.state in ALIVE else "—"),
+        "eta": _told(short_eta(eta)),
+        "eta_long": _told("—" if eta is None else plain(eta)),
+        "spark": (
+            (sparkline([point.values[0] for point in worker.recent if point.values], SPARK_CELLS), "spark"),
+        ),
+        "note": _note(worker),
+    }
+    return row | _criteria_cells(worker, criteria)
+
+
+def _told(text: str) -> Cell:
+    return NOTHING if text == "—" else ((text, ""),)
+
+
+def _note(worker: WorkerStanding) -> Cell:
+    told = how_ended(worker)
+    parts = (
+        []
+        if told == worker.state or worker.state in ALIVE
+        else [told.removeprefix(worker.state).strip(" ()")]
+    )
+    if worker.note:
+        parts.append(plain(worker.note, 400))
+    if worker.bad_lines:
+        parts.append(f"{worker.bad_lines} bad metrics line{'s' if worker.bad_lines > 1 else ''}")
+    return (("; ".join(parts), "warn" if worker.state in ALIVE else "dim"),) if parts else ()
+
+
+def _criteria_cells(worker: WorkerStanding, criteria: Sequence[CriterionInfo]) -> Cells:
+    found = {criterion.name: criterion for criterion in worker.criteria}
+    row: Cells = {}
+    lacks: list[str] = []
+    for index, info in enumerate(criteria):
+        criterion = found.get(info.name)
+        row[f"short{index}"], row[f"full{index}"] = _criterion(criterion)
+        if criterion is not None and not criterion.met:
+            lacks.append(_lack(index, criterion))
+    met = sum(criterion.met for criterion in worker.criteria)
+    row["met"] = ((f"{met}/{len(criteria)}", "met" if met == len(criteria) else ""),) if found else NOTHING
+    row["lacks"] = ((f"lacks {', '.join(lacks)}", "unmet"),) if lacks else ()
+    return row
+
+
+def _criterion(criterion: CriterionStanding | None) -> tuple[Cell, Cell]:
+    if criterion is None:
+        return NOTHING, NOTHING
+    value, why = verdict_of(criterion)
+    style = "met" if criterion.met else "unmet"
+    short: Cell = ((value, style),)
+    return short, (*short, (f" {plain(why, 20)}", "dim")) if why else short
+
+
+def _lack(index: int, criterion: CriterionStanding) -> str:
+    missing = gap(criterion.value, criterion.threshold)
+    return f"{index + 1}: {'—' if missing is None else signed(abs(missing)).lstrip('+')}"
+
+
+def eta_of(
+    worker: WorkerStanding, criteria: Sequence[CriterionInfo], check_every: int, now: float
+) -> str | None:
+    """The forecast of success in words; None for a worker that does not run, or cannot win."""
+    if worker.state not in ALIVE or worker.control:
+        return None
+    estimate = forecast.estimate(
+        worker.recent, criteria, check_every=check_every, max_epochs=worker.max_epochs, now=now
+    )
+    return forecast.describe(estimate)
+
+
+def short_eta(eta: str | None) -> str:
+    """The forecast in few cells: `45 min`, `no` where it is not on this trend, `—` where there is none."""
+    if eta is None or eta.startswith("no estimate"):
+        return "—"
+    return "no" if eta.startswith("not") else plain(eta.removeprefix("about ").split(" (")[0], 12)

@@ -1,0 +1,76 @@
+"""`wtrace status` as plain text. Imports only the core and the standard library: it must start at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.cli.cells import clipped, eta_of, text_of, worker_cells
+from wtrace.cli.columns import lay_out, sizes_of, widest
+from wtrace.cli.header import (
+    event_line,
+    goal_lines,
+    happening_line,
+    supervisor_line,
+    title_line,
+    verdict_line,
+)
+from wtrace.core.text import ago, plain
+from wtrace.core.wording import epoch_of, verdict_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wtrace.cli.cells import Cell, Cells
+    from wtrace.core.standing import Standing, WorkerStanding
+
+__all__ = ["event_line", "plain_line", "status_lines"]
+
+_WANTED = ("full", "eta", "pace", "eta_long", "titles")
+_HAPPENINGS = 5
+
+
+def status_lines(standing: Standing, width: int, now: float) -> list[str]:
+    """The race as lines of at most `width` cells, without colours. `now`: seconds since 1970."""
+    rows = [_cells(worker, standing, now) for worker in standing.workers]
+    layout = lay_out(widest(map(sizes_of, rows)), standing.criteria, width, _WANTED)
+    lines: list[Cell | None] = [
+        title_line(standing, width, now),
+        supervisor_line(standing, width),
+        *goal_lines(standing, width, 4),
+        (),
+        ((layout.heading(), ""),),
+    ]
+    for row in rows:
+        lines.append(layout.line(row))
+        if row["note"]:
+            lines.append(clipped((("    ", ""), *row["note"]), width))
+    lines += [(), verdict_line(standing, width), *_lately(standing, width), _asof(standing, width, now)]
+    return [text_of(line).rstrip() for line in lines if line is not None]
+
+
+def _cells(worker: WorkerStanding, standing: Standing, now: float) -> Cells:
+    return worker_cells(
+        worker, standing.criteria, eta_of(worker, standing.criteria, standing.check_every, now)
+    )
+
+
+def _lately(standing: Standing, width: int) -> Iterable[Cell]:
+    return [happening_line(h, standing.started, width) for h in standing.happenings[-_HAPPENINGS:]]
+
+
+def _asof(standing: Standing, width: int, now: float) -> Cell:
+    return clipped(((f"race {plain(standing.id)}, as of {ago(now - standing.at)}", ""),), width)
+
+
+def plain_line(worker: WorkerStanding, before: WorkerStanding | None = None) -> str | None:
+    """One line for a run without a terminal: what is new about a worker; None where that is not worth a line.
+
+    New is another state or another judged check. `before` is the row as it was told last.
+    """
+    if before is not None and (worker.state, worker.checks) == (before.state, before.checks):
+        return None
+    told = f"{plain(worker.name)}: {worker.state}, epoch {epoch_of(worker)}"
+    if before is not None and worker.checks == before.checks:
+        return told + (f" ({plain(worker.note, 200)})" if worker.note else "")
+    values = [f"{plain(c.name, 40)} {' '.join(verdict_of(c)).strip()}" for c in worker.criteria]
+    return plain(", ".join([told, *values]))

@@ -1,0 +1,226 @@
+"""Text for people: made safe for a terminal or a Markdown page, cut to a width, and numbers as they are read."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from datetime import UTC, datetime
+from functools import lru_cache
+
+_MOST_MARKS = (
+    2  # combining marks on one letter; real languages need no more, and a stack of them climbs out of its row
+)
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_ESCAPE_SEQUENCE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-Za-z]|[=>78])"
+)
+
+
+def plain(text: str, limit: int | None = None) -> str:
+    """The text on one line, safe for a terminal: what would steer it or stay unseen is shown as an escape.
+
+    Control, format (bidi marks, zero-width) and unassigned characters, surrogates and line separators become
+    `\\x1b`, `\\u202e`, …; tabs and exotic spaces become a space. `limit`: at most so many cells, the last one `…`.
+    """
+    if limit is not None and len(text) > 3 * limit + 3:  # three characters fill a cell at the least
+        return cut(plain(text[: 3 * limit + 3]) + " ", limit)
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(_visible(text))
+    return text if limit is None else cut(text, limit)
+
+
+def _visible(text: str) -> list[str]:
+    shown: list[str] = []
+    marks = 0
+    for char in text:
+        if char.isprintable() and not _INVISIBLE.match(char):
+            marks = marks + 1 if _is_mark(char) else 0
+            shown.append(char if marks <= _MOST_MARKS else "\ufffd")
+        else:
+            marks = 0
+            shown.append(" " if char == "\t" or unicodedata.category(char) == "Zs" else _escape(char))
+    return shown
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char) in ("Mn", "Me")
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def unstyled(text: str) -> str:
+    """The text without the terminal sequences (colours, titles, cursor moves) that programs print into logs."""
+    return _ESCAPE_SEQUENCE.sub("", text) if "\x1b" in text else text
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal a text that went through `plain` takes (by its East Asian Width)."""
+    return len(text) if text.isascii() else sum(map(_cells_of, text))
+
+
+@lru_cache(maxsize=4096)
+def _cells_of(char: str) -> int:
+    if _is_mark(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def cut(text: str, limit: int) -> str:
+    """The text in at most `limit` cells; where something had to go, the last cell is `…`."""
+    if cells(text) <= limit:
+        return text
+    kept: list[str] = []
+    room = limit - 1
+    for char in text:
+        room -= _cells_of(char)
+        if room < 0:
+            break
+        kept.append(char)
+    return "".join(kept) + "…" if limit > 0 else ""
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """The text in exactly `width` cells: cut, or filled with spaces (in front of it when `right`)."""
+    text = cut(text, width)
+    space = " " * (width - cells(text))
+    return space + text if right else text + space
+
+
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_PUNCTUATION = re.compile(r"[\\`*{}\[\]|~$^!]|(?<![^\W_])_|_(?![^\W_])|#(?!\w)")
+_BREAK = "<!-- -->"  # unseen; GitHub makes no mention, link or emoji of a text that it parts
+_LIVELY = re.compile(r"@|#(?=\w)|:(?=//)|(?<=www)(?=\.)|:(?=[\w+-]+:)", re.IGNORECASE)
+_LEADING = re.compile(r"^(?:[-+=#]|\d+(?=[.)](?:\s|$)))")
+
+
+def markdown(text: str) -> str:
+    """The text as `plain` shows it, escaped so that GitHub's Markdown shows just that, also inside a table's cell."""
+    text = plain(text).strip().translate(_ENTITIES)
+    text = _PUNCTUATION.sub(r"\\\g<0>", text)
+    text = _LIVELY.sub(rf"\g<0>{_BREAK}", text)
+    return _LEADING.sub(_lead, text)
+
+
+def _lead(match: re.Match[str]) -> str:
+    return match[0] + "\\" if match[0].isdigit() else "\\" + match[0]
+
+
+def code(text: str) -> str:
+    """The text as an inline code span of GitHub's Markdown (as escaped text where it holds a table's pipe)."""
+    text = plain(text) or " "
+    if "|" in text:  # its escape is shown as it is outside a table
+        return markdown(text)
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    edge = " " if text[0] in "` " or text[-1] in "` " else ""
+    return f"{fence}{edge}{text}{edge}{fence}"
+
+
+MINUS = "\u2212"  # as wide as a plus sign
+
+
+def number(value: float | None) -> str:
+    """A value at 3 significant digits, `1.62`; below a thousandth at 2, `3.1e-05`; `—` where there is none."""
+    if value is None:
+        return "—"
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite" if value > 0 else f"{MINUS}infinite"
+    if value == int(value) and abs(value) < 1e6:
+        digits = f"{abs(value):.0f}"
+    else:
+        digits = f"{abs(value):.{2 if abs(value) < 1e-3 else 3}g}"
+    return f"{MINUS}{digits}" if value < 0 else digits
+
+
+def signed(value: float) -> str:
+    """A difference at 2 significant digits with its sign: `+0.04`, `-0.18` (with a true minus)."""
+    if math.isfinite(value) and value != 0 and abs(value) < 100:
+        value = float(f"{value:.2g}")
+    return number(value) if value < 0 else f"+{number(value)}"
+
+
+_SIGNS = {">=": "≥", "<=": "≤"}
+
+
+def bound(op: str, threshold: float) -> str:
+    """A threshold with its operator: `≥ 1.5`."""
+    return f"{_SIGNS.get(op, op)} {number(threshold)}"
+
+
+def seconds(duration_s: float | None) -> str:
+    """A duration as it is said: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`; `—` where there is none."""
+    if duration_s is None or not math.isfinite(duration_s):
+        return "—"
+    whole = max(0, round(duration_s))
+    if whole < 90:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def ago(duration_s: float) -> str:
+    """How long ago something was: `just now`, `12 min ago`."""
+    return "just now" if duration_s < 1 else f"{seconds(duration_s)} ago"
+
+
+def clock(duration_s: float) -> str:
+    """A running time that ticks: `0:07:45`."""
+    whole = max(0, int(duration_s))
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def pace(duration_s: float | None) -> str:
+    """A short duration at 2 or 3 digits: `0.42 s`, `3.2 s`, `45 s`; longer ones as `seconds` says them."""
+    if duration_s is None or not math.isfinite(duration_s):
+        return "—"
+    return f"{max(0.0, duration_s):.2g} s" if duration_s < 10 else seconds(duration_s)
+
+
+def size(count: int | None) -> str:
+    """A number of bytes: `812 MB`, `1.2 GB`; `—` where there is none."""
+    if count is None:
+        return "—"
+    if count < 1e6:
+        return f"{count / 1e3:.0f} kB"
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+
+
+def utc(at: float | None) -> str:
+    """A moment (seconds since 1970) as ISO 8601 in UTC, `2026-01-31T12:00:00Z`; `—` where there is none."""
+    try:
+        return "—" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return "—"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: list[float | None], width: int) -> str:
+    """The last `width` values as bars of eight heights between the least and the greatest; a gap is a space."""
+    shown = values[-width:] if width > 0 else []
+    known = [value for value in shown if value is not None and math.isfinite(value)]
+    if not known:
+        return ""
+    low, span = min(known), max(known) - min(known)
+    return "".join(_bar(value, low, span) for value in shown)
+
+
+def _bar(value: float | None, low: float, span: float) -> str:
+    if value is None or not math.isfinite(value):
+        return " "
+    height = (value - low) / span if span > 0 and math.isfinite(span) else 0.5
+    return _BARS[min(7, int(height * 8))]

@@ -1,0 +1,47 @@
+"""The claims of a race and their confirmations on held-out data, as a part of the reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.core.text import code, markdown
+from wtrace.results.page import bullets, table
+from wtrace.results.rows import criterion_cell, criterion_title
+
+if TYPE_CHECKING:
+    from wtrace.core.claims import Claim
+    from wtrace.core.standing import Standing
+    from wtrace.results.evidence import Evidence
+
+NOTE_LENGTH = 300
+
+
+def claims_part(standing: Standing, evidence: Evidence) -> str | None:
+    """Every claim with what held-out data said of it; None where claims were not to be confirmed."""
+    if not evidence.confirmed:
+        return None
+    title = "## Claims and their confirmation on held-out data"
+    if not evidence.claims:
+        return f"{title}\n\nNobody claimed."
+    header = ["Claim:", "Worker", "Epoch:", "Outcome", "Tries:", *map(criterion_title, standing.criteria)]
+    rows = [_row(claim, len(standing.criteria)) for claim in evidence.claims]
+    rule = (
+        "Claims are confirmed one at a time, in the order of their arrival. The p thresholds are divided by "
+        f"{evidence.confirm_divisor}, the number of confirmations that this race allows."
+    )
+    return "\n\n".join([title, rule, table(header, rows), bullets(_details(evidence))])
+
+
+def _row(claim: Claim, criteria: int) -> list[str]:
+    cells = [criterion_cell(result) for result in claim.results] or ["—"] * criteria
+    return [str(claim.number), code(claim.worker), str(claim.epoch), claim.status, str(claim.tries), *cells]
+
+
+def _details(evidence: Evidence) -> list[str]:
+    lines = []
+    for claim in evidence.claims:
+        if claim.sha256 is not None:
+            lines.append(f"claim {claim.number}: its frozen checkpoint has sha256 {code(claim.sha256)}")
+        if claim.why is not None:
+            lines.append(f"claim {claim.number} was refuted: {markdown(claim.why[:NOTE_LENGTH])}")
+    return lines or ["no claim was decided"]

@@ -1,0 +1,49 @@
+"""What a report rests on besides the standing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wtrace.core.claims import Claim
+    from wtrace.core.standing import CriterionStanding
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One check as it was recorded. `judged` is False for checks that only the figures use, or that came twice."""
+
+    worker: str
+    attempt: int
+    epoch: int
+    at: float  # seconds since 1970
+    criteria: tuple[
+        CriterionStanding, ...
+    ]  # in the order of the race's criteria; empty where it was not judged
+    judged: bool = True
+
+    @property
+    def met(self) -> int:
+        """How many criteria this check met."""
+        return sum(criterion.met for criterion in self.criteria)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is recorded about a race and is not in its standing."""
+
+    checks: tuple[CheckRow, ...]  # of every worker, in the order of arrival
+    environment: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what the machine was: Python, cores, GPUs, …
+    config: str = ""  # `wtrace.toml` as it was resolved at the start
+    commands: tuple[str, ...] = ()  # to reproduce the race, one shell line each
+    correction: str = "bonferroni"  # or "none"
+    divisor: int = 1  # m: what each p threshold was divided by
+    confirmed: bool = False  # whether claims are confirmed on held-out data
+    claims: tuple[Claim, ...] = ()
+    confirm_divisor: int = 1  # what each p threshold of a confirmation was divided by
+    written_at: float | None = None  # when the report was written; seconds since 1970

@@ -1,0 +1,273 @@
+"""The status table and the live view: what they say, that they fit, and that no text from outside steers them."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from standing_samples import (
+    CURVES,
+    big_race,
+    gauges_of,
+    lost_race,
+    running_race,
+    standings_of,
+    won_race,
+    worker,
+)
+from wtrace.cli.gauges import Gauge
+from wtrace.cli.live import LiveView, render, summary
+from wtrace.cli.table import event_line, plain_line, status_lines
+from wtrace.core.standing import Happening, Standing
+from wtrace.core.text import cells
+
+RACES = {"running": running_race(), "won": won_race(), "lost": lost_race(), "big": big_race(64)}
+
+
+def printed(frame: object, width: int) -> list[str]:
+    """What Rich prints of it, line by line, without colours."""
+    console = Console(file=io.StringIO(), width=width, height=200, color_system=None, force_terminal=False)
+    console.print(frame, end="", soft_wrap=True)
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
+
+
+def view(race: Standing, width: int = 120, height: int = 40, gpu: bool = False) -> list[str]:
+    return printed(render(race, gauges_of(race, gpu), width=width, height=height, now=race.at + 5), width)
+
+
+def line_with(lines: list[str], start: str) -> str:
+    return next(line for line in lines if line.startswith(start))
+
+
+@pytest.mark.parametrize("race", RACES.values(), ids=RACES)
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160, 200])
+def test_everything_fits_every_width_and_height(race: Standing, width: int) -> None:
+    assert all(cells(line) <= width for line in status_lines(race, width, race.at))
+    assert all(cell_len(line) <= width for line in printed(summary(race, width=width), width))
+    for height in (1, 2, 3, 5, 8, 10, 12, 16, 24, 50, 90):
+        lines = view(race, width, height, gpu=True)
+        assert len(lines) <= height
+        assert all(cell_len(line) <= width for line in lines)
+
+
+def test_the_status_table_says_where_the_race_stands() -> None:
+    lines = status_lines(running_race(), 120, running_race().at + 5)
+    text = "\n".join(lines)
+    assert "early-persistence  running  0:11:45  2 running, 1 stalled, 1 waiting" in lines[0]
+    assert "1 attention_ratio ≥ 1.5" in text
+    assert "3 separation < 0.00025" in text
+    row = line_with(lines, "attention-supervised")
+    assert "● running" in row
+    assert "17/50" in row
+    assert "✓ 1.62" in row
+    assert "✗ 0.71 (\u22120.04)" in row
+    assert "closest: attention-supervised, epoch 15, 4 of 5 met; needs val_accuracy +0.04" in text
+    assert "line 7 is not JSON; 2 bad metrics lines" in text
+    assert "as of 5 s ago" in lines[-1]
+
+
+def test_a_narrow_table_counts_what_is_met_instead_of_showing_it() -> None:
+    lines = status_lines(running_race(), 50, running_race().at)
+    assert "4/5" in line_with(lines, "attention-supervised")
+    assert "met" in line_with(lines, "worker")
+
+
+def test_the_winner_is_named_as_first_and_not_as_best() -> None:
+    for lines in (
+        status_lines(won_race(), 120, won_race().at),
+        view(won_race()),
+        printed(summary(won_race(), width=120), 120),
+    ):
+        text = "\n".join(lines)
+        assert "attention-supervised" in text
+        assert "not confirmed on held-out data. First by the clock, not best." in text
+
+
+def test_a_race_without_its_supervisor_says_how_to_go_on() -> None:
+    race = replace(running_race(), supervisor_alive=False)
+    assert "wtrace run --resume" in "\n".join(status_lines(race, 80, race.at))
+    assert "wtrace run --resume" in "\n".join(view(race, 80))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 30), (120, 40), (200, 40)])
+def test_the_live_view_shows_everything_about_a_worker_where_there_is_room(width: int, height: int) -> None:
+    text = "\n".join(view(running_race(), width, height, gpu=True))
+    for told in (
+        "17/50",
+        "✓ 1.62",
+        "✗ 0.71",
+        "0.04",
+        "▁▄█",
+        "40 s",
+        "98 %",
+        "1.2 GB",
+        "6.1 GB",
+        "epoch 17 loss",
+        "○ waiting",
+    ):
+        assert told in text, told
+    assert "ETA" in text
+    assert "Ctrl-C" in text
+
+
+def test_what_happened_is_told_newest_last() -> None:
+    lines = [line for line in view(running_race()) if line.startswith("0:")]
+    assert lines[-1].startswith("0:11:30  pretrained-features stalled")
+    assert lines[0].startswith("0:00:01")
+
+
+def test_there_is_no_gpu_column_without_a_gpu() -> None:
+    assert "GPU" not in "\n".join(view(running_race(), 200))
+
+
+def test_rows_that_do_not_fit_are_summed_up_and_the_interesting_ones_stay() -> None:
+    race = big_race(64)
+    finished = replace(race.workers[63], state="confirming")
+    race = replace(race, workers=(*race.workers[:63], finished))
+    lines = view(race, 120, 24)
+    rows = [line for line in lines if line.startswith("approach-")]
+    assert "? confirming" in rows[0]
+    summed = line_with(lines, "…")
+    hidden = 64 - len(rows)
+    assert summed.startswith(f"… {hidden} more: ")
+    assert sum(int(part.split()[0]) for part in summed.split(": ")[1].split(", ")) == hidden
+    assert "waiting" in summed
+
+
+def test_why_a_worker_ended_stands_where_its_log_stood() -> None:
+    text = "\n".join(view(lost_race(), 120, 40))
+    assert "exit code 3; RuntimeError: NaN loss" in text
+    assert "nobody saw how; its guardian is gone" in text
+
+
+def test_a_view_with_a_memory_shows_the_same_as_one_without() -> None:
+    picture = LiveView()
+    race = big_race(12)
+    for step in range(30):
+        workers = list(race.workers)
+        index = step % 3
+        values = (1.0 + step / 10, 0.7, 0.01, 0.6, 400.0)
+        workers[index] = replace(
+            workers[index],
+            epoch=workers[index].epoch + 1,
+            criteria=standings_of(values),
+            note=str(step),
+            recent=worker("w", CURVES["attention-supervised"][: step % 4]).recent,
+        )
+        race = replace(race, at=race.at + 0.5, workers=tuple(workers))
+        gauges = {row.name: Gauge(50.0 + step // 5, 10**9, None, f"line {step // 5}") for row in workers}
+        size = (120, 40) if step % 7 else (80, 24)
+        remembered = picture.render(race, gauges, width=size[0], height=size[1], now=race.at)
+        fresh = render(race, gauges, width=size[0], height=size[1], now=race.at)
+        assert printed(remembered, size[0]) == printed(fresh, size[0])
+
+
+def test_the_last_word_keeps_a_long_path_whole() -> None:
+    path = "/work/" + "very-long-folder/" * 12 + "SUCCESS_REPORT.md"
+    text = "\n".join(printed(summary(won_race(), width=80, report=path, log="wtrace.log"), 80))
+    assert f"report: {path}" in text
+    assert "★ attention-supervised WINS at epoch 20, after 13 min" in text
+    assert "✓ separation 1.2e-09 (< 0.00025)" in text
+    lost = "\n".join(printed(summary(lost_race(), width=80), 80))
+    assert "no winner after 60 min" in lost
+    assert "closest: attention-supervised" in lost
+
+
+def test_plain_lines_tell_news_only() -> None:
+    before = worker("w", CURVES["contrastive"][:2])
+    same = replace(before, epoch=before.epoch + 1, lines=99)
+    after = worker("w", CURVES["contrastive"])
+    assert plain_line(same, before) is None
+    assert plain_line(after, before) == (
+        "w: running, epoch 17/50, attention_ratio ✗ 1.32 (\u22120.18), val_accuracy ✗ 0.64 (\u22120.11), "
+        "separation ✗ 0.02 (+0.02), consistency ✗ 0.6 (\u22120.1), samples ✓ 400"
+    )
+    failed = replace(after, state="failed", note="out of\x1b[2J memory")
+    assert plain_line(failed, after) == "w: failed, epoch 17/50 (out of\\x1b[2J memory)"
+    assert event_line(Happening(0.0, "a\nb\x9b")) == "1970-01-01T00:00:00Z a\\x0ab\\x9b"
+
+
+HOSTILE = st.one_of(
+    st.text(),
+    st.sampled_from(
+        ["[/]", "[bold]x", "\x1b]52;c;aGk=\x07", "\x9b2J", "\u202ecod", "漢字" * 30, "e" + "\u0301" * 50, "\r\n", "\ud800", "", "🏴" * 9]
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts=st.lists(HOSTILE, min_size=5, max_size=5), width=st.integers(40, 200), height=st.integers(1, 40))
+def test_hostile_text_neither_steers_nor_breaks_nor_outgrows(
+    texts: list[str], width: int, height: int
+) -> None:
+    name, note, log, happening, reason = texts
+    race = running_race()
+    first = race.workers[0]
+    criteria = (
+        replace(first.criteria[0], name=name, met=False, value=float("nan"), reason=reason),
+        *first.criteria[1:],
+    )
+    hostile = replace(first, name=name, branch=note, note=note, state="failed", criteria=criteria)
+    race = replace(
+        race,
+        name=happening,
+        id=note,
+        workers=(hostile, *race.workers[1:], replace(race.workers[0], name=name + "2")),
+        criteria=(replace(race.criteria[0], name=name), *race.criteria[1:]),
+        happenings=(Happening(race.at, happening),),
+    )
+    gauges = {name + "2": Gauge(1.0, 2, 3, log)}
+    pages = [
+        status_lines(race, width, race.at),
+        printed(render(race, gauges, width=width, height=height, now=race.at), width),
+        printed(summary(race, width=width), width),
+        printed(summary(replace(race, state="won", winner=name, winner_epoch=5), width=width), width),
+        [plain_line(hostile) or "", event_line(race.happenings[0])],
+    ]
+    for page in pages:
+        for line in page:
+            assert not [
+                char for char in line if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+            ], line
+    for page in pages[:-1]:
+        assert all(cells(line) <= width for line in page)
+    assert len(pages[1]) <= height
+
+
+def test_markup_in_a_name_is_shown_as_it_is() -> None:
+    race = running_race()
+    race = replace(race, workers=(replace(race.workers[0], name="[red]a[/]"), *race.workers[1:]))
+    assert line_with(view(race), "[red]a[/]")
+
+
+def test_a_sign_says_what_the_colour_says() -> None:
+    for line in view(won_race(), 160):
+        if "1.94" in line:
+            assert "★ won" in line
+            assert "✓ 1.94" in line
+        if line.startswith("contrastive"):
+            assert "✗ failed" in line
+            assert "✗ 1.32" in line
+
+
+def test_the_table_starts_without_anything_heavy() -> None:
+    code = (
+        "import sys, wtrace.cli.table; "
+        "print(*sorted({m.partition('.')[0] for m in sys.modules} & "
+        "{'rich', 'psutil', 'numpy', 'scipy', 'msgspec', 'git', 'typer', 'asyncio', 'subprocess', 'json'}))"
+    )
+    source = str(Path(__file__).parents[1] / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": source}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
