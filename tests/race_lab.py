@@ -95,6 +95,7 @@ class Lab:
         self.root = folder / "repo"
         self.gates = folder / "gates"
         self.home = folder / "home"
+        self._started: list[subprocess.Popen[str]] = []
         for made in (self.root, self.gates, self.home):
             made.mkdir(parents=True)
         self.env = {
@@ -165,10 +166,19 @@ class Lab:
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         """The command in the background, in a session of its own."""
-        return subprocess.Popen(
+        started = subprocess.Popen(
             self.command(*args), cwd=self.root, env=self.env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
+        self._started.append(started)
+        return started
+
+    def end_all(self) -> None:
+        """End what a test started and left running (it has failed already)."""
+        for started in self._started:
+            if started.poll() is None:
+                started.kill()
+                started.communicate()
 
     def explain(self, done: subprocess.CompletedProcess[str]) -> str:
         logs = sorted((self.root / ".wtrace" / "races").glob("*/wtrace.log"))
@@ -184,7 +194,9 @@ class Lab:
         return status
 
     def worker(self, name: str) -> dict[str, Any]:
-        return next(worker for worker in self.status()["workers"] if worker["name"] == name)
+        """That worker's row of the status; while there is no race yet, one that says nothing."""
+        nothing: dict[str, Any] = {"state": None, "checks": 0, "exit": None}
+        return next((worker for worker in self.status()["workers"] if worker["name"] == name), nothing)
 
     @property
     def latest(self) -> Path:

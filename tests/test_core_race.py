@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from wtrace.core import decide, view
 from wtrace.core import events as ev
 from wtrace.core.criteria import parse_criterion
-from wtrace.core.spec import JudgeSpec, RaceSpec, WorkerSpec
+from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
+from wtrace.core.spec import ConfirmSpec, JudgeSpec, RaceSpec, WorkerSpec
 from wtrace.core.standing import CriterionStanding
-from wtrace.core.state import Ended, Launching, Retrying, Running, State, Stopping, Waiting, begin, evolve
+from wtrace.core.state import State, begin, evolve
 
 
 def spec(*names: str, **changes: object) -> RaceSpec:
@@ -96,6 +97,12 @@ class Story:
         self.note(ev.WorkerExited(self.now, name, attempt, code, signal, known))
         self.settle()
 
+    def winner(self) -> str | None:
+        return None if self.state.verdict is None else self.state.verdict.worker
+
+    def over(self) -> str | None:
+        return self.state.outcome
+
     def outcome(self, name: str) -> str:
         phase = self.state.workers[name].phase
         assert isinstance(phase, Ended), phase
@@ -118,7 +125,7 @@ def test_the_first_claim_wins_and_the_others_are_ended() -> None:
     for name in "abc":
         race.exited(name, code=None, signal=15)
     assert [race.outcome(name) for name in "abc"] == ["terminated", "won", "terminated"]
-    assert race.state.outcome == "won"
+    assert race.over() == "won"
 
 
 def test_the_verdict_is_recorded_before_anyone_is_ended() -> None:
@@ -134,9 +141,9 @@ def test_all_criteria_must_hold_at_one_and_the_same_check() -> None:
     race.start_all()
     race.check("a", 5, ratio=2.0, accuracy=0.5)
     race.check("a", 10, ratio=1.0, accuracy=0.9)
-    assert race.state.verdict is None
+    assert race.winner() is None
     race.exited("a")
-    assert race.state.outcome == "no_winner"
+    assert race.over() == "no_winner"
     assert race.outcome("a") == "finished"
 
 
@@ -164,7 +171,7 @@ def test_a_control_never_claims() -> None:
     race = Story(with_worker(spec("a", "base"), "base", control=True))
     race.start_all()
     race.check("base", 5, ratio=9.0)
-    assert race.state.verdict is None
+    assert race.winner() is None
     assert race.state.claims == ()
 
 
@@ -176,7 +183,7 @@ def test_with_stop_at_first_off_everybody_runs_to_the_end_and_the_winner_is_the_
     assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
     race.exited("a")
     race.exited("b")
-    assert (race.outcome("a"), race.outcome("b"), race.state.outcome) == ("won", "finished", "won")
+    assert (race.outcome("a"), race.outcome("b"), race.over()) == ("won", "finished", "won")
 
 
 def test_a_criterion_that_must_hold_for_two_checks_does() -> None:
@@ -200,7 +207,7 @@ def test_the_highest_priority_starts_first_when_not_all_can() -> None:
     race = spec("a", "b", "c", max_parallel=2)
     race = with_worker(with_worker(race, "c", priority=85), "b", priority=60)
     story = Story(race)
-    assert [deed.worker for deed in story.deeds] == ["c", "b"]
+    assert story.deeds == [decide.Launch("c", 1), decide.Launch("b", 1)]
     story.start_all()
     story.exited("c", code=0)
     assert story.deeds[-1] == decide.Launch("a", 1)
@@ -212,7 +219,7 @@ def test_who_never_started_when_the_race_is_decided_is_skipped() -> None:
     race.check("a", 5, ratio=2.0)
     race.exited("a", code=None, signal=15)
     assert race.outcome("b") == "skipped"
-    assert race.state.outcome == "won"
+    assert race.over() == "won"
 
 
 def test_a_worker_that_is_being_started_when_the_race_is_decided_is_ended_as_soon_as_it_runs() -> None:
@@ -230,10 +237,10 @@ def test_stopping_one_worker_leaves_the_others_and_its_later_claim_does_not_coun
     race.note(ev.StopAsked(race.now, ("a",), "me"))
     race.settle()
     race.check("a", 5, ratio=2.0)
-    assert race.state.verdict is None
+    assert race.winner() is None
     race.exited("a", code=0)
     assert race.outcome("a") == "stopped"
-    assert race.state.outcome is None
+    assert race.over() is None
     race.check("b", 5, ratio=2.0)
     assert race.state.verdict is not None
 
@@ -244,7 +251,7 @@ def test_stopping_the_race_ends_it_as_stopped() -> None:
     race.note(ev.StopAsked(race.now, (), "me"))
     race.settle()
     race.exited("a", code=None, signal=15)
-    assert (race.outcome("a"), race.outcome("b"), race.state.outcome) == ("stopped", "skipped", "stopped")
+    assert (race.outcome("a"), race.outcome("b"), race.over()) == ("stopped", "skipped", "stopped")
 
 
 def test_a_crash_is_not_retried_unless_asked_for() -> None:
@@ -283,7 +290,7 @@ def test_retries_double_their_delay_and_run_out() -> None:
     race.now += 60
     race.exited("a", code=1)
     assert race.outcome("a") == "failed"
-    assert race.state.outcome == "no_winner"
+    assert race.over() == "no_winner"
 
 
 @pytest.mark.parametrize(("code", "after_s"), [(127, 60.0), (1, 1.0)])
@@ -474,7 +481,7 @@ def test_whatever_happens_the_rules_hold(
                 race.exited(name, code=0)
             case "crash" if alive:
                 race.exited(name, code=1)
-            case "stop" if race.state.outcome is None and not isinstance(phase, Ended):
+            case "stop" if race.over() is None and not isinstance(phase, Ended):
                 race.note(ev.StopAsked(race.now, (name,), "me"))
                 race.settle()
             case _:
@@ -491,6 +498,142 @@ def test_whatever_happens_the_rules_hold(
     stops = [(d.worker, d.attempt) for d in race.deeds if isinstance(d, decide.Stop)]
     assert len(stops) == len(set(stops)), "an attempt was ended twice"
     if all(isinstance(w.phase, Ended) for w in race.state.workers.values()):
-        assert race.state.outcome is not None
+        assert race.over() is not None
     if all(isinstance(w.phase, Waiting) for w in race.state.workers.values()):
         raise AssertionError("nobody was ever started")
+
+
+HELD_OUT = (
+    CriterionStanding("ratio", 1.7, ">=", 1.5, met=True),
+    CriterionStanding("accuracy", 0.8, ">=", 0.75, met=True),
+)
+MISSED = (HELD_OUT[0], CriterionStanding("accuracy", 0.6, ">=", 0.75, met=False))
+
+
+def confirming(*names: str, attempts: int = 1, **changes: object) -> Story:
+    race = Story(spec(*names, confirm=ConfirmSpec(("python", "evaluate.py"), attempts=attempts), **changes))
+    race.start_all()
+    return race
+
+
+def confirmation(
+    race: Story, results: tuple[CriterionStanding, ...] = (), problem: str | None = None
+) -> None:
+    claim = next(claim for claim in race.state.claims if claim.trying_since is not None)
+    race.note(ev.ConfirmationEnded(race.now, claim.number, claim.tries, claim.worker, results, problem))
+    race.settle()
+
+
+def test_a_claim_is_confirmed_while_the_others_run_on() -> None:
+    race = confirming("a", "b")
+    race.check("a", 5, ratio=2.0)
+    assert race.winner() is None
+    assert race.deeds[-1] == decide.Confirm(1, 1, "a")
+    assert view.worker_standing(race.state, "a", PLACE).state == "confirming"
+    assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
+    confirmation(race, HELD_OUT)
+    assert race.state.verdict == ev.VerdictReached(race.now, "a", 5, confirmed=True)
+    assert decide.Stop("b", 1, "beaten") in race.deeds
+
+
+def test_claims_are_confirmed_one_at_a_time_in_the_order_of_their_arrival() -> None:
+    race = confirming("a", "b", "c")
+    for name in "bca":
+        race.check(name, 5, ratio=2.0, settle=False)
+    race.settle()
+    assert [d.worker for d in race.deeds if isinstance(d, decide.Confirm)] == ["b"]
+    confirmation(race, MISSED)
+    assert [d.worker for d in race.deeds if isinstance(d, decide.Confirm)] == ["b", "c"]
+    confirmation(race, HELD_OUT)
+    assert race.state.verdict is not None
+    assert race.state.verdict.worker == "c"
+    assert [d.worker for d in race.deeds if isinstance(d, decide.Confirm)] == ["b", "c"]
+
+
+def test_a_worker_whose_claims_are_used_up_is_refuted_and_ended() -> None:
+    race = confirming("a", "b")
+    race.check("a", 5, ratio=2.0)
+    confirmation(race, MISSED)
+    assert decide.Stop("a", 1, "refuted") in race.deeds
+    race.exited("a", code=None, signal=15)
+    assert race.outcome("a") == "refuted"
+    assert "accuracy" in (race.state.workers["a"].note or "")
+    race.exited("b")
+    assert race.over() == "no_winner"
+
+
+def test_a_refuted_worker_is_not_started_again() -> None:
+    race = confirming("a", retries=3)
+    race.check("a", 5, ratio=2.0)
+    confirmation(race, MISSED)
+    race.now += 60
+    race.exited("a", code=1)
+    assert race.outcome("a") == "refuted"
+
+
+def test_with_two_attempts_a_worker_may_claim_again_but_not_while_the_first_is_open() -> None:
+    race = confirming("a", attempts=2)
+    race.check("a", 5, ratio=2.0)
+    race.check("a", 10, ratio=2.0)
+    assert len(race.state.claims) == 1
+    confirmation(race, MISSED)
+    assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
+    race.check("a", 15, ratio=2.0)
+    confirmation(race, HELD_OUT)
+    assert race.state.verdict is not None
+    assert race.state.verdict.epoch == 15
+
+
+def test_a_confirmation_that_fails_is_tried_once_more_then_refused() -> None:
+    race = confirming("a")
+    race.check("a", 5, ratio=2.0)
+    confirmation(race, problem="exit code 1")
+    assert race.deeds[-1] == decide.Confirm(1, 2, "a")
+    confirmation(race, problem="exit code 1")
+    assert [d.attempt for d in race.deeds if isinstance(d, decide.Confirm)] == [1, 2]
+    assert race.state.claims[0].status == "refuted"
+
+
+def test_a_confirmation_that_outlasts_its_timeout_is_ended() -> None:
+    race = confirming("a")
+    race.check("a", 5, ratio=2.0)
+    assert decide.next_deadline(race.state, race.now) == race.now + 600
+    race.now += 600
+    assert race.settle() == [decide.KillConfirmation(1, 1)]
+
+
+def test_a_race_is_not_over_while_a_claim_of_a_worker_that_finished_is_open() -> None:
+    race = confirming("a", "b")
+    race.check("a", 50, ratio=2.0)
+    race.exited("a")
+    race.exited("b")
+    assert race.over() is None
+    confirmation(race, HELD_OUT)
+    assert (race.outcome("a"), race.outcome("b"), race.over()) == ("won", "finished", "won")
+
+
+def test_stopping_a_race_ends_its_confirmation_too() -> None:
+    race = confirming("a")
+    race.check("a", 5, ratio=2.0)
+    race.note(ev.StopAsked(race.now, (), "me"))
+    assert decide.KillConfirmation(1, 1) in race.settle()
+    race.exited("a", code=0)
+    assert race.over() is None
+    confirmation(race, problem="killed by signal 9")
+    assert race.over() == "stopped"
+    assert race.winner() is None
+
+
+def test_a_new_supervisor_takes_a_running_confirmation_over() -> None:
+    race = confirming("a")
+    race.check("a", 5, ratio=2.0)
+    assert decide.Confirm(1, 1, "a") in decide.unfinished(race.state)
+
+
+def test_a_check_judged_by_changed_files_is_no_claim() -> None:
+    race = Story(spec("a"))
+    race.start_all()
+    met = (HELD_OUT[0], HELD_OUT[1])
+    race.note(ev.CheckJudged(race.now, "a", 1, 5, met, unfair="evaluate.py was changed"))
+    race.settle()
+    assert race.state.claims == ()

@@ -92,8 +92,8 @@ def supervise(root: Path, race_id: str) -> None:
         journal = Journal(race, state, writer)
         resumed = state.supervisor_pid is not None
         journal.note(SupervisorStarted(clock.now(), os.getpid(), resumed))
-        Supervisor(race, journal, LocalRunner(), clock, positions=positions).run()
-        prove(race, layout, journal.standing(clock.now()))
+        state = Supervisor(race, journal, LocalRunner(), clock, positions=positions).run()
+        prove(race, layout, journal.standing(clock.now()), state.claims)
         writer.close_race(clock.now())
         writer.commit()
 

@@ -53,8 +53,9 @@ def _worker_lines(race: RaceContext, worker: WorkerSpec) -> Iterator[str]:
     yield f"{worker.name}{' (control)' if worker.control else ''} on branch {worker.branch}"
     yield f"  checks:  {checks}, up to epoch {epochs}"
     yield f"  in:      {working_directory(race, worker.name)}"
+    metrics = race.layout.attempt(worker.name, 1) / "metrics.jsonl"
     yield f"  command: {shlex.join(command_of(race, worker.name, 1))}"
-    for name, value in own_environment(race, worker.name, 1).items():
+    for name, value in own_environment(race, worker.name, metrics).items():
         yield f"  {name}={value}"
     for name in sorted(worker.env):
         yield f"  {name}=(as the config says)"

@@ -10,7 +10,7 @@ import typer
 
 from wtrace.cli.common import RaceOption, find_root, require_standing, require_workers
 from wtrace.cli.logfile import LONGEST_LINE, LogFile
-from wtrace.core.text import plain
+from wtrace.core.text import plain, unstyled
 from wtrace.errors import ToolError, UsageError
 
 if TYPE_CHECKING:
@@ -66,5 +66,5 @@ def _print_log(path: Path, count: int, ended: Callable[[], bool] | None) -> None
 def _show(line: bytes) -> None:
     text = line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r\n")
     # A progress bar rewrites its line: only what it showed last is of interest.
-    sys.stdout.write(plain(text.rsplit("\r", 1)[-1]) + "\n")
+    sys.stdout.write(plain(unstyled(text.rsplit("\r", 1)[-1].expandtabs())) + "\n")
     sys.stdout.flush()

@@ -118,7 +118,7 @@ def print_outcome(root: Path, standing: Standing) -> None:
     from wtrace.cli.live import summary
 
     console = Console(highlight=False)
-    console.print(summary(standing, width=console.width, report=where, log=_short(race.log)))
+    console.print(summary(standing, width=console.width, report=where, log=_short(race.log)), soft_wrap=True)
 
 
 def _short(path: Path) -> str:

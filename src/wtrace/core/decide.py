@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
-from wtrace.core.state import ALIVE, Ended, Launching, Retrying, Running, State, Stopping, Waiting
+from wtrace.core.claims import open_claim
+from wtrace.core.phases import ALIVE, Ended, Launching, Retrying, Running, Stopping, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wtrace.core.claims import Claim
+    from wtrace.core.state import State
+
 KILL_AFTER_GRACE_S = 5.0
 """The runner's own ladder has this long after the grace period before the supervisor insists."""
+KILL_AGAIN_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,24 @@ class Kill:
     attempt: int
 
 
-Action = Launch | Stop | Kill
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Judge this claim again on held-out data."""
+
+    number: int
+    attempt: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class KillConfirmation:
+    """End a confirmation that outlasted its timeout, or that nobody needs any more."""
+
+    number: int
+    attempt: int
+
+
+Action = Launch | Stop | Kill | Confirm | KillConfirmation
 
 
 def conclude(state: State, now: float) -> ev.Event | None:
@@ -59,12 +81,28 @@ def _facts(state: State, now: float) -> Iterator[ev.Event]:
     if state.due:
         due = state.due[0]
         yield ev.ClaimMade(now, due.worker, due.epoch, len(state.claims) + 1, due.checkpoint)
-    if state.verdict is None and state.claims and not state.stop_asked:
-        first = state.claims[0]
-        yield ev.VerdictReached(now, first.worker, first.epoch, confirmed=False)
+    first = _first_that_counts(state)
+    if first is not None and state.verdict is None and not state.stop_asked:
+        yield ev.VerdictReached(now, first.worker, first.epoch, confirmed=first.status == "confirmed")
     yield from _silences(state, now)
-    if all(isinstance(worker.phase, Ended) for worker in state.workers.values()):
+    if _is_over(state):
         yield ev.RaceEnded(now, _race_outcome(state))
+
+
+def _first_that_counts(state: State) -> Claim | None:
+    """The first claim, or with `[confirm]` the first that was confirmed."""
+    counts = (claim for claim in state.claims if state.spec.confirm is None or claim.status == "confirmed")
+    return next(counts, None)
+
+
+def _is_over(state: State) -> bool:
+    """Nobody runs, and no claim is left that could still become a verdict."""
+    if not all(isinstance(worker.phase, Ended) for worker in state.workers.values()):
+        return False
+    if any(claim.trying_since is not None for claim in state.claims):
+        return False
+    undecided = state.verdict is None and not state.stop_asked
+    return not (undecided and any(open_claim(state.spec, claim) for claim in state.claims))
 
 
 def _silences(state: State, now: float) -> Iterator[ev.Event]:
@@ -89,7 +127,27 @@ def decide(state: State, now: float) -> list[Action]:
     """What is to be done now: whom to end, whom to start."""
     if state.outcome is not None:
         return []
-    return [*_ends(state, now), *_starts(state, now)]
+    return [*_ends(state, now), *_confirmations(state, now), *_starts(state, now)]
+
+
+def _confirmations(state: State, now: float) -> Iterator[Action]:
+    """One at a time, in the order of the claims' arrival."""
+    trying = next((claim for claim in state.claims if claim.trying_since is not None), None)
+    if trying is not None:
+        if now >= _confirmation_deadline(state, trying):
+            yield KillConfirmation(trying.number, trying.tries)
+        return
+    if state.verdict is None and not state.stop_asked:
+        for claim in state.claims:
+            if open_claim(state.spec, claim):
+                yield Confirm(claim.number, claim.tries + 1, claim.worker)
+                return
+
+
+def _confirmation_deadline(state: State, claim: Claim) -> float:
+    if state.stop_asked or claim.trying_since is None or state.spec.confirm is None:
+        return 0.0
+    return claim.trying_since + state.spec.confirm.timeout_s
 
 
 def _ends(state: State, now: float) -> Iterator[Action]:
@@ -108,6 +166,8 @@ def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
         return "asked"
     if state.verdict is not None and state.spec.judge.stop_at_first:
         return "winner" if state.verdict.worker == name else "beaten"
+    if state.is_refuted(name):
+        return "refuted"
     if phase.stalled and state.spec.on_stall != "warn":
         return "stalled"
     return None
@@ -142,7 +202,9 @@ def intent(action: Action, now: float) -> ev.Event | None:
             return ev.WorkerLaunched(now, worker, attempt)
         case Stop(worker, _, cause):
             return ev.WorkerStopping(now, worker, cause)
-        case Kill():
+        case Confirm(number, attempt, worker):
+            return ev.ConfirmationStarted(now, number, attempt, worker)
+        case Kill() | KillConfirmation():
             return None
 
 
@@ -157,12 +219,22 @@ def unfinished(state: State) -> list[Action]:
                 actions.append(Stop(name, attempt, cause))
             case _:
                 pass
+    actions += [
+        Confirm(claim.number, claim.tries, claim.worker)
+        for claim in state.claims
+        if claim.trying_since is not None
+    ]
     return actions
 
 
 def next_deadline(state: State, now: float) -> float | None:
     """When the state will ask for something although nothing happens; None: never."""
     times = [time for name in state.workers for time in _deadlines(state, name, now)]
+    times += [
+        max(_confirmation_deadline(state, claim), now + KILL_AGAIN_AFTER_S)
+        for claim in state.claims
+        if claim.trying_since is not None
+    ]
     return min(times, default=None)
 
 
@@ -173,6 +245,6 @@ def _deadlines(state: State, name: str, now: float) -> Iterator[float]:
         case Retrying(not_before=not_before):
             yield not_before
         case Stopping(asked=asked):
-            yield max(asked + state.spec.grace_s + KILL_AFTER_GRACE_S, now + KILL_AFTER_GRACE_S / 5)
+            yield max(asked + state.spec.grace_s + KILL_AFTER_GRACE_S, now + KILL_AGAIN_AFTER_S)
         case _:
             pass

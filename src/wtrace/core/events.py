@@ -75,6 +75,15 @@ class CheckJudged:
     epoch: int
     results: tuple[CriterionStanding, ...]
     checkpoint: str | None = None
+    unfair: str | None = None  # every criterion was met, but the judge's files are not those of the race
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeFilesFixed:
+    """The files that judge, as they were in every branch when the race began: sha256 by path."""
+
+    at: float
+    digests: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,38 @@ class ClaimMade:
     epoch: int
     number: int
     checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFrozen:
+    """The checkpoint of a claim was copied to where nobody changes it."""
+
+    at: float
+    number: int
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationStarted:
+    """A claim is being judged again on held-out data."""
+
+    at: float
+    number: int
+    attempt: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationEnded:
+    """The confirmation was judged, or failed (`problem`)."""
+
+    at: float
+    number: int
+    attempt: int
+    worker: str
+    results: tuple[CriterionStanding, ...] = ()
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +229,11 @@ Event = (
     | LinesRead
     | SampleIdsFixed
     | CheckJudged
+    | JudgeFilesFixed
     | ClaimMade
+    | CheckpointFrozen
+    | ConfirmationStarted
+    | ConfirmationEnded
     | VerdictReached
     | WorkerStalled
     | WorkerRecovered

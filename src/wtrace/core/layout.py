@@ -70,6 +70,10 @@ class RaceLayout:
         """A claim's frozen checkpoint and its confirmation."""
         return self.folder / "claims" / str(number)
 
+    def confirmation(self, number: int, attempt: int) -> Path:
+        """One try to confirm a claim."""
+        return self.folder / "claims" / str(number) / "attempts" / str(attempt)
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

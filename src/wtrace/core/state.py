@@ -1,7 +1,4 @@
-"""A race as the sum of what happened: `evolve(state, event) -> state`.
-
-A worker is in one phase at a time, and each phase carries only what is true in it.
-"""
+"""A race as the sum of what happened: `evolve(state, event) -> state`."""
 
 from __future__ import annotations
 
@@ -11,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import retry
+from wtrace.core.claims import Claim, Due, claims_left, open_claim
+from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping, Waiting
 from wtrace.core.standing import CheckPoint, ExitStanding, Happening, finite
 from wtrace.core.telling import tell
 
@@ -23,67 +22,6 @@ if TYPE_CHECKING:
 
 RECENT_CHECKS = 32
 RECENT_HAPPENINGS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Never started; waits for its turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Launching:
-    """The runner has been asked, or is about to be."""
-
-    attempt: int
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """Its process lives. `heard` is when it last reported (or started)."""
-
-    attempt: int
-    since: float
-    pid: int | None
-    handle: str
-    heard: float
-    stalled: bool = False
-    paused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Stopping:
-    """It is being ended."""
-
-    attempt: int
-    since: float
-    pid: int | None
-    handle: str
-    asked: float
-    cause: ev.StopCause
-
-
-@dataclass(frozen=True, slots=True)
-class Retrying:
-    """It crashed and will be started again."""
-
-    attempt: int  # the one that crashed
-    not_before: float
-    exit: ExitStanding
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """It will not run again."""
-
-    outcome: WorkerState
-    at: float
-    attempt: int = 0
-    exit: ExitStanding | None = None
-
-
-Phase = Waiting | Launching | Running | Stopping | Retrying | Ended
-ALIVE = (Launching, Running, Stopping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +50,6 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A check that met every criterion."""
-
-    worker: str
-    epoch: int
-    checkpoint: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class State:
     """A race at one moment."""
 
@@ -131,7 +60,8 @@ class State:
     due: tuple[
         Due, ...
     ] = ()  # checks that met every criterion and have not become claims yet, as they arrived
-    claims: tuple[ev.ClaimMade, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    judge_files: Mapping[str, str] = field(default_factory=dict)  # sha256 of each, as the race began
     verdict: ev.VerdictReached | None = None
     stop_asked: bool = False
     outcome: ev.RaceOutcome | None = None
@@ -143,6 +73,15 @@ class State:
         """Whether the race asks this worker to leave, or not to start at all."""
         beaten = self.verdict is not None and self.spec.judge.stop_at_first
         return beaten or self.stop_asked or self.workers[worker].stop_asked
+
+    def is_refuted(self, worker: str) -> bool:
+        """Whether all the claims that this worker may make have been refuted."""
+        refuted = sum(claim.worker == worker and claim.status == "refuted" for claim in self.claims)
+        return self.spec.confirm is not None and refuted >= self.spec.confirm.attempts
+
+    def is_confirming(self, worker: str) -> bool:
+        """Whether a claim of this worker waits for its confirmation."""
+        return any(open_claim(self.spec, claim) and claim.worker == worker for claim in self.claims)
 
 
 def begin(spec: RaceSpec, at: float) -> State:
@@ -221,7 +160,7 @@ def _check_judged(state: State, event: ev.CheckJudged) -> State:
     before = worker.streaks or (0,) * len(criteria)
     streaks = tuple(n + 1 if result.met else 0 for n, result in zip(before, event.results, strict=True))
     holds = all(n >= criterion.for_checks for n, criterion in zip(streaks, criteria, strict=True))
-    may_claim = not state.spec.worker(event.worker).control and not state.is_over_for(event.worker)
+    may_claim = event.unfair is None and _may_claim(state, event.worker)
     point = CheckPoint(
         event.epoch, event.at, tuple(r.value for r in event.results), tuple(r.met for r in event.results)
     )
@@ -240,6 +179,12 @@ def _check_judged(state: State, event: ev.CheckJudged) -> State:
     )
 
 
+def _may_claim(state: State, name: str) -> bool:
+    if state.spec.worker(name).control or state.is_over_for(name):
+        return False
+    return claims_left(state.spec, name, state.claims, state.due) > 0
+
+
 def better(best: CheckPoint | None, point: CheckPoint, op: str) -> CheckPoint:
     """The check that met more criteria; ties go to the better value of the first criterion, then to the earlier."""
     if best is None or sum(point.met) > sum(best.met):
@@ -253,7 +198,36 @@ def better(best: CheckPoint | None, point: CheckPoint, op: str) -> CheckPoint:
 
 
 def _claim_made(state: State, event: ev.ClaimMade) -> State:
-    return replace(state, claims=(*state.claims, event), due=state.due[1:])
+    claim = Claim(event.number, event.worker, event.epoch, event.checkpoint)
+    return replace(state, claims=(*state.claims, claim), due=state.due[1:])
+
+
+def _change_claim(state: State, number: int, **changes: Any) -> State:
+    claims = tuple(replace(claim, **changes) if claim.number == number else claim for claim in state.claims)
+    return replace(state, claims=claims)
+
+
+def _checkpoint_frozen(state: State, event: ev.CheckpointFrozen) -> State:
+    return _change_claim(state, event.number, frozen=event.path, sha256=event.sha256)
+
+
+def _confirmation_started(state: State, event: ev.ConfirmationStarted) -> State:
+    return _change_claim(state, event.number, tries=event.attempt, trying_since=event.at)
+
+
+def _confirmation_ended(state: State, event: ev.ConfirmationEnded) -> State:
+    claim = state.claims[event.number - 1]
+    claim = claim.after_try(event.results, event.problem)
+    claims = tuple(claim if each.number == claim.number else each for each in state.claims)
+    state = replace(state, claims=claims)
+    if claim.status != "refuted":
+        return state
+    worker = state.workers[claim.worker]
+    note = f"its claim at epoch {claim.epoch} was refuted: {claim.why}"
+    phase = worker.phase
+    if isinstance(phase, Ended) and phase.outcome == "finished" and state.is_refuted(claim.worker):
+        phase = replace(phase, outcome="refuted")
+    return _change(state, claim.worker, note=note, phase=phase)
 
 
 def _verdict_reached(state: State, event: ev.VerdictReached) -> State:
@@ -293,6 +267,10 @@ def _stop_asked(state: State, event: ev.StopAsked) -> State:
         asked = replace(workers[name], stop_asked=True)
         workers[name] = _leave_unstarted(asked, event.at, f"stopped by {event.by}")
     return replace(state, workers=workers, stop_asked=state.stop_asked or not event.workers)
+
+
+def _judge_files_fixed(state: State, event: ev.JudgeFilesFixed) -> State:
+    return replace(state, judge_files=event.digests)
 
 
 def _worker_stalled(state: State, event: ev.WorkerStalled) -> State:
@@ -347,7 +325,13 @@ def _worker_exited(state: State, event: ev.WorkerExited) -> State:
 def _phase_after_exit(state: State, event: ev.WorkerExited, exit_: ExitStanding) -> Phase:
     worker, spec = state.workers[event.worker], state.spec.worker(event.worker)
     restart = retry.not_before(worker, event, _restarts_left(state, spec, event.attempt))
-    if restart is not None and not state.is_over_for(event.worker) and not _has_won(state, event.worker):
+    leaves = isinstance(worker.phase, Stopping) and worker.phase.cause != "stalled"
+    if (
+        restart is not None
+        and not leaves
+        and not state.is_over_for(event.worker)
+        and not _has_won(state, event.worker)
+    ):
         return Retrying(event.attempt, restart, exit_)
     return Ended(_outcome(state, event), event.at, event.attempt, exit_)
 
@@ -399,6 +383,10 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.SampleIdsFixed: _sample_ids_fixed,
     ev.CheckJudged: _check_judged,
     ev.ClaimMade: _claim_made,
+    ev.JudgeFilesFixed: _judge_files_fixed,
+    ev.CheckpointFrozen: _checkpoint_frozen,
+    ev.ConfirmationStarted: _confirmation_started,
+    ev.ConfirmationEnded: _confirmation_ended,
     ev.VerdictReached: _verdict_reached,
     ev.WorkerStalled: _worker_stalled,
     ev.WorkerRecovered: _worker_recovered,

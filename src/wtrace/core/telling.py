@@ -28,8 +28,18 @@ def _started(event: ev.WorkerStarted) -> str:
 
 
 def _check(event: ev.CheckJudged) -> str:
+    if event.unfair is not None:
+        return f"{event.worker} check at epoch {event.epoch} does not count: {event.unfair}"
     met = sum(result.met for result in event.results)
     return f"{event.worker} check at epoch {event.epoch}: {met} of {len(event.results)} criteria met"
+
+
+def _confirmed(event: ev.ConfirmationEnded) -> str:
+    if event.problem is not None:
+        return f"{event.worker}'s confirmation failed: {event.problem}"
+    missed = [result.name for result in event.results if not result.met]
+    how = f"refuted: {', '.join(missed)} not met" if missed else "confirmed"
+    return f"{event.worker}'s claim is {how} on held-out data"
 
 
 def _verdict(event: ev.VerdictReached) -> str:
@@ -67,6 +77,8 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.WorkerStarted: _started,
     ev.CheckJudged: _check,
     ev.ClaimMade: lambda e: f"{e.worker} claims success at epoch {e.epoch}",
+    ev.ConfirmationStarted: lambda e: f"{e.worker}'s claim is being confirmed on held-out data",
+    ev.ConfirmationEnded: _confirmed,
     ev.VerdictReached: _verdict,
     ev.WorkerStalled: lambda e: f"{e.worker} stalled: no metric for {e.silent_s:.0f} s",
     ev.WorkerRecovered: lambda e: f"{e.worker} reports again",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
 from wtrace.core.standing import ExitStanding, Standing, WorkerStanding
-from wtrace.core.state import Ended, Launching, Retrying, Running, State, Stopping, Waiting, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wtrace.core.standing import CriterionInfo, RaceStateName, WorkerState
+    from wtrace.core.state import State, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def _state_name(state: State, name: str, worker: Worker) -> WorkerState:
         case Running(stalled=True):
             return "stalled"
         case Running():
-            return "running"
+            return "confirming" if state.is_confirming(name) else "running"
         case Stopping():
             won = state.verdict is not None and state.verdict.worker == name
             return "won" if won else "stopping"

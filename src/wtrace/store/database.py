@@ -44,6 +44,11 @@ CREATE TABLE IF NOT EXISTS checks (
     record BLOB NOT NULL         -- the line as it was written, samples included
 );
 CREATE INDEX IF NOT EXISTS checks_of_worker ON checks (race, worker, epoch);
+CREATE TABLE IF NOT EXISTS confirmations (
+    race TEXT NOT NULL, claim INTEGER NOT NULL, attempt INTEGER NOT NULL, worker TEXT NOT NULL, at REAL NOT NULL,
+    results TEXT NOT NULL,       -- the criteria as judged on held-out data, JSON
+    record BLOB NOT NULL         -- the line as it was written, samples included
+);
 CREATE TABLE IF NOT EXISTS records (
     race TEXT NOT NULL, worker TEXT NOT NULL, attempt INTEGER NOT NULL, kind TEXT NOT NULL, at REAL NOT NULL,
     record BLOB NOT NULL         -- start, end, and lines with an event that is not known

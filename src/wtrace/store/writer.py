@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _EVENT = "INSERT INTO events (race, at, kind, data) VALUES (?, ?, ?, ?)"
 _EPOCH = "INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?)"
 _CHECK = "INSERT INTO checks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CONFIRMATION = "INSERT INTO confirmations VALUES (?, ?, ?, ?, ?, ?, ?)"
 _RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)"
 _POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _VIEW = "INSERT OR REPLACE INTO views VALUES (?, ?, ?, ?)"
@@ -93,6 +94,19 @@ class Writer:
             codec.encode(tuple(results)),
             raw,
         )
+
+    def add_confirmation(
+        self,
+        claim: int,
+        attempt: int,
+        worker: str,
+        at: float,
+        *,
+        results: Sequence[CriterionStanding],
+        raw: bytes,
+    ) -> None:
+        """What a confirmation reported, and what the referee said of it."""
+        self._add(_CONFIRMATION, self._race, claim, attempt, worker, at, codec.encode(tuple(results)), raw)
 
     def add_record(self, worker: str, attempt: int, kind: str, at: float, raw: bytes) -> None:
         """A start, an end, or a line with an event that is not known."""

@@ -34,7 +34,7 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:
         folder=folder,
         command=command_of(race, worker, attempt),
         cwd=working_directory(race, worker),
-        env=environment_of(race, worker, attempt, os.environ),
+        env=environment_of(race, worker, folder / "metrics.jsonl", os.environ),
         grace_s=race.spec.grace_s,
         marker=f"{race.id}/{worker}/{attempt}",
     )
@@ -47,17 +47,23 @@ def working_directory(race: RaceContext, worker: str) -> Path:
 
 def command_of(race: RaceContext, worker: str, attempt: int) -> tuple[str, ...]:
     """The worker's command, its placeholders filled in, `python` being the one that the worktree selects."""
-    own, worktree = race.spec.worker(worker), race.places[worker].worktree
-    values = {
+    values = command_values(race, worker, race.layout.attempt(worker, attempt) / "metrics.jsonl")
+    command = fill(race.spec.worker(worker).command, values)
+    return with_python(command, python_of(Path(race.places[worker].worktree)))
+
+
+def command_values(race: RaceContext, worker: str, metrics: Path) -> dict[str, str]:
+    """What stands for the placeholders in a command."""
+    return {
         "output": str(race.layout.output(worker)),
         "worker": worker,
-        "race": race.id,
+        "race": race.spec.name,
         "check_every": str(race.spec.check_every),
-        "max_epochs": str(race.spec.epochs_of(own)),
-        "worktree": worktree,
-        "metrics": str(race.layout.attempt(worker, attempt) / "metrics.jsonl"),
+        "max_epochs": str(race.spec.epochs_of(race.spec.worker(worker))),
+        "worktree": race.places[worker].worktree,
+        "metrics": str(metrics),
+        "checkpoint": "",  # only a confirmation has one
     }
-    return with_python(fill(own.command, values), python_of(Path(worktree)))
 
 
 def python_of(worktree: Path) -> str:
@@ -66,33 +72,33 @@ def python_of(worktree: Path) -> str:
     return str(own) if own.exists() else sys.executable
 
 
-def own_environment(race: RaceContext, worker: str, attempt: int) -> dict[str, str]:
+def own_environment(race: RaceContext, worker: str, metrics: Path) -> dict[str, str]:
     """What wtrace itself adds to a worker's environment."""
     return {
-        "WTRACE_METRICS": str(race.layout.attempt(worker, attempt) / "metrics.jsonl"),
+        "WTRACE_METRICS": str(metrics),
         "WTRACE_OUTPUT": str(race.layout.output(worker)),
         "WTRACE_WORKER": worker,
-        "WTRACE_RACE": race.id,
+        "WTRACE_RACE": race.spec.name,
         "WTRACE_CHECK_EVERY": str(race.spec.check_every),
         "WTRACE_MAX_EPOCHS": str(race.spec.epochs_of(race.spec.worker(worker))),
     }
 
 
 def environment_of(
-    race: RaceContext, worker: str, attempt: int, inherited: Mapping[str, str]
+    race: RaceContext, worker: str, metrics: Path, inherited: Mapping[str, str]
 ) -> dict[str, str]:
     """The worker's whole environment. What git sets for its hooks would point it at the wrong repo: left out."""
-    kept = {name: value for name, value in inherited.items() if name not in _GIT_LOCAL}
+    kept = {name: value for name, value in inherited.items() if name not in GIT_LOCAL}
     return {
         "PYTHONUNBUFFERED": "1",  # so that the log shows what happens when it happens
         "MASTER_PORT": str(_free_port()),
         **kept,
         **race.spec.worker(worker).env,
-        **own_environment(race, worker, attempt),
+        **own_environment(race, worker, metrics),
     }
 
 
-_GIT_LOCAL = frozenset(
+GIT_LOCAL = frozenset(
     {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"}
 )
 

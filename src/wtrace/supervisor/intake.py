@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import referee
+from wtrace.core.phases import ALIVE, Launching
 from wtrace.core.plan import is_planned
-from wtrace.core.state import ALIVE, Launching
 from wtrace.metrics.follower import MetricsFile, Position
 from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt
 from wtrace.store.reader import StoredPosition
+from wtrace.supervisor.fairplay import changed_judge_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,7 @@ class Intake:
         runner: Runner,
         folder: Path,
         *,
+        worktree: Path,
         worker: str,
         attempt: int,
         since: StoredPosition | None,
@@ -51,6 +53,7 @@ class Intake:
         self.metrics = folder / "metrics.jsonl"
         self._journal = journal
         self._runner = runner
+        self._worktree = worktree
         self._worker = worker
         self._attempt = attempt
         self._count = since or StoredPosition(0, 0, 0, 0, 0, 0, None)
@@ -188,8 +191,13 @@ class Intake:
             raw=line.raw,
         )
         if judged:
+            unfair = None
+            if all(result.met for result in results):
+                unfair = changed_judge_file(self._worktree, state.judge_files)
             self._journal.note(
-                ev.CheckJudged(now, self._worker, self._attempt, check.epoch, results, check.checkpoint)
+                ev.CheckJudged(
+                    now, self._worker, self._attempt, check.epoch, results, check.checkpoint, unfair
+                )
             )
         return check
 

@@ -8,24 +8,31 @@ finds either nothing or the whole turn, and doing the recorded deeds again does 
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core import decide
 from wtrace.core import events as ev
-from wtrace.core.state import Ended, Launching, Retrying, Waiting
+from wtrace.core.phases import Ended, Launching, Retrying, Waiting
 from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
 from wtrace.results.files import write_atomically
 from wtrace.results.progress import progress_page
 from wtrace.supervisor.attempts import prepare_attempt
+from wtrace.supervisor.confirmation import (
+    ConfirmationIntake,
+    FreezeError,
+    freeze,
+    prepare_confirmation,
+)
 from wtrace.supervisor.intake import Intake
 from wtrace.supervisor.requests import events_of_request, pending_requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from wtrace.core.state import State
     from wtrace.runners.base import Runner
@@ -62,7 +69,7 @@ class Supervisor:
         self._positions = positions
         self._watcher = make_watcher()
         self._selector = selectors.DefaultSelector()
-        self._intakes: dict[str, Intake] = {}
+        self._intakes: dict[str, Intake | ConfirmationIntake] = {}  # by worker; confirmations by `claim N`
         self._by_path: dict[Path, str] = {}
         self._deeds: list[Deed] = []
         self._unread: set[str] = set()
@@ -102,7 +109,7 @@ class Supervisor:
             folder = self._layout.attempt(name, phase.attempt)
             if isinstance(phase, Launching) and self._runner.started(folder) is None:
                 continue
-            self._follow(name, phase.attempt)
+            self._follow_worker(name, phase.attempt)
             self._runner.adopt(folder)
         self._deeds.extend(
             deed
@@ -196,6 +203,10 @@ class Supervisor:
                 self._launch(worker, attempt, now)
             case decide.Kill(worker, attempt):
                 self._runner.kill(self._layout.attempt(worker, attempt))
+            case decide.Confirm(number, attempt, _):
+                self._confirm(number, attempt, now)
+            case decide.KillConfirmation(number, attempt):
+                self._runner.kill(self._layout.confirmation(number, attempt))
             case ev.WorkerPaused():
                 self._runner.pause(self._current_attempt(deed.worker))
             case ev.WorkerUnpaused():
@@ -210,26 +221,53 @@ class Supervisor:
     def _launch(self, worker: str, attempt: int, now: float) -> None:
         try:
             launch = prepare_attempt(self._race, worker, attempt)
-            self._follow(worker, attempt)
+            self._follow_worker(worker, attempt)
             self._runner.start(launch)
         except (OSError, ToolError) as error:
             reason = f"could not be started: {error}"
             log.error("%s %s", worker, reason)
             self._journal.note(ev.WorkerExited(now, worker, attempt, None, None, known=False, reason=reason))
 
-    def _follow(self, worker: str, attempt: int) -> None:
-        self._unfollow(worker)
+    def _confirm(self, number: int, attempt: int, now: float) -> None:
+        """Freeze the claim's checkpoint if that has not been done, and start its confirmation."""
+        claim = self.state.claims[number - 1]
+        try:
+            if claim.frozen is None:
+                output = self._layout.output(claim.worker)
+                copy, digest = freeze(output, claim.checkpoint, self._layout.claim(number))
+                self._journal.note(ev.CheckpointFrozen(now, number, str(copy), digest))
+                claim = self.state.claims[number - 1]
+            launch = prepare_confirmation(self._race, claim, attempt, os.environ)
+            intake = ConfirmationIntake(self._journal, self._runner, launch.folder, claim, attempt)
+            self._follow(f"claim {number}", intake)
+            self._runner.start(launch)
+        except (OSError, ToolError, FreezeError) as error:
+            problem = f"it could not be started: {error}"
+            self._journal.note(ev.ConfirmationEnded(now, number, attempt, claim.worker, problem=problem))
+
+    def _follow_worker(self, worker: str, attempt: int) -> None:
         folder = self._layout.attempt(worker, attempt)
-        since = self._positions.get((worker, attempt))
-        intake = Intake(self._journal, self._runner, folder, worker=worker, attempt=attempt, since=since)
-        self._intakes[worker] = intake
-        self._by_path[intake.folder] = self._by_path[intake.metrics] = worker
+        intake = Intake(
+            self._journal,
+            self._runner,
+            folder,
+            worktree=Path(self._race.places[worker].worktree),
+            worker=worker,
+            attempt=attempt,
+            since=self._positions.get((worker, attempt)),
+        )
+        self._follow(worker, intake)
+
+    def _follow(self, key: str, intake: Intake | ConfirmationIntake) -> None:
+        self._unfollow(key)
+        self._intakes[key] = intake
+        self._by_path[intake.folder] = self._by_path[intake.metrics] = key
         self._watcher.watch_folder(intake.folder)
         self._watcher.watch_file(intake.metrics)
-        self._unread.add(worker)
+        self._unread.add(key)
 
-    def _unfollow(self, worker: str) -> None:
-        intake = self._intakes.pop(worker, None)
+    def _unfollow(self, key: str) -> None:
+        intake = self._intakes.pop(key, None)
         if intake is not None:
             intake.close()
             for path in (intake.folder, intake.metrics):

@@ -11,7 +11,7 @@ import time
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from wtrace.core.plan import divisor
+from wtrace.core.plan import confirm_divisor, divisor
 from wtrace.results.evidence import CheckRow, Evidence
 from wtrace.results.files import write_atomically
 from wtrace.results.progress import progress_page
@@ -21,6 +21,7 @@ from wtrace.store.reader import Reader
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wtrace.core.claims import Claim
     from wtrace.core.layout import Layout
     from wtrace.core.standing import Standing
     from wtrace.supervisor.context import RaceContext
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("wtrace")
 
 
-def prove(race: RaceContext, layout: Layout, standing: Standing) -> Path | None:
+def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> Path | None:
     """Write the report and the last progress page; returns the report's path.
 
     A failure here never changes the verdict: it is logged, and None is returned.
     """
     try:
-        evidence = gather(race, layout)
+        evidence = gather(race, layout, claims)
         if standing.winner is not None:
             path, text = race.layout.success_report, success_report(standing, evidence)
         else:
@@ -47,7 +48,7 @@ def prove(race: RaceContext, layout: Layout, standing: Standing) -> Path | None:
     return path
 
 
-def gather(race: RaceContext, layout: Layout) -> Evidence:
+def gather(race: RaceContext, layout: Layout, claims: tuple[Claim, ...]) -> Evidence:
     """What the report rests on, read from the database."""
     with Reader(layout.database) as reader:
         checks = tuple(
@@ -61,6 +62,9 @@ def gather(race: RaceContext, layout: Layout) -> Evidence:
         commands=reproduce(race),
         correction=race.spec.judge.correction,
         divisor=divisor(race.spec),
+        confirmed=race.spec.confirm is not None,
+        claims=claims,
+        confirm_divisor=confirm_divisor(race.spec),
         written_at=time.time(),
     )
 

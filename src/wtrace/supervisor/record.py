@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wtrace.core import config, referee, view
-from wtrace.core.events import LinesRead
+from wtrace.core.events import JudgeFilesFixed, LinesRead
 from wtrace.core.plan import divisor
 from wtrace.core.state import State, begin, evolve
 from wtrace.errors import ConfigError, ToolError, UsageError
@@ -16,6 +16,7 @@ from wtrace.store import home
 from wtrace.store.reader import Reader
 from wtrace.store.writer import Writer
 from wtrace.supervisor.context import RaceContext
+from wtrace.supervisor.fairplay import judge_digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 
 
 def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared]) -> str:
-    """Record a new race (its folder, its resolved config, its first standing); returns its id."""
+    """Record a new race (its folder, its resolved config, its first standing); returns its id.
+
+    ConfigError when the files that judge are not the same in every branch; nothing is recorded then.
+    """
     at = time.time()
+    judge_files = judge_digests({made.branch: made.path for made in prepared}, spec.judge.files)
     race_id = _new_id(layout, spec.name, at)
     race = layout.race(race_id)
     try:
@@ -41,6 +46,7 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared]) -> str:
         criteria = referee.criteria_info(spec.success, divisor(spec))
         with Writer(layout.database, race_id) as writer:
             writer.create_race(view.standing(begin(spec, at), race_id, places, criteria, at))
+            writer.add_event(JudgeFilesFixed(at, judge_files))
             writer.commit()
         home.point_latest(layout, race_id)
     except OSError as error:

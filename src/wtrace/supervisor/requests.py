@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
-from wtrace.core.state import Ended, Running
+from wtrace.core.phases import Ended, Running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

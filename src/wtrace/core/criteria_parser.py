@@ -1,0 +1,280 @@
+"""Understands the text of a criterion, by recursive descent. Nothing is ever executed.
+
+criterion  = sum COMPARISON number
+sum        = product { ("+" | "-") product }
+product    = factor { ("*" | "/") factor }
+factor     = "-" factor | NUMBER | NAME | NAME "(" arguments ")" | "(" sum ")"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+
+from wtrace.core.criteria_words import Cursor, Mistake, Word, number_of, words
+from wtrace.core.expressions import (
+    Aggregate,
+    AggregateName,
+    Arithmetic,
+    ArithmeticOperator,
+    Bound,
+    Column,
+    Comparison,
+    ComparisonOperator,
+    Expression,
+    Metric,
+    Negation,
+    Number,
+    PGreater,
+    is_per_sample,
+    walk,
+)
+from wtrace.core.nearest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_DEPTH = 32  # bounds the parser's own recursion
+DEFAULT_ERROR = 0.01  # of ci_low and ci_high
+
+USAGE = {
+    "mean": "mean(a)",
+    "median": "median(a)",
+    "std": "std(a)",
+    "min": "min(a)",
+    "max": "max(a)",
+    "count": "count(a)",
+    "fraction": "fraction(a > 1)",
+    "p_greater": "p_greater(a, b, 1.3)",
+    "cohens_d": "cohens_d(a, b)",
+    "ci_low": "ci_low(mean(a))",
+    "ci_high": "ci_high(mean(a))",
+}
+ALONE = "p_greater stands alone, left of < or <="
+
+# What a name means: a plain metric, a column of the samples, or (directly inside ci_low) neither.
+Scope = Literal["check", "samples", "bound"]
+Reader = Callable[[], Expression]
+
+
+class Parsed(NamedTuple):
+    """A criterion's text, understood."""
+
+    expression: Expression
+    op: ComparisonOperator
+    threshold: float
+
+
+def parse(text: str, scope: Literal["check", "samples"]) -> Parsed:
+    """Understand `EXPRESSION OPERATOR NUMBER`; a name outside of functions means what `scope` says.
+
+    Raises `Mistake`, and nothing else, whatever the text.
+    """
+    parser = Parser(words(text))
+    expression = parser.sum(scope)
+    op = parser.comparison()
+    at = parser.next.at
+    threshold = parser.number()
+    parser.end()
+    parser.check_place_of_p(expression, op)
+    check_threshold(expression, op, threshold, at)
+    if not any(isinstance(node, (Metric, Column)) for node in walk(expression)):
+        raise Mistake("uses no metric and no column", 0)
+    return Parsed(expression, cast("ComparisonOperator", op.text), threshold)
+
+
+def check_threshold(expression: Expression, op: Word, threshold: float, at: int) -> None:
+    """Raises `Mistake` where the comparison cannot mean what its author wants."""
+    if isinstance(expression, PGreater) and not 0 < threshold < 1:
+        raise Mistake("a p value is compared with a number between 0 and 1", at)
+    if isinstance(expression, Bound) and (expression.side == "low") != (op.text[0] == ">"):
+        raise Mistake("ci_low is compared with > or >=, ci_high with < or <=", op.at)
+
+
+class Parser(Cursor):
+    """The recursive descent: each method understands one rule of the grammar."""
+
+    def __init__(self, found: Sequence[Word]) -> None:
+        super().__init__(found)
+        self.depth = 0
+        self.p_greater_at: int | None = None
+        self.has_bound = False
+
+    def sum(self, scope: Scope) -> Expression:
+        """Products, added and subtracted."""
+        left = self.product(scope)
+        while self.next.text in ("+", "-"):
+            op = cast("ArithmeticOperator", self.take().text)
+            left = Arithmetic(op, left, self.product(scope))
+        return left
+
+    def product(self, scope: Scope) -> Expression:
+        """Factors, multiplied and divided."""
+        left = self.factor(scope)
+        while self.next.text in ("*", "/"):
+            op = cast("ArithmeticOperator", self.take().text)
+            left = Arithmetic(op, left, self.factor(scope))
+        return left
+
+    def factor(self, scope: Scope) -> Expression:
+        """A number, a name, a call, a parenthesis, or the negative of one of them."""
+        word = self.take()
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Mistake(f"nested more than {MAX_DEPTH} deep", word.at)
+        node = self.factor_of(word, scope)
+        self.depth -= 1
+        return node
+
+    def factor_of(self, word: Word, scope: Scope) -> Expression:
+        """The factor that begins with this word."""
+        if word.kind == "number":
+            return Number(number_of(word))
+        if word.kind == "name":
+            return self.call(word, scope) if self.next.text == "(" else named(word, scope)
+        if word.text == "-":
+            return Negation(self.factor(scope))
+        if word.text == "(":
+            node = self.sum(scope)
+            self.close()
+            return node
+        raise Mistake(f"a number, a name or a function is missing before {word}", word.at)
+
+    def call(self, function: Word, scope: Scope) -> Expression:
+        """A function with its arguments."""
+        name = function.text
+        if name not in USAGE:
+            near = nearest(name, USAGE)
+            hint = f"did you mean {near}?" if near else "the functions are " + " ".join(USAGE)
+            raise Mistake(f"there is no function {function}", function.at, hint=hint)
+        if name == "p_greater":
+            return self.p_greater(function, scope)
+        if name in ("ci_low", "ci_high"):
+            return self.bound(function, scope)
+        column = self.per_sample(name)
+        readers = {"fraction": [self.fraction_argument], "cohens_d": [column, column]}.get(name, [column])
+        return Aggregate(cast("AggregateName", name), tuple(self.arguments(name, readers)))
+
+    def p_greater(self, function: Word, scope: Scope) -> PGreater:
+        """The test; where it stands is checked at the end, when all is known."""
+        if scope != "check":
+            raise Mistake(ALONE, function.at)
+        self.p_greater_at = function.at
+        column = self.per_sample("p_greater")
+        a, b, margin = self.arguments("p_greater", [column, column, self.margin])
+        assert isinstance(margin, Number)
+        return PGreater(a, b, margin.value)
+
+    def check_place_of_p(self, expression: Expression, op: Word) -> None:
+        """Raises `Mistake` unless a p value stands alone on the left of < or <=."""
+        if self.p_greater_at is None:
+            return
+        if not isinstance(expression, PGreater):
+            raise Mistake(ALONE, self.p_greater_at)
+        if op.text[0] != "<":
+            raise Mistake(ALONE, op.at)
+
+    def bound(self, function: Word, scope: Scope) -> Bound:
+        """A confidence bound, the only one of its criterion: the errors of two would add up."""
+        name = function.text
+        if scope != "check":
+            raise Mistake(f"{name} cannot stand inside of another function", function.at)
+        if self.has_bound:
+            raise Mistake("a criterion has one confidence bound at most", function.at)
+        self.has_bound = True
+        expression, *error = self.arguments(name, [self.bound_argument], optional=[self.error])
+        return Bound(
+            side="low" if name == "ci_low" else "high",
+            expression=expression,
+            error=error[0].value if error and isinstance(error[0], Number) else DEFAULT_ERROR,
+        )
+
+    def arguments(
+        self, function: str, readers: Sequence[Reader], *, optional: Sequence[Reader] = ()
+    ) -> list[Expression]:
+        """The arguments in their parentheses, each understood by its reader."""
+        self.take()
+        found: list[Expression] = []
+        for read in readers:
+            if self.next.text == ")":
+                raise wrong_count("few", function, self.next.at)
+            if found:
+                self.comma()
+            found.append(read())
+        for read in optional:
+            if self.next.text == ",":
+                self.take()
+                found.append(read())
+        if self.next.text == ",":
+            raise wrong_count("many", function, self.next.at)
+        self.close()
+        return found
+
+    def comma(self) -> None:
+        """Consume a comma."""
+        if self.next.text != ",":
+            raise self.unexpected()
+        self.take()
+
+    def per_sample(self, function: str) -> Reader:
+        """Reads an argument that has one value per sample."""
+
+        def read() -> Expression:
+            at = self.next.at
+            node = self.sum("samples")
+            if not is_per_sample(node):
+                raise Mistake(f"{function} needs a column of the samples", at)
+            return node
+
+        return read
+
+    def fraction_argument(self) -> Expression:
+        """Reads a comparison that is true or false per sample."""
+        at = self.next.at
+        left = self.sum("samples")
+        if self.next.kind != "comparison":
+            raise Mistake("fraction needs a comparison: fraction(a > 1)", self.next.at)
+        op = cast("ComparisonOperator", self.take().text)
+        node = Comparison(op, left, self.sum("samples"))
+        if not is_per_sample(node):
+            raise Mistake("fraction needs a column of the samples", at)
+        return node
+
+    def bound_argument(self) -> Expression:
+        """Reads an expression of aggregates that resampling can give an interval for."""
+        at = self.next.at
+        node = self.sum("bound")
+        functions = {part.function for part in walk(node) if isinstance(part, Aggregate)}
+        if not functions:
+            raise Mistake("a confidence bound needs a function of the samples: ci_low(mean(a))", at)
+        if functions & {"min", "max"}:
+            raise Mistake("resampling says nothing about min and max: they have no confidence bound", at)
+        return node
+
+    def margin(self) -> Number:
+        """Reads the margin of a ratio."""
+        at = self.next.at
+        margin = self.number()
+        if margin <= 0:
+            raise Mistake("the margin is a ratio, and greater than 0", at)
+        return Number(margin)
+
+    def error(self) -> Number:
+        """Reads the error probability of a confidence bound."""
+        at = self.next.at
+        error = self.number()
+        if not 0 < error < 0.5:
+            raise Mistake("the error probability lies between 0 and 0.5", at)
+        return Number(error)
+
+
+def wrong_count(few_or_many: str, function: str, at: int) -> Mistake:
+    """The mistake of an argument too few or too many."""
+    return Mistake(f"too {few_or_many} values: {function} is used like {USAGE[function]}", at)
+
+
+def named(word: Word, scope: Scope) -> Metric | Column:
+    """What a name means at this place."""
+    if scope == "bound":
+        raise Mistake(f"{word} is a column here and needs a function: mean({word})", word.at)
+    return Metric(word.name) if scope == "check" else Column(word.name)

@@ -1,0 +1,129 @@
+"""The expression tree of a criterion: what `criteria_parser` builds and `evaluation` walks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ArithmeticOperator = Literal["+", "-", "*", "/"]
+ComparisonOperator = Literal["<", "<=", ">", ">="]
+AggregateName = Literal["mean", "median", "std", "min", "max", "count", "fraction", "cohens_d"]
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number as written; finite."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A plain metric of the check: one number."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the check's samples: one number per sample."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """Unary minus."""
+
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """Two operands and one of + - * /."""
+
+    op: ArithmeticOperator
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """True or false per sample; found only as the argument of `fraction`."""
+
+    op: ComparisonOperator
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One number from all samples. Its arguments have one value per sample."""
+
+    function: AggregateName
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The one-sided confidence bound of an expression made of aggregates: `ci_low` or `ci_high`."""
+
+    side: Literal["low", "high"]
+    expression: Expression
+    error: float  # probability that the bound is on the wrong side, before any correction
+
+
+@dataclass(frozen=True, slots=True)
+class PGreater:
+    """The p value of the hypothesis that the samples' typical ratio `a / b` is at most `margin`."""
+
+    a: Expression
+    b: Expression
+    margin: float
+
+
+Expression = Number | Metric | Column | Negation | Arithmetic | Comparison | Aggregate | Bound | PGreater
+
+
+def children(node: Expression) -> tuple[Expression, ...]:
+    """The expressions that this one is directly made of."""
+    match node:
+        case Negation():
+            return (node.operand,)
+        case Arithmetic() | Comparison():
+            return (node.left, node.right)
+        case Aggregate():
+            return node.arguments
+        case Bound():
+            return (node.expression,)
+        case PGreater():
+            return (node.a, node.b)
+        case _:
+            return ()
+
+
+def walk(node: Expression) -> Iterator[Expression]:
+    """The expression and all that it is made of, in the order of the text."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def is_per_sample(node: Expression) -> bool:
+    """Whether the expression has one value per sample, rather than one for the whole check."""
+    if isinstance(node, Column):
+        return True
+    if isinstance(node, (Aggregate, Bound, PGreater)):
+        return False
+    return any(is_per_sample(child) for child in children(node))
+
+
+def has_interval(node: Expression) -> bool:
+    """Whether resampling can give a confidence interval: a function of all samples, and neither min nor max."""
+    parts = list(walk(node))
+    functions = {part.function for part in parts if isinstance(part, Aggregate)}
+    is_test = any(isinstance(part, (Bound, PGreater)) for part in parts)
+    return bool(functions) and not functions & {"min", "max"} and not is_test and not is_per_sample(node)

@@ -1,0 +1,230 @@
+"""When will every criterion hold? A robust line through each criterion's recent checks, and the pace of the checks.
+
+The line is Theil and Sen's: the median of the slopes between all pairs of points, which a few wild checks do not
+move. Its uncertainty is Sen's interval of the slopes. P values, which fall by orders of magnitude, are fitted by
+their logarithm. Sources: Theil (1950), Proc. KNAW 53:386; Sen (1968), JASA 63:1379.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wtrace.core.standing import CheckPoint, CriterionInfo
+
+RECENT = 8  # checks; older ones say little, since learning curves bend
+FEWEST = 3
+ROUNDING = 1e-6  # epochs; a line that is there at epoch 30.0000000004 is there at 30
+Z_80 = 1.2816  # 80 % of a normal distribution lie within so many standard deviations
+P_VALUE = re.compile(r"\s*\(*\s*p_greater\s*\(")
+
+NOT_ON_THIS_TREND = "not on this trend"
+UNITS = (
+    (1, "s", 90),
+    (60, "min", 90 * 60),
+    (3600, "h", 48 * 3600),
+)  # seconds, name, used below so many seconds
+
+Trend = Literal["rising", "falling", "flat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The time from now until every criterion is expected to hold, with the limits of an 80 % interval.
+
+    `seconds` is None where there is no estimate, and `reason` says why; `high_s` is None where the slow end of the
+    interval lies beyond the last epoch.
+    """
+
+    seconds: float | None
+    low_s: float | None = None
+    high_s: float | None = None
+    epoch: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A robust fit: `slope` per epoch with its 80 % limits, through the median of the points."""
+
+    slope: float
+    low: float
+    high: float
+    epochs: tuple[float, ...]
+    values: tuple[float, ...]
+
+    def crossing(self, threshold: float, slope: float) -> float:
+        """The epoch at which the line of this slope reaches the threshold."""
+        level = median(y - slope * x for x, y in zip(self.epochs, self.values, strict=True))
+        return (threshold - level) / slope
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The planned check at which a criterion is expected to hold; `high` is None beyond the last epoch."""
+
+    epoch: float
+    low: float
+    high: float | None
+
+
+def estimate(
+    points: Sequence[CheckPoint],
+    criteria: Sequence[CriterionInfo],
+    *,
+    check_every: int,
+    max_epochs: int,
+    now: float,
+) -> Estimate:
+    """When all criteria are expected to hold, from one worker's judged checks (oldest first) and the time now."""
+    if len(points) < FEWEST:
+        return Estimate(None, reason=f"fewer than {FEWEST} checks")
+    last = points[-1]
+    if all(last.met):
+        return Estimate(0.0, 0.0, 0.0, epoch=float(last.epoch))
+    pace_s = seconds_per_epoch(points)
+    if last.epoch >= max_epochs or pace_s is None:
+        return Estimate(
+            None, reason="no check is left" if last.epoch >= max_epochs else "the pace is not known"
+        )
+    arrivals: list[Arrival] = []
+    for index, criterion in enumerate(criteria):
+        if last.met[index]:
+            continue
+        line = fitted(series(points, index, logarithm=is_p_value(criterion)))
+        if line is None:
+            return Estimate(None, reason=f"fewer than {FEWEST} values of {criterion.name}")
+        arrival = arrival_of(line, criterion, Schedule(last.epoch, check_every, max_epochs))
+        if arrival is None:
+            return Estimate(None, reason=NOT_ON_THIS_TREND)
+        arrivals.append(arrival)
+    return timed(arrivals, last, pace_s, now)
+
+
+def timed(arrivals: Sequence[Arrival], last: CheckPoint, pace_s: float, now: float) -> Estimate:
+    """The latest of the arrivals, as a time from now."""
+
+    def seconds_until(epoch: float) -> float:
+        return max(0.0, (epoch - last.epoch) * pace_s - (now - last.at))
+
+    epoch, low = max(a.epoch for a in arrivals), max(a.low for a in arrivals)
+    highs = [a.high for a in arrivals if a.high is not None]
+    high_s = seconds_until(max(highs)) if len(highs) == len(arrivals) else None
+    return Estimate(seconds_until(epoch), seconds_until(low), high_s, epoch=epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The planned checks that are left after an epoch."""
+
+    after: int
+    check_every: int
+    max_epochs: int
+
+    def check_at(self, epoch: float) -> float | None:
+        """The first planned check at or after that epoch that is still to come; None beyond the last."""
+        if not epoch <= self.max_epochs + ROUNDING:  # NaN too
+            return None
+        steps = max(
+            math.ceil(max(epoch - ROUNDING, 0.0) / self.check_every), self.after // self.check_every + 1
+        )
+        return float(min(steps * self.check_every, self.max_epochs))
+
+
+def arrival_of(line: Line, criterion: CriterionInfo, schedule: Schedule) -> Arrival | None:
+    """When the line reaches the applied threshold; None where it leads away, or not there before the last epoch."""
+    wanted = 1 if criterion.op in (">", ">=") else -1
+    threshold = logarithmic(criterion.applied) if is_p_value(criterion) else criterion.applied
+    slow, fast = (line.low, line.high) if wanted > 0 else (line.high, line.low)
+
+    def check_on(slope: float) -> float | None:
+        return schedule.check_at(line.crossing(threshold, slope)) if slope * wanted > 0 else None
+
+    epoch, low, high = check_on(line.slope), check_on(fast), check_on(slow)
+    if epoch is None:
+        return None
+    return Arrival(
+        epoch, epoch if low is None else min(low, epoch), None if high is None else max(high, epoch)
+    )
+
+
+def series(points: Sequence[CheckPoint], index: int, *, logarithm: bool) -> list[tuple[float, float]]:
+    """(epoch, value) of one criterion at the recent checks that have a finite value."""
+    found = [(float(p.epoch), p.values[index]) for p in points[-RECENT:]]
+    finite = [(epoch, value) for epoch, value in found if value is not None and math.isfinite(value)]
+    return [(epoch, logarithmic(value)) for epoch, value in finite] if logarithm else finite
+
+
+def fitted(pairs: Sequence[tuple[float, float]]) -> Line | None:
+    """The robust line through at least three points at different epochs, else None."""
+    if len({epoch for epoch, _ in pairs}) < FEWEST:
+        return None
+    slopes = sorted((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(pairs, 2) if x1 != x2)
+    count, n = len(slopes), len(pairs)
+    spread = Z_80 * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
+    low = slopes[max(0, round((count - spread) / 2) - 1)]
+    high = slopes[min(count - 1, round((count + spread) / 2))]
+    epochs, values = zip(*pairs, strict=True)
+    return Line(median(slopes), low, high, epochs, values)
+
+
+def seconds_per_epoch(points: Sequence[CheckPoint]) -> float | None:
+    """The median over neighbouring recent checks, which a pause or a restart between two of them does not move."""
+    recent = points[-RECENT:]
+    paces = [
+        (later.at - earlier.at) / (later.epoch - earlier.epoch)
+        for earlier, later in pairwise(recent)
+        if later.epoch > earlier.epoch
+    ]
+    pace = median(paces) if paces else 0.0
+    return pace if 0 < pace < math.inf else None
+
+
+def is_p_value(criterion: CriterionInfo) -> bool:
+    """Whether the criterion compares a p value."""
+    return P_VALUE.match(criterion.text) is not None
+
+
+def logarithmic(p: float) -> float:
+    """The decimal logarithm of a p value, also of one too small for a float."""
+    return math.log10(max(p, 1e-300))
+
+
+def trend(points: Sequence[CheckPoint], index: int) -> Trend | None:
+    """Where the recent values of one criterion go, at 80 % confidence; None with fewer than three values."""
+    line = fitted(series(points, index, logarithm=False))
+    if line is None:
+        return None
+    if line.low > 0:
+        return "rising"
+    return "falling" if line.high < 0 else "flat"
+
+
+def describe(estimate_: Estimate) -> str:
+    """`about 45 min` with its interval, `not on this trend`, or `no estimate:` with the reason."""
+    if estimate_.seconds is None:
+        reason = estimate_.reason or ""
+        return reason if reason == NOT_ON_THIS_TREND else f"no estimate: {reason}"
+    if estimate_.seconds == 0:
+        return "any moment"
+    unit_s, unit = next(
+        ((size, name) for size, name, most_s in UNITS if estimate_.seconds < most_s), (86400, "d")
+    )
+    middle = quantity(estimate_.seconds / unit_s)
+    low = quantity((estimate_.low_s or 0.0) / unit_s)
+    if estimate_.high_s is None:
+        return f"about {middle} {unit} (at least {low})"
+    high = quantity(estimate_.high_s / unit_s)
+    return f"about {middle} {unit}" if low == high else f"about {middle} {unit} ({low}–{high})"  # noqa: RUF001 - a range has an en dash
+
+
+def quantity(value: float) -> str:
+    """Two digits are all that an estimate has."""
+    return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:.0f}"

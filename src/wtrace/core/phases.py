@@ -1,0 +1,71 @@
+"""The phases of a worker: it is in one at a time, and each carries only what is true in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wtrace.core.events import StopCause
+    from wtrace.core.standing import ExitStanding, WorkerState
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Never started; waits for its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launching:
+    """The runner has been asked, or is about to be."""
+
+    attempt: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Its process lives. `heard` is when it last reported (or started)."""
+
+    attempt: int
+    since: float
+    pid: int | None
+    handle: str
+    heard: float
+    stalled: bool = False
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """It is being ended."""
+
+    attempt: int
+    since: float
+    pid: int | None
+    handle: str
+    asked: float
+    cause: StopCause
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """It crashed and will be started again."""
+
+    attempt: int  # the one that crashed
+    not_before: float
+    exit: ExitStanding
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """It will not run again."""
+
+    outcome: WorkerState
+    at: float
+    attempt: int = 0
+    exit: ExitStanding | None = None
+
+
+Phase = Waiting | Launching | Running | Stopping | Retrying | Ended
+ALIVE = (Launching, Running, Stopping)

@@ -1,0 +1,147 @@
+"""A claim's confirmation: the checkpoint frozen, the user's command run on it, what it reports judged."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wtrace.core import events as ev
+from wtrace.core import referee
+from wtrace.core.command import fill, with_python
+from wtrace.core.plan import confirm_divisor
+from wtrace.metrics.follower import MetricsFile
+from wtrace.metrics.records import Check
+from wtrace.runners.base import Launch
+from wtrace.supervisor.attempts import command_values, environment_of, python_of, working_directory
+from wtrace.supervisor.intake import last_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wtrace.core.claims import Claim
+    from wtrace.core.standing import CriterionStanding
+    from wtrace.metrics.follower import Line
+    from wtrace.runners.base import Exit, Runner
+    from wtrace.supervisor.context import RaceContext
+    from wtrace.supervisor.journal import Journal
+
+
+class FreezeError(Exception):
+    """The claim's checkpoint cannot be frozen; the text says why."""
+
+
+def freeze(output: Path, checkpoint: str | None, folder: Path) -> tuple[Path, str]:
+    """Copy a claim's checkpoint into the claim's folder; returns the copy and its sha256. FreezeError says why not.
+
+    The copy is what is confirmed: the worker trains on, and may write to its own file meanwhile.
+    """
+    if checkpoint is None:
+        raise FreezeError("the check named no checkpoint")
+    source = Path(os.path.realpath(output / checkpoint))
+    if not source.is_relative_to(os.path.realpath(output)):
+        raise FreezeError(f"the checkpoint {checkpoint} lies outside of the output folder")
+    copy = folder / f"checkpoint{source.suffix}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if source.is_dir():
+            raise FreezeError(f"the checkpoint {checkpoint} is a folder")
+        shutil.copyfile(source, copy)
+        copy.chmod(0o400)
+        with copy.open("rb") as file:
+            return copy, hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FreezeError(f"the checkpoint {checkpoint} cannot be copied: {error.strerror}") from error
+
+
+def prepare_confirmation(
+    race: RaceContext, claim: Claim, attempt: int, inherited: Mapping[str, str]
+) -> Launch:
+    """Make the try's folder and say what is to be started in it. The claim's checkpoint is frozen already."""
+    assert race.spec.confirm is not None
+    assert claim.frozen is not None
+    folder = race.layout.confirmation(claim.number, attempt)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    metrics = folder / "metrics.jsonl"
+    metrics.touch(mode=0o600)
+    values = {**command_values(race, claim.worker, metrics), "checkpoint": claim.frozen}
+    worktree = Path(race.places[claim.worker].worktree)
+    return Launch(
+        folder=folder,
+        command=with_python(fill(race.spec.confirm.command, values), python_of(worktree)),
+        cwd=working_directory(race, claim.worker),
+        env=environment_of(race, claim.worker, metrics, inherited),
+        grace_s=race.spec.grace_s,
+        marker=f"{race.id}/claim/{claim.number}/{attempt}",
+    )
+
+
+class ConfirmationIntake:
+    """Waits for a confirmation to end, and judges what it reported."""
+
+    def __init__(self, journal: Journal, runner: Runner, folder: Path, claim: Claim, attempt: int) -> None:
+        self.folder = folder
+        self.metrics = folder / "metrics.jsonl"
+        self.done = False
+        self._journal = journal
+        self._runner = runner
+        self._claim = claim
+        self._attempt = attempt
+
+    def read(self, now: float) -> bool:
+        """Note the end of the confirmation once it has ended; there is never more to read at once."""
+        exit_ = self._runner.exited(self.folder)
+        if exit_ is not None:
+            self._note_end(now, exit_)
+            self.done = True
+        return False
+
+    def close(self) -> None:
+        """Nothing is held open between two calls."""
+
+    def _note_end(self, now: float, exit_: Exit) -> None:
+        line = _last_check(self.metrics)
+        problem = self._problem(now, exit_, line)
+        results = () if problem is not None or line is None else self._judge(now, line)
+        claim = self._claim
+        self._journal.note(
+            ev.ConfirmationEnded(now, claim.number, self._attempt, claim.worker, results, problem)
+        )
+
+    def _judge(self, now: float, line: Line) -> tuple[CriterionStanding, ...]:
+        spec, check = self._journal.state.spec, line.record
+        assert isinstance(check, Check)
+        divisor = confirm_divisor(spec)
+        results = referee.judge(spec.success, check.metrics, check.samples or {}, divisor=divisor)
+        self._journal.writer.add_confirmation(
+            self._claim.number, self._attempt, self._claim.worker, now, results=results, raw=line.raw
+        )
+        return results
+
+    def _problem(self, now: float, exit_: Exit, line: Line | None) -> str | None:
+        confirm, started = self._journal.state.spec.confirm, self._claim.trying_since
+        assert confirm is not None
+        if started is not None and now >= started + confirm.timeout_s and exit_.code != 0:
+            return f"it outlasted its timeout of {confirm.timeout_s:g} s"
+        if exit_.code != 0:
+            how = "its exit is unknown" if not exit_.known else f"exit code {exit_.code}"
+            how = f"killed by signal {exit_.signal}" if exit_.signal is not None else how
+            words = last_line(self.folder / "training.log")
+            return f"{how}: {words}" if words else how
+        return "it reported no check" if line is None else None
+
+
+def _last_check(path: Path) -> Line | None:
+    file = MetricsFile(path)
+    found = None
+    while True:
+        batch = file.read()
+        lines = batch.lines if batch.more else [*batch.lines, *filter(None, [file.remainder()])]
+        for line in lines:
+            if isinstance(line.record, Check):
+                found = line
+        if not batch.more:
+            file.close()
+            return found
