@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from wtrace.core import decide
 from wtrace.core import events as ev
 from wtrace.core.phases import Ended, Launching, Retrying, Waiting
+from wtrace.core.statistics.rows import warm_up
 from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
 from wtrace.results.files import write_atomically
@@ -93,6 +94,7 @@ class Supervisor:
         try:
             self._take_over()
             self._turn(set(), everything=True)
+            self._warm_up()
             while self.state.outcome is None or self._stuck_since is not None:
                 self._turn(self._wait())
         finally:
@@ -116,6 +118,11 @@ class Supervisor:
             for deed in decide.unfinished(self.state)
             if not (isinstance(deed, decide.Launch) and deed.worker in self._intakes)
         )
+
+    def _warm_up(self) -> None:
+        """Import what judging needs while the workers start: the first check should not wait for it."""
+        if any(criterion.columns for criterion in self.state.spec.success):
+            warm_up()
 
     def _wait(self) -> set[Path]:
         now = self._clock.now()

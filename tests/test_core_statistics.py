@@ -1,0 +1,307 @@
+"""Every statistic against scipy, against cases worked out by hand, and by simulation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wtrace.core.statistics import aggregates, intervals, paired
+from wtrace.core.statistics.rows import as_rows, group_index, group_means
+
+FEW = st.lists(st.integers(-6, 6), min_size=1, max_size=10).map(lambda values: as_rows(values) / 2)
+
+
+def normal(n: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(shift, 1.0, n)
+
+
+# Signed-rank test
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 20, 50])
+def test_few_pairs_have_scipys_exact_p(n: int) -> None:
+    for seed in range(5):
+        d = normal(n, seed, shift=0.3)
+        expected = scipy.stats.wilcoxon(d, alternative="greater", method="exact").pvalue
+        assert paired.signed_rank_p(d) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [51, 400])
+def test_many_pairs_have_scipys_corrected_normal_p_with_ties_and_zeros(n: int) -> None:
+    for seed in range(5):
+        d = np.append(normal(n, seed, shift=0.1).round(1), [0.0, 0.0, 0.3])
+        d[d == 0] = np.where(np.arange((d == 0).sum()) < 2, 0.0, 0.1)  # two zeros, so that 51 are not
+        expected = scipy.stats.wilcoxon(
+            d, alternative="greater", method="asymptotic", zero_method="pratt", correction=True
+        ).pvalue  # type: ignore[call-overload]
+        assert paired.signed_rank_p(d) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_normal_p_is_not_below_the_exact_one_where_criteria_look() -> None:
+    """Where the exact p ends, the approximation takes over without becoming more generous."""
+    ranks = np.arange(1.0, 52.0)
+    looked_at = 0
+    for below in range(51):
+        d = np.where(ranks > below, ranks, -ranks)
+        exact = paired.exact_tail(ranks, float(ranks[d > 0].sum()))
+        if 1e-5 < exact < 0.02:
+            looked_at += 1
+            assert exact <= paired.signed_rank_p(d) < 3 * exact
+    assert looked_at >= 5
+
+
+@given(FEW)
+def test_ties_and_zeros_are_exact_too(d: np.ndarray) -> None:
+    """Counted out by hand: every assignment of signs to the ranks of what is not zero."""
+    ranks = scipy.stats.rankdata(np.abs(d))
+    above = ranks[d > 0].sum()
+    ranks = ranks[d != 0]
+    sums = [sum(itertools.compress(ranks, signs)) for signs in itertools.product((0, 1), repeat=len(ranks))]
+    expected = sum(total >= above for total in sums) / len(sums)
+    assert paired.signed_rank_p(d) == pytest.approx(expected)
+
+
+def test_signed_rank_by_hand() -> None:
+    assert paired.signed_rank_p(as_rows([1, 2, 3])) == 1 / 8
+    assert paired.signed_rank_p(as_rows([-1, 2, 3])) == 2 / 8  # rank sums of 5 or more: {2,3}, {1,2,3}
+    assert paired.signed_rank_p(as_rows([0, 0, 0])) == 1.0
+    assert paired.signed_rank_p(as_rows([0, 1])) == 1 / 2
+    assert paired.signed_rank_p(as_rows([-1, -2])) == 1.0
+
+
+def test_a_ratio_exactly_at_the_margin_is_zero_whatever_the_rounding() -> None:
+    a = as_rows([1.3, 3.9, 0.13, 13e10, 1.3e-9])
+    b = as_rows([1.0, 3.0, 0.1, 10e10, 1.0e-9])
+    assert paired.differences(a, b, 1.3).tolist() == [0.0] * 5
+
+
+def test_differences_of_groups_are_those_of_their_means() -> None:
+    groups = group_index(["x", "y", "x"])
+    d = paired.differences(as_rows([1, 8, 3]), as_rows([1, 1, 1]), 2.0, groups)
+    assert d == pytest.approx([0.0, math.log(4)])
+    assert group_means(as_rows([1, 8, 3]), groups).tolist() == [2.0, 8.0]
+
+
+@pytest.mark.parametrize("n", [20, 60])
+def test_a_p_of_one_percent_is_kept_by_symmetric_log_ratios_at_the_margin(n: int) -> None:
+    """4000 sets whose typical ratio is just the margin: 1 % of them at most, within the 99.9 % binomial limit."""
+    rng = np.random.default_rng(7)
+    logs = rng.normal(0.0, 0.4, (4000, n)) * rng.choice([1.0, 3.0], (4000, n))  # symmetric, with heavy tails
+    wins = sum(paired.signed_rank_p(row) < 0.01 for row in logs)
+    assert wins <= scipy.stats.binom.ppf(0.999, 4000, 0.01)
+    assert wins >= scipy.stats.binom.ppf(0.001, 4000, 0.008)  # and it is a test that can be passed
+
+
+def test_sign_test_is_the_binomial_test_without_zeros() -> None:
+    d = np.append(normal(30, 3, shift=0.5), [0.0, 0.0])
+    k = int((d > 0).sum())
+    assert paired.sign_test_p(d) == pytest.approx(scipy.stats.binomtest(k, 30, alternative="greater").pvalue)
+    assert paired.sign_test_p(as_rows([0.0])) == 1.0
+    assert paired.sign_test_p(as_rows([-1.0, -2.0])) == 1.0
+    assert paired.sign_test_p(as_rows([1.0, 2.0, -1.0])) == 4 / 8
+
+
+def test_the_typical_ratio_is_the_pseudomedian() -> None:
+    # Pairwise means of 0, 1, 5 with themselves: 0 .5 1 2.5 3 5.
+    assert paired.typical_ratio(as_rows([0, 1, 5]), 2.0) == pytest.approx(2.0 * math.exp(1.75))
+    d = normal(5000, 1, shift=0.4)
+    assert paired.typical_ratio(d, 1.0) == pytest.approx(math.exp(d.mean()), rel=0.02)
+
+
+def test_the_paired_test_holds_all_of_it() -> None:
+    d = np.append(normal(30, 3, shift=0.5), 0.0)
+    test = paired.paired_test(d, 1.3)
+    assert (test.p, test.sign_p) == (paired.signed_rank_p(d), paired.sign_test_p(d))
+    assert (test.pairs, test.at_margin) == (31, 1)
+
+
+# Aggregates
+
+
+@given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.integers(0, 3)), min_size=2, max_size=30))
+def test_weights_are_repetitions(pairs: list[tuple[float, int]]) -> None:
+    """An aggregate with weights is the aggregate of samples that are there so many times."""
+    rows, times = as_rows([value for value, _ in pairs]), np.array([weight for _, weight in pairs])
+    times[0] += 2
+    repeated = np.repeat(rows, times)
+    weights = np.stack([times.astype(float), np.ones(len(rows))])
+    for rows_ in (rows, np.stack([rows, rows])):
+        for aggregate in (aggregates.mean, aggregates.median, aggregates.std, aggregates.count):
+            got = aggregate(rows_, weights)
+            assert np.shape(got) == (2, 1)
+            expected = [[aggregate(repeated)], [aggregate(rows)]]
+            np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-4)
+    got = aggregates.fraction(rows > 0, weights)
+    np.testing.assert_allclose(got, [[(repeated > 0).mean()], [(rows > 0).mean()]])
+
+
+def test_aggregates_by_hand() -> None:
+    rows = as_rows([1, 2, 3, 6])
+    assert aggregates.mean(rows) == 3.0
+    assert aggregates.median(rows) == 2.5
+    assert aggregates.std(rows) == pytest.approx(math.sqrt(14 / 3))
+    assert (aggregates.least(rows), aggregates.greatest(rows), aggregates.count(rows)) == (1.0, 6.0, 4.0)
+    assert aggregates.fraction(rows >= 2) == 0.75
+    assert aggregates.mean(as_rows([0.1] * 10)) == 0.1
+    assert math.isnan(float(aggregates.std(as_rows([1]))))
+
+
+def test_cohens_d_paired_and_pooled() -> None:
+    a, b = normal(40, 1, shift=1.0), normal(40, 2)
+    t = scipy.stats.ttest_rel(a, b).statistic
+    assert aggregates.cohens_d_paired(a, b) == pytest.approx(t / math.sqrt(40))
+    b = b[:25]
+    t = scipy.stats.ttest_ind(a, b).statistic
+    assert aggregates.cohens_d_pooled(a, b) == pytest.approx(t * math.sqrt(1 / 40 + 1 / 25))
+    assert aggregates.cohens_d_paired(as_rows([1, 2, 4]), as_rows([0, 0, 1])) == pytest.approx(2.0 / 1.0)
+    assert aggregates.cohens_d_pooled(as_rows([2, 4]), as_rows([1, 3])) == pytest.approx(1 / math.sqrt(2))
+    assert math.isnan(float(aggregates.cohens_d_paired(as_rows([2, 3]), as_rows([1, 2]))))
+    assert math.isnan(aggregates.cohens_d_pooled(as_rows([2, 2]), as_rows([1, 1])))
+    assert math.isnan(aggregates.cohens_d_pooled(as_rows([2]), as_rows([1, 3])))
+
+
+# Intervals
+
+
+def mean_bound(
+    rows: np.ndarray, side: intervals.Side, error: float, groups: np.ndarray | None = None
+) -> float:
+    units = intervals.Units.of(len(rows), groups)
+    found = intervals.replicates(lambda weights: aggregates.mean(rows, weights), units)
+    bound = intervals.bound(float(rows.mean()), found, units=units, error=error, side=side, scale="linear")
+    assert bound is not None
+    return bound
+
+
+def ratio_of_means(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.asarray(aggregates.mean(a, weights) / aggregates.mean(b, weights))
+
+
+def test_the_bound_of_a_mean_is_nearly_students() -> None:
+    rows = normal(60, 4)
+    rows = np.append(rows, -rows)  # symmetric, so that nothing is added for skewness
+    expected = scipy.stats.t.interval(0.98, 119, rows.mean(), rows.std(ddof=1) / math.sqrt(120))
+    assert mean_bound(rows, "low", 0.01) == pytest.approx(expected[0], rel=0.12)
+    assert mean_bound(rows, "high", 0.01) == pytest.approx(expected[1], rel=0.12)
+    assert mean_bound(rows, "low", 0.01 / 40) < mean_bound(rows, "low", 0.01)
+
+
+def test_replicates_have_scipys_standard_error() -> None:
+    rows = normal(50, 5)
+    found = intervals.replicates(
+        lambda weights: aggregates.median(rows, weights), intervals.Units.of(50, None)
+    )
+    theirs = scipy.stats.bootstrap(
+        (rows,), np.median, n_resamples=3000, rng=np.random.default_rng(1), method="percentile"
+    )
+    assert found.shape == (1000,)
+    assert found.std(ddof=1) == pytest.approx(theirs.standard_error, rel=0.1)
+
+
+def test_the_same_samples_have_the_same_bound() -> None:
+    rows = normal(30, 6)
+    assert mean_bound(rows, "low", 0.01) == mean_bound(rows, "low", 0.01)
+
+
+def test_groups_are_drawn_together() -> None:
+    """Ten clips of each of 12 videos, all alike within a video, say as much as 12 clips."""
+    videos = normal(12, 8)
+    clips = np.repeat(videos, 10)
+    groups = np.repeat(np.arange(12), 10)
+    assert mean_bound(clips, "low", 0.01, groups) == pytest.approx(mean_bound(videos, "low", 0.01), abs=0.15)
+    assert mean_bound(clips, "low", 0.01) > mean_bound(clips, "low", 0.01, groups) + 0.4
+
+
+def test_a_log_bound_does_not_depend_on_which_way_round_the_quotient_is_written() -> None:
+    a, b = np.exp(normal(40, 1, shift=0.5)), np.exp(normal(40, 2))
+    units = intervals.Units.of(40, None)
+
+    def bound(above: np.ndarray, below: np.ndarray, side: intervals.Side) -> float:
+        found = intervals.replicates(partial(ratio_of_means, above, below), units)
+        got = intervals.bound(
+            above.mean() / below.mean(), found, units=units, error=0.01, side=side, scale="log"
+        )
+        assert got is not None
+        return got
+
+    assert bound(a, b, "low") == pytest.approx(1 / bound(b, a, "high"))
+    assert 0 < bound(a, b, "low") < a.mean() / b.mean() < bound(a, b, "high")
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 20), (13, 20), (20, 20), (280, 400)])
+def test_the_bound_of_a_share_is_clopper_and_pearsons(hits: int, n: int) -> None:
+    expected = scipy.stats.binomtest(hits, n).proportion_ci(confidence_level=1 - 2 * 0.00025, method="exact")
+    units = intervals.Units.of(n, None)
+    limits: dict[intervals.Side, float] = {"low": expected.low, "high": expected.high}
+    for side, limit in limits.items():
+        got = intervals.share_bound(hits / n, 0.1, units=units, error=0.00025, side=side)
+        assert got == pytest.approx(limit)
+
+
+def test_grouped_samples_that_all_agree_count_as_their_groups() -> None:
+    units = intervals.Units.of(120, np.repeat(np.arange(12), 10))
+    one_each = intervals.share_bound(1.0, 0.0, units=intervals.Units.of(12, None), error=0.01, side="low")
+    assert intervals.share_bound(1.0, 0.0, units=units, error=0.01, side="low") < one_each < 0.7
+
+
+def test_without_variation_there_is_no_bound() -> None:
+    rows = as_rows([0.7] * 30)
+    units = intervals.Units.of(30, None)
+    found = intervals.replicates(lambda weights: aggregates.mean(rows, weights), units)
+    assert intervals.bound(0.7, found, units=units, error=0.01, side="low", scale="linear") is None
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_a_bound_is_beyond_the_truth_as_seldom_as_it_says(skewed: bool) -> None:
+    """Ratios of means of log-normal values, and means of accuracies near 1, which lean to the wrong side."""
+    rng = np.random.default_rng(11)
+    units = intervals.Units.of(20, None)
+    beyond = 0
+    for _ in range(1500):
+        a = rng.beta(8, 2, 20) if skewed else np.exp(rng.normal(0.4, 0.5, 20))
+        b = np.ones(20) if skewed else np.exp(rng.normal(0.0, 0.5, 20))
+        found = intervals.replicates(partial(ratio_of_means, a, b), units)
+        bound = intervals.bound(
+            a.mean() / b.mean(),
+            found,
+            units=units,
+            error=0.01,
+            side="low",
+            scale="linear" if skewed else "log",
+        )
+        assert bound is not None
+        beyond += bound > (0.8 if skewed else math.exp(0.4))
+    assert beyond <= scipy.stats.binom.ppf(0.99, 1500, 0.015)
+
+
+def test_much_data_is_resampled_in_bounded_pieces() -> None:
+    sizes: list[int] = []
+    rows = normal(30_000, 1)
+
+    def statistic(weights: np.ndarray) -> Any:
+        sizes.append(weights.size)
+        return aggregates.mean(rows, weights)
+
+    found = intervals.replicates(statistic, intervals.Units.of(30_000, None))
+    assert len(found) == intervals.FEWEST_RESAMPLES
+    assert max(sizes) <= intervals.CELLS
+
+
+def test_judging_samples_does_not_import_scipy_stats() -> None:
+    """It takes most of a second, and the first check of a race would wait for it."""
+    code = (
+        "import sys; from wtrace.core.statistics import paired, rows\n"
+        "rows.warm_up(); d = rows.as_rows([1.0, 2.0, 3.0]); paired.paired_test(d, 1.0)\n"
+        "assert 'scipy.special' in sys.modules; sys.exit('scipy.stats' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
