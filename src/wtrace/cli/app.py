@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from wtrace import __version__
-from wtrace.cli import clean, init, logs, run_, setup, status, stop, trust, watch
+from wtrace.cli import clean, history, init, logs, replay, report, run_, setup, status, stop, trust, watch
 from wtrace.core.text import plain
 from wtrace.errors import WtraceError
 
@@ -43,6 +43,10 @@ app.command("logs", short_help="Show a worker's log.")(logs.logs)
 app.command("stop", short_help="End the race, or some workers of it.")(stop.stop)
 app.command("pause", short_help="Halt a worker.")(stop.pause)
 app.command("unpause", short_help="Let a halted worker go on.")(stop.unpause)
+app.command("report", short_help="Write the report again.")(report.report)
+app.command("replay", short_help="Judge a race again, also under other criteria.")(replay.replay)
+app.command("history", short_help="List all races.")(history.history)
+app.command("compare", short_help="Tell what differs between two races.")(history.compare)
 app.command("clean", short_help="Remove worktrees that hold no work.")(clean.clean)
 
 # Typer brings its own copy of Click since 0.26; the class of Click's usage errors is found through one of them.

@@ -115,6 +115,11 @@ class Reader:
         for worker, attempt, epoch, at, judged, results, raw in self._rows(query, race):
             yield StoredCheck(worker, attempt, epoch, at, bool(judged), codec.decode_results(results), raw)
 
+    def confirmations(self, race: str) -> Iterator[tuple[int, str, float, bytes]]:
+        """What confirmations reported, in the order of arrival: claim, worker, at, and the line."""
+        query = "SELECT claim, worker, at, record FROM confirmations WHERE race = ? ORDER BY rowid"
+        yield from self._rows(query, race)
+
     def records(self, race: str, kind: str) -> Iterator[tuple[str, int, bytes]]:
         """Lines of that kind (`start`, `end`, …): worker, attempt and the line."""
         query = "SELECT worker, attempt, record FROM records WHERE race = ? AND kind = ? ORDER BY rowid"

@@ -1,0 +1,27 @@
+"""`wtrace report`: write the report again from what was recorded."""
+
+from __future__ import annotations
+
+from wtrace.cli.common import RaceOption, find_root, require_standing
+from wtrace.core.layout import Layout
+from wtrace.core.text import plain
+from wtrace.errors import ToolError, UsageError
+
+
+def report(race: RaceOption = None) -> None:
+    """Write the report of a race that has ended again, and say where it lies."""
+    from wtrace.supervisor.proof import prove
+    from wtrace.supervisor.record import recall
+
+    root = find_root()
+    layout = Layout(root)
+    standing = require_standing(root, race)
+    if standing.ended is None:
+        raise UsageError(f"race {standing.id} has not ended", hint="`wtrace status` tells where it stands")
+    context, state, _ = recall(layout, standing.id)
+    path = prove(context, layout, standing, state.claims)
+    if path is None:
+        raise ToolError(
+            f"the report of race {standing.id} could not be written", hint="the lines above say why"
+        )
+    print(plain(str(path)))
