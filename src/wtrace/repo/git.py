@@ -1,0 +1,147 @@
+"""The one place where git is called: GitPython runs it, in an environment that nobody else has a say in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wtrace.errors import ToolError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from git.cmd import Git
+
+# What the caller may say by GIT_…: where its configuration lies, who it is, how it reaches others.
+# All else (GIT_DIR, GIT_INDEX_FILE, … : hooks and aliases set them) would send git to another repository.
+_KEPT = {
+    "GIT_ALLOW_PROTOCOL",
+    "GIT_ASKPASS",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_EXEC_PATH",
+    "GIT_TEMPLATE_DIR",
+}
+_KEPT_PREFIXES = (
+    "GIT_AUTHOR_",
+    "GIT_COMMITTER_",
+    "GIT_CONFIG_KEY_",
+    "GIT_CONFIG_VALUE_",
+    "GIT_LFS_",
+    "GIT_PYTHON_",
+    "GIT_SSH",
+    "GIT_SSL_",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a git command came to: its exit code, its output as bytes, its last words."""
+
+    code: int
+    out: bytes
+    error: str
+
+    @property
+    def text(self) -> str:
+        """The output as text, without the last line break; file names come back exactly through `os.fsencode`."""
+        return os.fsdecode(self.out).removesuffix("\n")
+
+    @property
+    def items(self) -> list[str]:
+        """The parts of an output that ends each of them by NUL."""
+        return [part for part in os.fsdecode(self.out).split("\0") if part]
+
+
+def run(
+    folder: Path,
+    *args: str,
+    ok: Collection[int] | None = (0,),
+    env: Mapping[str, str] | None = None,
+    keep_open: Collection[int] = (),
+) -> Outcome:
+    """Run `git ARGS` in `folder`, the top of a worktree or a git folder; no shell, no terminal, no pager.
+
+    `keep_open` are file descriptors that git and its children inherit. ToolError when git is missing or
+    ends with a code that is not in `ok` (None: any will do).
+    """
+    if any("\0" in arg for arg in args):
+        raise UsageError("a name holds a NUL byte", seen=repr(next(arg for arg in args if "\0" in arg)))
+    git = _gitpython()
+    program = str(git.GIT_PYTHON_GIT_EXECUTABLE or "git")
+    command = [
+        *_unset_callers(),
+        program,
+        "--no-pager",
+        "-C",
+        str(folder),
+        "-c",
+        "core.quotepath=false",
+        *args,
+    ]
+    result = git.execute(
+        command,
+        env={**_environment(folder), **(env or {})},
+        with_extended_output=True,
+        with_exceptions=False,
+        stdout_as_string=False,
+        strip_newline_in_stdout=False,
+        pass_fds=tuple(keep_open),
+    )
+    assert isinstance(result, tuple)
+    code, out, error = result
+    assert isinstance(out, bytes)
+    outcome = Outcome(code, out, str(error))
+    if ok is not None and code not in ok:
+        raise _failure(args, outcome)
+    return outcome
+
+
+def last_line(outcome: Outcome) -> str:
+    """What git said last about its trouble: its `fatal:` or `error:` line where there is one."""
+    lines = [line.strip() for line in outcome.error.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(("fatal:", "error:"))]
+    return (told or lines or ["no message"])[-1]
+
+
+def _failure(args: tuple[str, ...], outcome: Outcome) -> ToolError:
+    command = " ".join([word for word in args if not word.startswith("-")][:2])
+    hint = None
+    if "dubious ownership" in outcome.error:
+        hint = (
+            "another user owns this folder; if you trust it: git config --global --add safe.directory FOLDER"
+        )
+    return ToolError(f"`git {command}` failed (exit {outcome.code})", seen=last_line(outcome), hint=hint)
+
+
+def _gitpython() -> Git:
+    try:
+        from git.cmd import Git
+    except ImportError as error:  # GitPython looks for git when it is imported
+        raise ToolError("git was not found", seen=str(error).splitlines()[0], hint="install git") from error
+    return Git()
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        "LC_ALL": "C",
+        "GIT_TERMINAL_PROMPT": "0",
+        # Asking must not rewrite an index that the user or a worker may be writing at the same time.
+        "GIT_OPTIONAL_LOCKS": "0",
+        # A folder that lost its `.git` must not be taken for a part of the repository around it.
+        "GIT_CEILING_DIRECTORIES": str(folder.parent),
+    }
+
+
+def _unset_callers() -> list[str]:
+    """A prefix that takes the caller's variables away; GitPython itself can only add to the environment."""
+    foreign = sorted(
+        name
+        for name in os.environ
+        if name.startswith("GIT_") and name not in _KEPT and not name.startswith(_KEPT_PREFIXES)
+    )
+    return ["env", *(word for name in foreign for word in ("-u", name))] if foreign else []
