@@ -12,13 +12,6 @@ if TYPE_CHECKING:
 
     from wtrace.repo.worktrees import Prepared
 
-_BRANCH = {
-    "existing": "",
-    "from-remote": " (branch made from its remote-tracking branch)",
-    "from-base": " (new branch; it has no commit of its own yet)",
-}
-
-
 def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
     """Make one worktree per worker, and the branches that are missing; what is there already is kept."""
     from wtrace import race
@@ -37,7 +30,7 @@ def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
 def describe(made: Prepared) -> Iterator[str]:
     """What was done for one worker, in a line or a few."""
     yield plain(
-        f"{made.made:8} {made.worker}: {made.path} on {made.branch} at {made.commit[:12]}{_BRANCH[made.branch_made]}"
+        f"{made.made:8} {made.worker}: {made.path} on {made.branch} at {made.commit[:12]}"
     )
     if made.dirty:
         shown = ", ".join(made.dirty[:3]) + (", …" if len(made.dirty) > 3 else "")
