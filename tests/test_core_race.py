@@ -637,3 +637,54 @@ def test_a_check_judged_by_changed_files_is_no_claim() -> None:
     race.note(ev.CheckJudged(race.now, "a", 1, 5, met, unfair="evaluate.py was changed"))
     race.settle()
     assert race.state.claims == ()
+
+
+def with_hybrid() -> Story:
+    race = with_worker(spec("a", "b", "both", "base"), "both", combines=("a", "b"), priority=99)
+    story = Story(with_worker(race, "base", control=True))
+    story.start_all()
+    return story
+
+
+def test_a_hybrid_is_made_and_started_only_when_all_others_ended_without_success() -> None:
+    race = with_hybrid()
+    race.exited("a")
+    assert decide.MakeHybrid("both") not in race.deeds
+    race.exited("b", code=1)
+    assert race.deeds[-1] == decide.MakeHybrid("both")
+    race.note(ev.HybridMade(race.now, "both", "f" * 40, "/w/both"))
+    race.settle()
+    assert decide.Launch("both", 1) in race.deeds
+    race.started("both")
+    race.check("both", 5, ratio=2.0)
+    assert race.winner() == "both"
+
+
+def test_a_hybrid_is_not_needed_when_somebody_won() -> None:
+    race = with_hybrid()
+    race.check("a", 5, ratio=2.0)
+    for name in ("a", "b", "base"):
+        race.exited(name)
+    assert race.outcome("both") == "skipped"
+    assert not [deed for deed in race.deeds if isinstance(deed, decide.MakeHybrid)]
+
+
+def test_a_hybrid_that_cannot_be_made_ends_the_race_with_the_reason() -> None:
+    race = with_hybrid()
+    for name in ("a", "b", "base"):
+        race.exited(name)
+    race.note(ev.HybridFailed(race.now, "both", "conflict in model.py"))
+    race.settle()
+    assert (race.outcome("both"), race.over()) == ("skipped", "no_winner")
+    assert race.state.workers["both"].note == "conflict in model.py"
+
+
+def test_a_hybrid_waits_for_a_claim_that_is_still_open() -> None:
+    race = with_worker(spec("a", "both", confirm=ConfirmSpec(("x",))), "both", combines=("a",))
+    story = Story(race)
+    story.start_all()
+    story.check("a", 50, ratio=2.0)
+    story.exited("a")
+    assert not [deed for deed in story.deeds if isinstance(deed, decide.MakeHybrid)]
+    confirmation(story, MISSED)
+    assert story.deeds[-1] == decide.MakeHybrid("both")

@@ -67,7 +67,14 @@ class KillConfirmation:
     attempt: int
 
 
-Action = Launch | Stop | Kill | Confirm | KillConfirmation
+@dataclass(frozen=True, slots=True)
+class MakeHybrid:
+    """Merge the branches that this worker combines into its own."""
+
+    worker: str
+
+
+Action = MakeHybrid | Launch | Stop | Kill | Confirm | KillConfirmation
 
 
 def conclude(state: State, now: float) -> ev.Event | None:
@@ -174,6 +181,14 @@ def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
 
 
 def _starts(state: State, now: float) -> Iterator[Action]:
+    if state.is_fallback_due():
+        yield from (
+            MakeHybrid(spec.name)
+            for spec in state.spec.workers
+            if spec.combines
+            and not state.workers[spec.name].merged
+            and isinstance(state.workers[spec.name].phase, Waiting)
+        )
     places = state.spec.max_parallel or len(state.workers)
     free = places - sum(isinstance(worker.phase, ALIVE) for worker in state.workers.values())
     for name, attempt in _ready(state, now):
@@ -188,7 +203,7 @@ def _ready(state: State, now: float) -> list[tuple[str, int]]:
     ready: list[tuple[int, str, int]] = []
     for spec in state.spec.workers:
         phase = state.workers[spec.name].phase
-        if isinstance(phase, Waiting):
+        if isinstance(phase, Waiting) and (not spec.combines or state.workers[spec.name].merged):
             ready.append((spec.priority, spec.name, 1))
         elif isinstance(phase, Retrying) and now >= phase.not_before:
             ready.append((spec.priority, spec.name, phase.attempt + 1))
@@ -204,7 +219,7 @@ def intent(action: Action, now: float) -> ev.Event | None:
             return ev.WorkerStopping(now, worker, cause)
         case Confirm(number, attempt, worker):
             return ev.ConfirmationStarted(now, number, attempt, worker)
-        case Kill() | KillConfirmation():
+        case Kill() | KillConfirmation() | MakeHybrid():
             return None
 
 

@@ -24,6 +24,26 @@ class SupervisorStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class HybridMade:
+    """All others ended without success, and the branches that a hybrid combines were merged into its own."""
+
+    at: float
+    worker: str
+    commit: str
+    worktree: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HybridFailed:
+    """The branches that a hybrid combines could not be merged; `reason` says why and how to go on by hand."""
+
+    at: float
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLaunched:
     """The start of an attempt was decided. Stored before the runner is asked, so that it is never asked twice."""
 
@@ -224,6 +244,8 @@ class Noticed:
 
 Event = (
     SupervisorStarted
+    | HybridMade
+    | HybridFailed
     | WorkerLaunched
     | WorkerStarted
     | LinesRead

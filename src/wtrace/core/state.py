@@ -43,6 +43,7 @@ class Worker:
     note: str | None = None
     reported: bool = False  # the running attempt has sent a line
     stop_asked: bool = False
+    merged: bool = False  # a hybrid whose branch has been made
 
     def has_judged(self, epoch: int) -> bool:
         """Whether a check of that epoch has been judged already."""
@@ -79,6 +80,13 @@ class State:
         refuted = sum(claim.worker == worker and claim.status == "refuted" for claim in self.claims)
         return self.spec.confirm is not None and refuted >= self.spec.confirm.attempts
 
+    def is_fallback_due(self) -> bool:
+        """Whether everybody but hybrids and controls ended without success, and no claim is open."""
+        firsts = [each.name for each in self.spec.workers if not each.combines and not each.control]
+        ended = all(isinstance(self.workers[name].phase, Ended) for name in firsts)
+        undecided = any(open_claim(self.spec, claim) for claim in self.claims)
+        return ended and self.verdict is None and not self.stop_asked and not undecided
+
     def is_confirming(self, worker: str) -> bool:
         """Whether a claim of this worker waits for its confirmation."""
         return any(open_claim(self.spec, claim) and claim.worker == worker for claim in self.claims)
@@ -112,6 +120,14 @@ def _supervisor_started(state: State, event: ev.SupervisorStarted) -> State:
         for name, worker in state.workers.items()
     }
     return replace(state, supervisor_pid=event.pid, workers=workers)
+
+
+def _hybrid_made(state: State, event: ev.HybridMade) -> State:
+    return _change(state, event.worker, merged=True, note=event.note)
+
+
+def _hybrid_failed(state: State, event: ev.HybridFailed) -> State:
+    return _change(state, event.worker, phase=Ended("skipped", event.at), note=event.reason)
 
 
 def _worker_launched(state: State, event: ev.WorkerLaunched) -> State:
@@ -377,6 +393,8 @@ def _noticed(state: State, event: ev.Noticed) -> State:
 
 _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.SupervisorStarted: _supervisor_started,
+    ev.HybridMade: _hybrid_made,
+    ev.HybridFailed: _hybrid_failed,
     ev.WorkerLaunched: _worker_launched,
     ev.WorkerStarted: _worker_started,
     ev.LinesRead: _lines_read,
