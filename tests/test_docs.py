@@ -26,7 +26,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_page_of_the_commands_is_written_from_the_code() -> None:
     page = ROOT / "docs" / "reference" / "commands.md"
-    assert page.read_text() == commands_reference(), "python -m wtrace.cli.reference > docs/reference/commands.md"
+    assert page.read_text() == commands_reference(), (
+        "python -m wtrace.cli.reference > docs/reference/commands.md"
+    )
 
 
 def test_the_page_of_the_status_names_what_status_prints() -> None:

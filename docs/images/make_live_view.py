@@ -1,6 +1,6 @@
 """Draw `live-view.svg` from a race that was really run: its journal, replayed up to the moment before the verdict.
 
-    python docs/images/make_live_view.py REPO > docs/images/live-view.svg
+python docs/images/make_live_view.py REPO > docs/images/live-view.svg
 """
 
 from __future__ import annotations

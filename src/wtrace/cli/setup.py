@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from wtrace.repo.worktrees import Prepared
 
+
 def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
     """Make one worktree per worker, and the branches that are missing; what is there already is kept."""
     from wtrace import race
@@ -29,9 +30,7 @@ def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
 
 def describe(made: Prepared) -> Iterator[str]:
     """What was done for one worker, in a line or a few."""
-    yield plain(
-        f"{made.made:8} {made.worker}: {made.path} on {made.branch} at {made.commit[:12]}"
-    )
+    yield plain(f"{made.made:8} {made.worker}: {made.path} on {made.branch} at {made.commit[:12]}")
     if made.dirty:
         shown = ", ".join(made.dirty[:3]) + (", …" if len(made.dirty) > 3 else "")
         yield plain(f"         uncommitted changes are kept and used: {shown}")
