@@ -10,7 +10,7 @@ import pytest
 
 from standing_samples import running_race
 from wtrace.cli.reference import commands_reference
-from wtrace.cli.status import status_json
+from wtrace.core.contract import status_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # importing `typing` would double the start-up time of `wtrace status`
 if TYPE_CHECKING:
     from wtrace.metrics.reporter import Reporter as Reporter
 

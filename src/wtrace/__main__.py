@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     """Run wtrace with the arguments of this process, and leave with its exit code."""
+    from wtrace.cli.quick import answered
+
+    if answered(sys.argv[1:]):
+        return
     from wtrace.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

@@ -13,7 +13,7 @@ import typer
 
 from wtrace.cli.common import JsonOption, find_root, require_standing
 from wtrace.cli.standing import current_standing
-from wtrace.cli.status import iso
+from wtrace.core.contract import iso
 from wtrace.core.layout import Layout
 from wtrace.core.text import cells, markdown, number, pad, plain, seconds
 from wtrace.store.reader import Reader

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from wtrace.cli.common import ConfigOption, JsonOption, RaceOption, find_root, read_config, require_standing
-from wtrace.cli.status import iso
+from wtrace.core.contract import iso
 from wtrace.core.layout import Layout
 from wtrace.core.text import bound, number, plain, seconds
 

@@ -152,6 +152,6 @@ def _wants_stop() -> bool:
 
 
 def _print_json(standing: Standing | None) -> None:
-    from wtrace.cli.status import status_json
+    from wtrace.core.contract import status_json
 
     print(json.dumps(status_json(standing), ensure_ascii=True, allow_nan=False))

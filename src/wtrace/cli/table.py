@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import time
 from typing import TYPE_CHECKING
 
 from wtrace.cli.cells import clipped, eta_of, text_of, worker_cells
@@ -74,3 +77,9 @@ def plain_line(worker: WorkerStanding, before: WorkerStanding | None = None) -> 
         return told + (f" ({plain(worker.note, 200)})" if worker.note else "")
     values = [f"{plain(c.name, 40)} {' '.join(verdict_of(c)).strip()}" for c in worker.criteria]
     return plain(", ".join([told, *values]))
+
+
+def print_table(standing: Standing) -> None:
+    """The table on standard output, as wide as the terminal."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    sys.stdout.write("".join(f"{line}\n" for line in status_lines(standing, width, time.time())))

@@ -11,11 +11,10 @@ import math
 import re
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from wtrace.core.standing import CheckPoint, CriterionInfo
 
@@ -228,3 +227,10 @@ def describe(estimate_: Estimate) -> str:
 def quantity(value: float) -> str:
     """Two digits are all that an estimate has."""
     return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:.0f}"
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle value, or the mean of the two in the middle (`statistics` costs 9 ms at import)."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

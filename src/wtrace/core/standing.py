@@ -1,14 +1,12 @@
 """Where a race stands: the one view that status, the live table, the progress page and the reports render.
 
-The supervisor computes it from the race's state and stores it; `to_json` is the contract of
-`wtrace status --json` (schema 1; readers ignore keys that they do not know).
+The supervisor computes it from the race's state and stores it; `core.contract` shows it as JSON.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 WorkerState = Literal[
     "waiting", "running", "paused", "stalled", "confirming", "refuted", "retrying", "stopping",
@@ -118,54 +116,3 @@ class Standing:
     ended: float | None = None
     confirmed: bool = False
     happenings: tuple[Happening, ...] = ()  # the latest, oldest first
-
-
-def finite(value: float | None) -> float | None:
-    """The value, or None where JSON has no number for it (NaN, infinity)."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def number_reason(value: float | None, reason: str | None) -> str | None:
-    """Why a number that JSON cannot carry is null."""
-    if value is None or math.isfinite(value):
-        return reason
-    return reason or ("not a number" if math.isnan(value) else "infinite")
-
-
-def worker_json(worker: WorkerStanding) -> dict[str, Any]:
-    """A worker's part of `wtrace status --json`."""
-    exit_ = worker.exit
-    return {
-        "name": worker.name,
-        "branch": worker.branch,
-        "commit": worker.commit,
-        "state": worker.state,
-        "control": worker.control,
-        "pid": worker.pid,
-        "handle": worker.handle,
-        "attempt": worker.attempt,
-        "epoch": worker.epoch,
-        "max_epochs": worker.max_epochs,
-        "exit": None if exit_ is None else {"code": exit_.code, "signal": exit_.signal, "known": exit_.known},
-        "criteria": [criterion_json(criterion) for criterion in worker.criteria],
-        "checks": worker.checks,
-        "lines": worker.lines,
-        "bad_lines": worker.bad_lines,
-        "worktree": worker.worktree,
-        "output": worker.output,
-        "log": worker.log,
-        "note": worker.note,
-    }
-
-
-def criterion_json(criterion: CriterionStanding) -> dict[str, Any]:
-    """A criterion's part of `wtrace status --json`; a number that is not finite is null, with the reason."""
-    row: dict[str, Any] = {
-        "name": criterion.name,
-        "value": finite(criterion.value),
-        "op": criterion.op,
-        "threshold": criterion.threshold,
-        "met": criterion.met,
-    }
-    reason = number_reason(criterion.value, criterion.reason)
-    return row if reason is None else {**row, "reason": reason}

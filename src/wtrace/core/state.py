@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from wtrace.core import events as ev
 from wtrace.core import retry
 from wtrace.core.claims import Claim, Due, claims_left, open_claim
+from wtrace.core.contract import finite
 from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping, Waiting
-from wtrace.core.standing import CheckPoint, ExitStanding, Happening, finite
+from wtrace.core.standing import CheckPoint, ExitStanding, Happening
 from wtrace.core.telling import tell
 
 if TYPE_CHECKING:

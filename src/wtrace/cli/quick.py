@@ -1,0 +1,101 @@
+"""`wtrace status` without building the command line: it is asked often, and must answer at once.
+
+Only the plain cases are answered here: a race that has ended, or one whose supervisor lives. For everything else,
+options and mistakes included, `answered` says no and the whole command line takes over. Standard library only, and
+of that only what is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from types import SimpleNamespace
+
+TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+
+def answered(arguments: Sequence[str]) -> bool:
+    """Whether `wtrace ARGUMENTS` was a plain `status` and has been answered."""
+    if list(arguments) not in (["status"], ["status", "--json"]):
+        return False
+    standing = _standing()
+    if standing is None:
+        return False
+    if len(arguments) == 2:
+        from wtrace.core.contract import status_json
+
+        sys.stdout.write(json.dumps(status_json(standing), allow_nan=False) + "\n")
+    else:
+        from wtrace.cli.table import print_table
+
+        print_table(standing)
+    return True
+
+
+def _standing() -> Any:
+    """The newest race's standing, shaped like `core.standing.Standing`; None where more must be asked first."""
+    root = _main_worktree(os.getcwd())  # noqa: PTH109 (pathlib costs more than the whole answer)
+    database = None if root is None else os.path.join(root, ".wtrace", "wtrace.db")  # noqa: PTH118
+    if database is None or not os.path.exists(database):  # noqa: PTH110
+        return None
+    race, workers = _rows(database)
+    if race is None:
+        return None
+    standing = json.loads(race, object_hook=lambda fields: SimpleNamespace(**fields))
+    standing.workers = [
+        json.loads(row, object_hook=lambda fields: SimpleNamespace(**fields)) for row in workers
+    ]
+    alive = _is_supervised(os.path.join(root or "", ".wtrace", "lock"), standing.id)  # noqa: PTH118
+    if standing.ended is None and not alive:
+        return None
+    standing.supervisor_alive = alive
+    return standing
+
+
+def _main_worktree(folder: str) -> str | None:
+    """The first folder upwards that holds `.git` as a folder; a linked worktree is left to `repo.find`."""
+    while not os.path.isdir(os.path.join(folder, ".git")):  # noqa: PTH112, PTH118
+        parent = os.path.dirname(folder)  # noqa: PTH120
+        if parent == folder or os.path.exists(os.path.join(folder, ".git")):  # noqa: PTH110, PTH118
+            return None
+        folder = parent
+    return folder
+
+
+def _rows(database: str) -> tuple[str | None, list[str]]:
+    import sqlite3
+
+    path = database.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=10.0)
+    try:
+        connection.execute("BEGIN")
+        race = connection.execute("SELECT id, view FROM races ORDER BY rowid DESC LIMIT 1").fetchone()
+        if race is None:
+            return None, []
+        rows = connection.execute("SELECT view FROM views WHERE race = ? ORDER BY position", (race[0],))
+        return race[1], [row[0] for row in rows]
+    except sqlite3.Error:
+        return None, []
+    finally:
+        connection.close()
+
+
+def _is_supervised(lock: str, race_id: str) -> bool:
+    import fcntl
+
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(descriptor, 1000).decode(errors="replace").strip() == race_id
+    else:
+        return False
+    finally:
+        os.close(descriptor)

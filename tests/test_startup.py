@@ -1,0 +1,63 @@
+"""`wtrace status`, `--version` and `--help` do not import what they do not need. Modules are held, not milliseconds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from race_lab import Lab
+
+HEAVY = {
+    "git",
+    "matplotlib",
+    "msgspec",
+    "numpy",
+    "paramiko",
+    "psutil",
+    "rich",
+    "scipy",
+    "torch",
+    "jinja2",
+    "pydantic",
+}
+
+
+def imported(lab: Lab, *words: str) -> set[str]:
+    """The top-level modules that the command imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "wtrace", *words],
+        cwd=lab.root, env=lab.env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {
+        line.rsplit("|", 1)[1].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line
+    }
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"]])
+def test_status_imports_the_standard_library_and_little_of_wtrace(lab: Lab, words: list[str]) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    lab.wtrace("run")
+    assert (
+        imported(lab, *words)
+        & {*HEAVY, "typer", "asyncio", "statistics", "inspect" if "--json" in words else ""}
+        == set()
+    )
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["status", "--help"]])
+def test_help_imports_nothing_heavy(lab: Lab, words: list[str]) -> None:
+    assert imported(lab, *words) & (HEAVY - {"msgspec", "rich"}) == set()
+
+
+def test_the_quick_answer_is_the_full_one(lab: Lab) -> None:
+    """From a linked worktree, and with --race, the whole command line answers; it must say the same."""
+    lab.race({"a": [["check", 5, 1.4], ["check", 10, 1.6]], "b": [["exit", 3]]})
+    lab.wtrace("run")
+    quick, full = (lab.wtrace("status", *words).stdout for words in ([], ["--race", lab.latest.name]))
+    assert quick.splitlines()[:-1] == full.splitlines()[:-1]  # the last line tells the age
+    quick, full = (
+        lab.wtrace("status", "--json", *words).stdout for words in ([], ["--race", lab.latest.name])
+    )
+    assert quick == full
