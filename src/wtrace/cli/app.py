@@ -12,7 +12,21 @@ from typing import TYPE_CHECKING
 import typer
 
 from wtrace import __version__
-from wtrace.cli import clean, history, init, logs, replay, report, run_, setup, status, stop, trust, watch
+from wtrace.cli import (
+    clean,
+    doctor,
+    history,
+    init,
+    logs,
+    replay,
+    report,
+    run_,
+    setup,
+    status,
+    stop,
+    trust,
+    watch,
+)
 from wtrace.core.text import plain
 from wtrace.errors import WtraceError
 
@@ -34,6 +48,7 @@ app = typer.Typer(
 )
 
 app.command("init", short_help="Write a commented wtrace.toml for this repo.")(init.init)
+app.command("doctor", short_help="Check whether this machine is fit for a race.")(doctor.doctor)
 app.command("trust", short_help="Show and approve the config's commands.")(trust.trust)
 app.command("setup", short_help="Make one worktree per worker.")(setup.setup)
 app.command("run", short_help="Run the race and show it live.")(run_.run)
