@@ -105,6 +105,7 @@ class Lab:
             "GIT_CONFIG_NOSYSTEM": "1",
             "LAB_GATES": str(self.gates),
             "WTRACE_TRUST": "1",
+            "WTRACE_FIGURES": "off",  # they take seconds; the tests of the figures switch them on
             "COLUMNS": "120",
         }
         self.git("init", "--quiet", "--initial-branch", "main")

@@ -355,3 +355,19 @@ def test_a_command_line_that_makes_no_sense_is_told_with_exit_code_2(lab: Lab, w
     done = lab.wtrace(*words, expect=2)
     assert done.stderr.startswith("error: ")
     assert "--help" in done.stderr
+
+
+def test_a_race_ends_with_its_pictures_and_a_report_that_shows_them(lab: Lab) -> None:
+    lab.env["WTRACE_FIGURES"] = "on"
+    lab.race({"a": [["check", 0, 1.0], ["check", 5, 1.2], ["check", 10, 1.7], ["forever"]], "b": LOSER})
+    lab.wtrace("run")
+    results = lab.latest / "results"
+    report = (results / "SUCCESS_REPORT.md").read_text()
+    for name in (
+        "SUCCESS_VISUALIZATION",
+        "attention_ratio_progression",
+        "distribution_separation",
+        "race_timeline",
+    ):
+        assert (results / "success_viz" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"success_viz/{name}.png" in report

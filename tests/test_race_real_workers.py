@@ -57,4 +57,5 @@ def test_real_trainings_race_to_a_confirmed_winner(lab: Lab) -> None:
     assert winner["exit"] == {"code": 0, "signal": None, "known": True}
     assert loser["state"] in {"terminated", "finished"}
     assert list(Path(winner["output"], "checkpoints").glob("epoch_*.pt"))
+    assert "95 % interval" in (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
     assert lab.survivors() == []

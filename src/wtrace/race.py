@@ -80,6 +80,7 @@ def supervise(root: Path, race_id: str) -> None:
     """Run the race to its end and write its proof. The lock of the repo is inherited from whoever started this."""
     from wtrace.runners.local import LocalRunner
     from wtrace.store.writer import Writer
+    from wtrace.supervisor import points
     from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.loop import Supervisor
@@ -95,7 +96,8 @@ def supervise(root: Path, race_id: str) -> None:
         state = Supervisor(race, journal, LocalRunner(), clock, positions=positions).run()
         prove(race, layout, journal.standing(clock.now()), state.claims)
         writer.close_race(clock.now())
-        writer.commit()
+        with points.around("close"):
+            writer.commit()
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from wtrace.cli import (
     history,
     init,
     logs,
+    plot,
     replay,
     report,
     run_,
@@ -59,6 +60,7 @@ app.command("stop", short_help="End the race, or some workers of it.")(stop.stop
 app.command("pause", short_help="Halt a worker.")(stop.pause)
 app.command("unpause", short_help="Let a halted worker go on.")(stop.unpause)
 app.command("report", short_help="Write the report again.")(report.report)
+app.command("plot", short_help="Draw the figures again.")(plot.plot)
 app.command("replay", short_help="Judge a race again, also under other criteria.")(replay.replay)
 app.command("history", short_help="List all races.")(history.history)
 app.command("compare", short_help="Tell what differs between two races.")(history.compare)

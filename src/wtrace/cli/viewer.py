@@ -120,6 +120,13 @@ def print_outcome(root: Path, standing: Standing) -> None:
     console = Console(highlight=False)
     console.print(summary(standing, width=console.width, report=where, log=_short(race.log)), soft_wrap=True)
 
+    if where is None and standing.ended is not None:
+        print(
+            plain(
+                f"the report could not be written; {_short(race.log)} says why, `wtrace report` tries again"
+            )
+        )
+
 
 def _short(path: Path) -> str:
     """The path as it is reached from here, where that is shorter."""

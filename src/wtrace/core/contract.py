@@ -40,10 +40,9 @@ def iso(at: float | None) -> str | None:
     """Seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
     if at is None:
         return None
-    import time
+    import datetime
 
-    whole, thousandths = divmod(round(at * 1000), 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{thousandths:03d}+00:00"
+    return datetime.datetime.fromtimestamp(round(at, 3), datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def worker_json(worker: WorkerStanding) -> dict[str, Any]:

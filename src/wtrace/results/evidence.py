@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wtrace.core.claims import Claim
+    from wtrace.core.criteria import Criterion
     from wtrace.core.standing import CriterionStanding
+    from wtrace.results.strength import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +48,11 @@ class Evidence:
     confirmed: bool = False  # whether claims are confirmed on held-out data
     claims: tuple[Claim, ...] = ()
     confirm_divisor: int = 1  # what each p threshold of a confirmation was divided by
+    success: tuple[Criterion, ...] = ()
+    measured: tuple[Measured, ...] = ()  # the check that decided, and its confirmation
+    starts: Mapping[str, Mapping[str, object]] = field(
+        default_factory=dict
+    )  # by worker: what its start record said
+    figures: tuple[str, ...] = ()  # paths seen from the report
+    saved: str | None = None  # what stopping early saved, in words
     written_at: float | None = None  # when the report was written; seconds since 1970

@@ -107,3 +107,26 @@ def _check_row(row: CheckRow, standing: Standing) -> list[str]:
     cells = [criterion_cell(found.get(criterion.name)) for criterion in standing.criteria]
     met = f"{row.met} of {len(standing.criteria)}" if row.judged else "not judged"
     return [utc(row.at), code(row.worker), number(row.attempt), number(row.epoch), *cells, met]
+
+
+def pictures_part(evidence: Evidence) -> str | None:
+    """The figures, where they have been drawn; the sheet that holds the others comes first."""
+    if not evidence.figures:
+        return None
+    return "\n\n".join(
+        f"![{path.rpartition('/')[2].removesuffix('.png')}]({path})" for path in evidence.figures
+    )
+
+
+def starts_part(evidence: Evidence) -> str | None:
+    """What each training said of itself when it started: seeds, device, the data's checksum, …"""
+    if not evidence.starts:
+        return None
+    rows = [
+        [
+            code(worker),
+            markdown("; ".join(f"{name} {value}" for name, value in info.items())[: NOTE_LENGTH * 2]),
+        ]
+        for worker, info in evidence.starts.items()
+    ]
+    return "\n\n".join(["## What the trainings said of themselves", table(["Worker", "Start record"], rows)])

@@ -14,8 +14,17 @@ from wtrace.core.wording import (
 from wtrace.results.claims import claims_part
 from wtrace.results.closest import closest_to, complements, contested, ever_met, most_at_once
 from wtrace.results.page import bullets, page, table
-from wtrace.results.record import checks_part, ended_part, environment_part, reproduce_part, rules_part
+from wtrace.results.record import (
+    checks_part,
+    ended_part,
+    environment_part,
+    pictures_part,
+    reproduce_part,
+    rules_part,
+    starts_part,
+)
 from wtrace.results.rows import criterion_cell, winning_row
+from wtrace.results.strength import strength_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +43,11 @@ def success_report(standing: Standing, evidence: Evidence) -> str:
         f"# {markdown(standing.name)}: {code(winner.name)} won",
         _won(standing, winner),
         _dates(standing, evidence),
+        evidence.saved,
+        pictures_part(evidence),
         _winning_check(standing, evidence, winner),
         claims_part(standing, evidence),
+        strength_part(evidence.success, evidence.measured),
         ended_part(standing, winner),
         *_record(standing, evidence),
     )
@@ -48,6 +60,7 @@ def failure_report(standing: Standing, evidence: Evidence) -> str:
         f"# {markdown(standing.name)}: no winner",
         _not_won(standing, checks),
         _dates(standing, evidence),
+        pictures_part(evidence),
         claims_part(standing, evidence),
         _closest(standing, checks),
         _most(standing, checks),
@@ -60,6 +73,7 @@ def failure_report(standing: Standing, evidence: Evidence) -> str:
 def _record(standing: Standing, evidence: Evidence) -> list[str | None]:
     return [
         rules_part(standing, evidence),
+        starts_part(evidence),
         reproduce_part(evidence),
         environment_part(evidence),
         checks_part(standing, evidence),

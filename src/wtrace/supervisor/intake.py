@@ -11,6 +11,7 @@ from wtrace.core.plan import is_planned
 from wtrace.metrics.follower import MetricsFile, Position
 from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt
 from wtrace.store.reader import StoredPosition
+from wtrace.supervisor import points
 from wtrace.supervisor.fairplay import changed_judge_file
 
 if TYPE_CHECKING:
@@ -67,9 +68,12 @@ class Intake:
         self._note_start(now)
         # The exit first, the lines after it: what was written before the exit is then certainly read.
         exit_ = self._runner.exited(self.folder)
+        if exit_ is not None:
+            points.reach("before-drain")
         more = self._note_lines(now)
         if exit_ is not None and not more:
             self._note_exit(now, exit_)
+            points.reach("after-drain")
         return more
 
     def close(self) -> None:

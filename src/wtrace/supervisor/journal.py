@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from wtrace.core import referee, view
-from wtrace.core.events import LinesRead
+from wtrace.core.events import ClaimMade, ConfirmationEnded, LinesRead, VerdictReached
 from wtrace.core.plan import divisor
 from wtrace.core.state import evolve
+from wtrace.supervisor import points
 
 if TYPE_CHECKING:
     from wtrace.core.events import Event
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 VIEWS_EVERY_S = 0.25
 """Rows of which only counters changed are rewritten at most this often."""
+
+_MOMENTS = {ClaimMade: "claim", ConfirmationEnded: "confirmation-end", VerdictReached: "verdict"}
 
 
 class Journal:
@@ -36,6 +40,11 @@ class Journal:
 
     def note(self, event: Event) -> None:
         """Let the event change the state, and keep it. Lines are kept as a file's position instead."""
+        moment = _MOMENTS.get(type(event))
+        with points.around(moment) if moment else nullcontext():
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
         self.state = evolve(self.state, event)
         if not isinstance(event, LinesRead):
             self.writer.add_event(event)

@@ -22,6 +22,7 @@ from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
 from wtrace.results.files import write_atomically
 from wtrace.results.progress import progress_page
+from wtrace.supervisor import points
 from wtrace.supervisor.attempts import prepare_attempt
 from wtrace.supervisor.confirmation import (
     ConfirmationIntake,
@@ -182,7 +183,8 @@ class Supervisor:
     def _store(self, now: float) -> bool:
         """Store the turn. Where the disk does not let us, nothing is done and the next turn tries again."""
         try:
-            self._journal.commit(now)
+            with points.around("commit"):
+                self._journal.commit(now)
         except sqlite3.Error as error:
             if self._stuck_since is None:
                 self._stuck_since = now
@@ -200,7 +202,8 @@ class Supervisor:
         deeds, self._deeds = self._deeds, []
         stops = [deed for deed in deeds if isinstance(deed, decide.Stop)]
         if stops:
-            self._runner.stop_all([self._layout.attempt(stop.worker, stop.attempt) for stop in stops])
+            with points.around("signal"):
+                self._runner.stop_all([self._layout.attempt(stop.worker, stop.attempt) for stop in stops])
         for deed in deeds:
             self._carry_out(deed, now)
 
@@ -215,9 +218,11 @@ class Supervisor:
             case decide.KillConfirmation(number, attempt):
                 self._runner.kill(self._layout.confirmation(number, attempt))
             case ev.WorkerPaused():
-                self._runner.pause(self._current_attempt(deed.worker))
+                with points.around("signal"):
+                    self._runner.pause(self._current_attempt(deed.worker))
             case ev.WorkerUnpaused():
-                self._runner.unpause(self._current_attempt(deed.worker))
+                with points.around("signal"):
+                    self._runner.unpause(self._current_attempt(deed.worker))
             case decide.Stop():
                 pass  # all at once, before everything else
 
@@ -229,7 +234,8 @@ class Supervisor:
         try:
             launch = prepare_attempt(self._race, worker, attempt)
             self._follow_worker(worker, attempt)
-            self._runner.start(launch)
+            with points.around("spawn"):
+                self._runner.start(launch)
         except (OSError, ToolError) as error:
             reason = f"could not be started: {error}"
             log.error("%s %s", worker, reason)
@@ -241,13 +247,15 @@ class Supervisor:
         try:
             if claim.frozen is None:
                 output = self._layout.output(claim.worker)
-                copy, digest = freeze(output, claim.checkpoint, self._layout.claim(number))
+                with points.around("freeze"):
+                    copy, digest = freeze(output, claim.checkpoint, self._layout.claim(number))
                 self._journal.note(ev.CheckpointFrozen(now, number, str(copy), digest))
                 claim = self.state.claims[number - 1]
             launch = prepare_confirmation(self._race, claim, attempt, os.environ)
             intake = ConfirmationIntake(self._journal, self._runner, launch.folder, claim, attempt)
             self._follow(f"claim {number}", intake)
-            self._runner.start(launch)
+            with points.around("confirmation-start"):
+                self._runner.start(launch)
         except (OSError, ToolError, FreezeError) as error:
             problem = f"it could not be started: {error}"
             self._journal.note(ev.ConfirmationEnded(now, number, attempt, claim.worker, problem=problem))

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
 import shlex
-import sqlite3
 import time
+from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from wtrace.core.plan import confirm_divisor, divisor
+from wtrace.metrics.records import Check, Start, decode
 from wtrace.results.evidence import CheckRow, Evidence
+from wtrace.results.figures import saved as saving
 from wtrace.results.files import write_atomically
 from wtrace.results.progress import progress_page
 from wtrace.results.report import failure_report, success_report
+from wtrace.results.strength import Measured
 from wtrace.store.reader import Reader
+from wtrace.supervisor import figures, points
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from wtrace.core.claims import Claim
@@ -30,33 +36,70 @@ log = logging.getLogger("wtrace")
 
 
 def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> Path | None:
-    """Write the report and the last progress page; returns the report's path.
+    """Write the report and the last progress page, draw the figures; returns the report's path.
 
-    A failure here never changes the verdict: it is logged, and None is returned.
+    A failure here never changes the verdict: it is logged, and None is returned where there is no report.
     """
     try:
-        evidence = gather(race, layout, claims)
-        if standing.winner is not None:
-            path, text = race.layout.success_report, success_report(standing, evidence)
-        else:
-            path, text = race.layout.failure_report, failure_report(standing, evidence)
-        write_atomically(path, text)
-        write_atomically(race.layout.progress, progress_page(standing))
-    except (OSError, sqlite3.Error):
+        evidence = gather(race, layout, standing, claims)
+        with points.around("report"):
+            path = _write(race, standing, evidence)
+        with points.around("page"):
+            write_atomically(race.layout.progress, progress_page(standing))
+    except Exception:
         log.exception("the report could not be written")
         return None
+    pictures = draw(race, layout, standing)
+    if pictures:
+        with contextlib.suppress(OSError):
+            _write(race, standing, replace(evidence, figures=pictures))
     return path
 
 
-def gather(race: RaceContext, layout: Layout, claims: tuple[Claim, ...]) -> Evidence:
+def _write(race: RaceContext, standing: Standing, evidence: Evidence) -> Path:
+    if standing.winner is not None:
+        path, text = race.layout.success_report, success_report(standing, evidence)
+    else:
+        path, text = race.layout.failure_report, failure_report(standing, evidence)
+    write_atomically(path, text)
+    return path
+
+
+def draw(race: RaceContext, layout: Layout, standing: Standing) -> tuple[str, ...]:
+    """Draw the figures; returns their paths as seen from the report, the sheet first. What fails is logged.
+
+    WTRACE_FIGURES=off leaves them to `wtrace plot`.
+    """
+    if os.environ.get("WTRACE_FIGURES") == "off":
+        return ()
+    try:
+        drawn = figures.picture(race, layout, standing)
+    except Exception:
+        log.exception("the figures could not be drawn")
+        return ()
+    for name, why in drawn.left_out.items():
+        log.info("figure %s is left out: %s", name, why)
+    paths = [str(path.relative_to(race.layout.results)) for path in drawn.paths]
+    return tuple(sorted(paths, key=lambda path: "SUCCESS_VISUALIZATION" not in path))
+
+
+def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> Evidence:
     """What the report rests on, read from the database."""
     with Reader(layout.database) as reader:
-        checks = tuple(
-            CheckRow(check.worker, check.attempt, check.epoch, check.at, check.results, check.judged)
-            for check in reader.checks(race.id)
-        )
+        checks = []
+        measured: list[Measured] = []
+        for check in reader.checks(race.id):
+            checks.append(
+                CheckRow(check.worker, check.attempt, check.epoch, check.at, check.results, check.judged)
+            )
+            if check.judged and (check.worker, check.epoch) == (standing.winner, standing.winner_epoch):
+                measured += _measured("the data of the checks", check.raw)
+        for _, worker, _, raw in reader.confirmations(race.id):
+            if standing.confirmed and worker == standing.winner:
+                measured += _measured("held-out data", raw)
+        starts = {worker: _start_info(raw) for worker, _, raw in reader.records(race.id, "start")}
     return Evidence(
-        checks=checks,
+        checks=tuple(checks),
         environment=environment(),
         config=race.layout.config.read_text(encoding="utf-8"),
         commands=reproduce(race),
@@ -65,8 +108,27 @@ def gather(race: RaceContext, layout: Layout, claims: tuple[Claim, ...]) -> Evid
         confirmed=race.spec.confirm is not None,
         claims=claims,
         confirm_divisor=confirm_divisor(race.spec),
+        success=race.spec.success,
+        measured=tuple(measured),
+        starts={worker: info for worker, info in starts.items() if info},
+        saved=_saved(race, standing),
         written_at=time.time(),
     )
+
+
+def _measured(split: str, raw: bytes) -> list[Measured]:
+    record = decode(raw)
+    return [Measured(split, record.metrics, record.samples or {})] if isinstance(record, Check) else []
+
+
+def _start_info(raw: bytes) -> Mapping[str, object]:
+    record = decode(raw)
+    return (record.info or {}) if isinstance(record, Start) else {}
+
+
+def _saved(race: RaceContext, standing: Standing) -> str | None:
+    saved = saving.savings(standing)
+    return saving.told(saved, race.spec.cost_per_hour).capitalize() + "." if saved else None
 
 
 def environment() -> dict[str, str]:

@@ -1,0 +1,55 @@
+"""The figures of a race, drawn from what the database holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.metrics.records import Check, decode
+from wtrace.results.figures.assemble import assemble
+from wtrace.results.figures.evidence import Content, RecordedLine
+from wtrace.store.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wtrace.core.layout import Layout
+    from wtrace.core.standing import Standing
+    from wtrace.results.figures.draw import Drawn
+    from wtrace.results.figures.evidence import FigureEvidence
+    from wtrace.store.reader import StoredCheck
+    from wtrace.supervisor.context import RaceContext
+
+
+def picture(race: RaceContext, layout: Layout, standing: Standing, *, dark: bool = False) -> Drawn:
+    """Draw every figure of the race into its results, in dark colours too where asked. OSError passes through."""
+    from wtrace.results.figures.draw import draw_all
+    from wtrace.results.figures.style import DARK, LIGHT
+
+    evidence = gather(race, layout, standing)
+    return draw_all(race.layout.results / "success_viz", evidence, (LIGHT, DARK) if dark else (LIGHT,))
+
+
+def gather(race: RaceContext, layout: Layout, standing: Standing) -> FigureEvidence:
+    """What the figures rest on, read from the database."""
+    with Reader(layout.database) as reader:
+        confirmed = [raw for _, worker, _, raw in reader.confirmations(race.id) if worker == standing.winner]
+        held_out = _content(confirmed[-1]) if confirmed else None
+        return assemble(race.spec, standing, _lines(reader, race.id), reader.events(race.id), held_out)
+
+
+def _lines(reader: Reader, race_id: str) -> Iterator[RecordedLine]:
+    for check in reader.checks(race_id):
+        yield _line(check)
+
+
+def _line(check: StoredCheck) -> RecordedLine:
+    return RecordedLine(
+        check.worker, check.epoch, check.at, check.judged, check.results, lambda: _content(check.raw)
+    )
+
+
+def _content(raw: bytes) -> Content:
+    record = decode(raw)
+    if not isinstance(record, Check):
+        return Content()
+    return Content(record.metrics, record.samples or {}, record.objects or {})
