@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.core.text import code, markdown
+from wtrace.core.text import bound, code, markdown
 from wtrace.results.page import bullets, table
 from wtrace.results.rows import criterion_cell, criterion_title
 
@@ -23,13 +23,21 @@ def claims_part(standing: Standing, evidence: Evidence) -> str | None:
     title = "## Claims and their confirmation on held-out data"
     if not evidence.claims:
         return f"{title}\n\nNobody claimed."
-    header = ["Claim:", "Worker", "Epoch:", "Outcome", "Tries:", *map(criterion_title, standing.criteria)]
+    header = ["Claim:", "Worker", "Epoch:", "Outcome", "Tries:", *_titles(standing, evidence)]
     rows = [_row(claim, len(standing.criteria)) for claim in evidence.claims]
     rule = (
         "Claims are confirmed one at a time, in the order of their arrival. The p thresholds are divided by "
         f"{evidence.confirm_divisor}, the number of confirmations that this race allows."
     )
     return "\n\n".join([title, rule, table(header, rows), bullets(_details(evidence))])
+
+
+def _titles(standing: Standing, evidence: Evidence) -> list[str]:
+    """The criteria with the thresholds that confirmations are held to, which are not those of the checks."""
+    judged = next((claim.results for claim in evidence.claims if claim.results), ())
+    if not judged:
+        return [criterion_title(criterion) for criterion in standing.criteria]
+    return [f"{markdown(result.name)} {markdown(bound(result.op, result.threshold))}" for result in judged]
 
 
 def _row(claim: Claim, criteria: int) -> list[str]:
