@@ -371,3 +371,63 @@ def test_a_race_ends_with_its_pictures_and_a_report_that_shows_them(lab: Lab) ->
     ):
         assert (results / "success_viz" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"success_viz/{name}.png" in report
+
+
+def hybrid_race(lab: Lab, script_of_a: str, script_of_b: str) -> None:
+    """Two workers that both fail, and a hybrid of their branches: each adds or changes `idea` in its own way."""
+    lab.race({"a": [["check", 5, 1.1], ["exit", 0]], "b": [["check", 5, 1.2], ["exit", 0]]})
+    for name, idea in (("a", script_of_a), ("b", script_of_b)):
+        lab.git("switch", "--quiet", f"try/{name}")
+        # The script is the same in both, so that it merges: what differs is the file that the branch is about.
+        path, _, content = idea.partition("=")
+        (lab.root / path).write_text(content)
+        lab.git("add", path)
+        lab.git("commit", "--quiet", "-m", f"idea of {name}")
+    lab.git("switch", "--quiet", "main")
+    config = (lab.root / "wtrace.toml").read_text()
+    both = '[workers.both]\nbranch = "try/both"\ncommand = ["python", "both.py"]\ncombines = ["a", "b"]\n'
+    (lab.root / "wtrace.toml").write_text(config + both)
+
+
+# What the hybrid runs comes from one branch and needs a file of the other.
+BOTH = """both.py=import json, os, pathlib
+assert pathlib.Path("needed").exists()
+samples = {"persistent": [2.0] * 20, "transient": [1.0] * 20, "accuracy": [0.9] * 20}
+with open(os.environ["WTRACE_METRICS"], "a") as file:
+    file.write(json.dumps({"event": "check", "epoch": 5, "samples": samples}) + "\\n")
+"""
+
+
+def same_script(lab: Lab) -> None:
+    """The scripted trainings differ between the branches; let the hybrid not stumble over that."""
+    lab.git("switch", "--quiet", "try/b")
+    lab.git("checkout", "--quiet", "try/a", "--", "script.json")
+    lab.git("commit", "--quiet", "--allow-empty", "-m", "the script of a")
+    lab.git("switch", "--quiet", "main")
+
+
+def test_when_nobody_wins_the_hybrid_is_made_of_the_branches_and_raced(lab: Lab) -> None:
+    hybrid_race(lab, BOTH, "needed=1")
+    same_script(lab)
+    lab.wtrace("run")
+    status = lab.status()
+    assert status["race"]["winner"] == "both"
+    assert {worker["name"]: worker["state"] for worker in status["workers"]} == {
+        "a": "finished",
+        "b": "finished",
+        "both": "won",
+    }
+    both = lab.worker("both")
+    assert both["commit"] == lab.git("rev-parse", "try/both").strip()
+    assert "nobody met every criterion" in (lab.latest / "results" / "PARALLEL_PROGRESS.md").read_text()
+
+
+def test_a_hybrid_whose_branches_conflict_ends_the_race_with_the_way_on(lab: Lab) -> None:
+    hybrid_race(lab, "needed=one\n", "needed=other\n")
+    same_script(lab)
+    lab.wtrace("run", expect=1)
+    both = lab.worker("both")
+    assert both["state"] == "skipped"
+    assert "needed" in both["note"]
+    assert "git" in both["note"]
+    assert lab.status()["race"]["state"] == "no_winner"

@@ -31,17 +31,15 @@ if TYPE_CHECKING:
 
 
 def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
-    """One worktree per worker, made or found again. UsageError or ToolError with nothing half-made."""
+    """One worktree per worker, made or found again; a hybrid's is made when it is needed.
+
+    UsageError or ToolError with nothing half-made.
+    """
     from wtrace.repo.plan import WorktreeRequest
     from wtrace.repo.worktrees import prepare
 
-    requests = [WorktreeRequest(worker.name, worker.branch) for worker in spec.workers]
-    return prepare(root, requests, base=spec.base, parent=worktrees_folder(root, spec))
-
-
-def worktrees_folder(root: Path, spec: RaceSpec) -> Path:
-    """The parent folder of the worktrees, `{repo}` filled in."""
-    return (root / spec.worktrees.replace("{repo}", root.name)).resolve()
+    requests = [WorktreeRequest(each.name, each.branch) for each in spec.workers if not each.combines]
+    return prepare(root, requests, base=spec.base, parent=record.worktrees_folder(root, spec))
 
 
 def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> str:
@@ -67,9 +65,10 @@ def resume(root: Path) -> str:
     with Reader(layout.database) as reader:
         race_id = reader.latest()
         standing = None if race_id is None else reader.standing(race_id)
+        closed = None if race_id is None else reader.closed(race_id)
     if race_id is None or standing is None:
         raise UsageError("there is no race to resume", hint="start one with `wtrace run`")
-    if standing.ended is not None:
+    if closed is not None:  # one that has ended may still want its report
         raise UsageError(f"race {race_id} has ended", hint="`wtrace run` starts a new one")
     with only_race(layout) as lock:
         spawn_supervisor(layout, race_id, lock)
@@ -87,8 +86,8 @@ def supervise(root: Path, race_id: str) -> None:
     from wtrace.supervisor.proof import prove
 
     layout = Layout(root)
-    clock = Clock()
     race, state, positions = record.recall(layout, race_id)
+    clock = Clock(not_before=record.latest_time(state))
     with Writer(layout.database, race_id) as writer:
         journal = Journal(race, state, writer)
         resumed = state.supervisor_pid is not None

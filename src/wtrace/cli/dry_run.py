@@ -11,6 +11,7 @@ from wtrace.core.plan import count_planned, divisor
 from wtrace.core.text import plain
 from wtrace.supervisor.attempts import command_of, own_environment, working_directory
 from wtrace.supervisor.context import RaceContext
+from wtrace.supervisor.record import worktrees_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +24,6 @@ RACE_ID = "RACE_ID"
 
 def print_plan(root: Path, spec: RaceSpec) -> None:
     """Print it; nothing is made, nothing is started."""
-    from wtrace.race import worktrees_folder
-
     parent = worktrees_folder(root, spec)
     layout = Layout(root).race(RACE_ID)
     places = {
@@ -50,7 +49,7 @@ def _worker_lines(race: RaceContext, worker: WorkerSpec) -> Iterator[str]:
     epochs = race.spec.epochs_of(worker)
     checks = count_planned(race.spec.check_every, epochs)
     yield ""
-    yield f"{worker.name}{' (control)' if worker.control else ''} on branch {worker.branch}"
+    yield f"{worker.name}{_role(worker)} on branch {worker.branch}"
     yield f"  checks:  {checks}, up to epoch {epochs}"
     yield f"  in:      {working_directory(race, worker.name)}"
     metrics = race.layout.attempt(worker.name, 1) / "metrics.jsonl"
@@ -59,3 +58,9 @@ def _worker_lines(race: RaceContext, worker: WorkerSpec) -> Iterator[str]:
         yield f"  {name}={value}"
     for name in sorted(worker.env):
         yield f"  {name}=(as the config says)"
+
+
+def _role(worker: WorkerSpec) -> str:
+    if worker.combines:
+        return f" (only when all others ended without success: combines {', '.join(worker.combines)})"
+    return " (control)" if worker.control else ""

@@ -210,7 +210,6 @@ WORKERS = Table(
             ListOf(Text("the name of a worker", name_problem), "names of workers", distinct=True),
             "Workers that this one combines; it is started only when all others ended without success.",
             (),
-            available=False,
         ),
         Key("max_epochs", EPOCHS, "As in `[race]`, for this worker.", absent=AS_RACE),
         Key("retries", RETRIES, "As in `[race]`, for this worker.", absent=AS_RACE),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from wtrace.store import codec
+from wtrace.core.standing import Happening
+from wtrace.store import codec, trouble
 from wtrace.store.database import open_reader
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._db = open_reader(path)
+        self._trouble = trouble.file_of(path)
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +91,11 @@ class Reader:
             self._db.execute("COMMIT")
         if not rows:
             return None
-        return codec.decode_race(rows[0][0], tuple(codec.decode_worker(view) for (view,) in views))
+        standing = codec.decode_race(rows[0][0], tuple(codec.decode_worker(view) for (view,) in views))
+        told = trouble.read(self._trouble, race)
+        if told is None or standing.ended is not None:
+            return standing
+        return replace(standing, happenings=(*standing.happenings, Happening(*told)))
 
     def closed(self, race: str) -> float | None:
         """When that race was closed, or None while somebody may still write to it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from wtrace.store import codec
+from wtrace.store import codec, trouble
 from wtrace.store.database import open_writer
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Writer:
     def __init__(self, path: Path, race_id: str) -> None:
         self._db = open_writer(path)
         self._race = race_id
+        self._trouble = trouble.file_of(path)
+        self.end_trouble()
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
 
     def __enter__(self) -> Self:
@@ -134,6 +136,14 @@ class Writer:
                 self._db.execute("ROLLBACK")
             raise
         self._pending.clear()
+
+    def tell_trouble(self, at: float, text: str) -> None:
+        """Let readers know that the record lags behind, and why: `commit` fails."""
+        trouble.tell(self._trouble, self._race, at, text)
+
+    def end_trouble(self) -> None:
+        """`commit` works again."""
+        trouble.clear(self._trouble)
 
     def close(self) -> None:
         """Close the connection; what was not committed is dropped."""

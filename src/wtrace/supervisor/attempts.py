@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 NEWEST = ("training.log", "metrics.jsonl", "exit.json")
 """These names in a worker's folder link to its newest attempt."""
+
+PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether it is the disk that has no room, or lets nobody write: something that a person can mend meanwhile."""
+    return isinstance(error, OSError) and error.errno in PASSING
 
 
 def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,17 @@ from wtrace.core.plan import confirm_divisor
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import Check
 from wtrace.runners.base import Launch
-from wtrace.supervisor.attempts import command_values, environment_of, python_of, working_directory
-from wtrace.supervisor.intake import last_line
+from wtrace.supervisor.attempts import (
+    command_values,
+    environment_of,
+    python_of,
+    working_directory,
+)
+from wtrace.supervisor.intake import last_line, unknown_exit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import BinaryIO
 
     from wtrace.core.claims import Claim
     from wtrace.core.standing import CriterionStanding
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
     from wtrace.runners.base import Exit, Runner
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
+
+COPIED_AT_ONCE = 4 * 1024 * 1024  # bytes
 
 
 class FreezeError(Exception):
@@ -36,24 +45,49 @@ class FreezeError(Exception):
 def freeze(output: Path, checkpoint: str | None, folder: Path) -> tuple[Path, str]:
     """Copy a claim's checkpoint into the claim's folder; returns the copy and its sha256. FreezeError says why not.
 
-    The copy is what is confirmed: the worker trains on, and may write to its own file meanwhile.
+    The copy is what is confirmed: the worker trains on, and may write to its own file meanwhile. It appears once,
+    whole, and stays: a supervisor that was killed right after it may have started a confirmation of it already.
+    OSError: the disk has no room, or lets nobody write.
     """
     if checkpoint is None:
         raise FreezeError("the check named no checkpoint")
     source = Path(os.path.realpath(output / checkpoint))
     if not source.is_relative_to(os.path.realpath(output)):
         raise FreezeError(f"the checkpoint {checkpoint} lies outside of the output folder")
-    copy = folder / f"checkpoint{source.suffix}"
+    copy = folder / f"checkpoint{Path(checkpoint).suffix}"
+    if not copy.exists():
+        with _opened(source, checkpoint) as original:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _copy_whole(original, copy)
+    with copy.open("rb") as file:
+        return copy, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened(source: Path, checkpoint: str) -> BinaryIO:
+    """The worker's file, opened. Neither a FIFO can hold us up here nor a link that was put there just now lead out."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if source.is_dir():
-            raise FreezeError(f"the checkpoint {checkpoint} is a folder")
-        shutil.copyfile(source, copy)
-        copy.chmod(0o400)
-        with copy.open("rb") as file:
-            return copy, hashlib.file_digest(file, "sha256").hexdigest()
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise FreezeError(f"the checkpoint {checkpoint} cannot be copied: {error.strerror}") from error
+        raise FreezeError(f"the checkpoint {checkpoint} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FreezeError(f"the checkpoint {checkpoint} is not a file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _copy_whole(original: BinaryIO, copy: Path) -> None:
+    draft = copy.with_name(f".{copy.name}.draft")
+    draft.unlink(missing_ok=True)  # of a supervisor that was killed; its mode forbids to write to it
+    try:
+        with draft.open("xb") as file:
+            shutil.copyfileobj(original, file, COPIED_AT_ONCE)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(0o400)
+        draft.rename(copy)
+    except OSError:
+        draft.unlink(missing_ok=True)  # on a full disk its room is wanted
+        raise
 
 
 def prepare_confirmation(
@@ -85,6 +119,7 @@ class ConfirmationIntake:
         self.folder = folder
         self.metrics = folder / "metrics.jsonl"
         self.done = False
+        self.is_lost = False
         self._journal = journal
         self._runner = runner
         self._claim = claim
@@ -92,7 +127,7 @@ class ConfirmationIntake:
 
     def read(self, now: float) -> bool:
         """Note the end of the confirmation once it has ended; there is never more to read at once."""
-        exit_ = self._runner.exited(self.folder)
+        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
         if exit_ is not None:
             self._note_end(now, exit_)
             self.done = True

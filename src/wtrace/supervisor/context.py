@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
     from wtrace.core.layout import RaceLayout
     from wtrace.core.spec import RaceSpec
@@ -20,4 +20,9 @@ class RaceContext:
     id: str
     spec: RaceSpec
     layout: RaceLayout
-    places: Mapping[str, Place]  # by worker
+    places: dict[str, Place]  # by worker; a hybrid's is known only when it has been made
+
+    @property
+    def root(self) -> Path:
+        """The main worktree, which holds `.wtrace/races/ID/`."""
+        return self.layout.folder.parents[2]

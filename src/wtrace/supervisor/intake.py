@@ -10,6 +10,7 @@ from wtrace.core.phases import ALIVE, Launching
 from wtrace.core.plan import is_planned
 from wtrace.metrics.follower import MetricsFile, Position
 from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt
+from wtrace.runners.base import Exit
 from wtrace.store.reader import StoredPosition
 from wtrace.supervisor import points
 from wtrace.supervisor.fairplay import changed_judge_file
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.metrics.follower import Line
-    from wtrace.runners.base import Exit, Runner
+    from wtrace.runners.base import Runner
     from wtrace.supervisor.journal import Journal
 
 
@@ -34,6 +35,11 @@ def last_line(log: Path) -> str | None:
     except OSError:
         return None
     return next((line.strip() for line in reversed(lines) if line.strip()), None)
+
+
+def unknown_exit(now: float) -> Exit:
+    """The end of something that ended without anybody who could say how."""
+    return Exit(code=None, signal=None, known=False, at=now)
 
 
 class Intake:
@@ -62,12 +68,13 @@ class Intake:
         self._file = MetricsFile(self.metrics, start)
         self._problem: str | None = None
         self.done = False
+        self.is_lost = False  # nobody is left of it, and no exit could be written down: its folder is gone
 
     def read(self, now: float) -> bool:
         """Note what is new; True when there is more to read than one turn should take."""
         self._note_start(now)
         # The exit first, the lines after it: what was written before the exit is then certainly read.
-        exit_ = self._runner.exited(self.folder)
+        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
         if exit_ is not None:
             points.reach("before-drain")
         more = self._note_lines(now)
@@ -91,6 +98,7 @@ class Intake:
     def _note_exit(self, now: float, exit_: Exit) -> None:
         last = self._file.remainder()
         if last is not None:
+            self._count = self._count._replace(offset=last.end)
             # A torn end is counted as bad, but is no complete line.
             self._note_records(now, [last], complete=0 if isinstance(last.record, BadLine) else 1)
         if isinstance(self._journal.state.workers[self._worker].phase, ALIVE):

@@ -50,6 +50,11 @@ class Journal:
             self.writer.add_event(event)
             self._urgent = True
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something was noted that has not been stored: what a deed brought about, for one."""
+        return self._urgent
+
     def standing(self, at: float) -> Standing:
         """Where the race stands at `at`."""
         rows = tuple(self._row(name) for name in self.state.workers)

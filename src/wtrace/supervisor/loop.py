@@ -11,19 +11,20 @@ import logging
 import os
 import selectors
 import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core import decide
 from wtrace.core import events as ev
-from wtrace.core.phases import Ended, Launching, Retrying, Waiting
+from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
 from wtrace.core.statistics.rows import warm_up
 from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
 from wtrace.results.files import write_atomically
 from wtrace.results.progress import progress_page
-from wtrace.supervisor import points
-from wtrace.supervisor.attempts import prepare_attempt
+from wtrace.supervisor import hybrids, points
+from wtrace.supervisor.attempts import may_pass, prepare_attempt
 from wtrace.supervisor.confirmation import (
     ConfirmationIntake,
     FreezeError,
@@ -79,6 +80,8 @@ class Supervisor:
         self._progress_written = float("-inf")
         self._progress_of: object = None
         self._stuck_since: float | None = None
+        self._postponed: list[Deed] = []  # what the disk does not let us do yet
+        self._waits_told: set[Deed] = set()
 
     @property
     def state(self) -> State:
@@ -90,18 +93,29 @@ class Supervisor:
         for readable in (self._watcher.fileno(), self._runner.fileno()):
             if readable is not None:
                 self._selector.register(readable, selectors.EVENT_READ)
-        self._layout.requests.mkdir(mode=0o700, exist_ok=True)
-        self._watcher.watch_folder(self._layout.requests)
         try:
+            self._watch_requests()
             self._take_over()
             self._turn(set(), everything=True)
             self._warm_up()
-            while self.state.outcome is None or self._stuck_since is not None:
+            while self._goes_on():
                 self._turn(self._wait())
         finally:
             self._watcher.close()
             self._selector.close()
         return self.state
+
+    def _watch_requests(self) -> None:
+        """The folder of requests, made anew where somebody removed it."""
+        try:
+            self._layout.requests.mkdir(mode=0o700, exist_ok=True)
+            self._watcher.watch_folder(self._layout.requests)
+        except (OSError, ToolError) as error:
+            log.error("requests cannot be taken: %s", error)
+
+    def _goes_on(self) -> bool:
+        """Until the end of the race is stored, or can never be: its folder is gone."""
+        return self.state.outcome is None or (self._stuck_since is not None and self._layout.folder.exists())
 
     def _take_over(self) -> None:
         """Follow what an earlier supervisor started, and do again what it may not have done."""
@@ -112,12 +126,27 @@ class Supervisor:
             folder = self._layout.attempt(name, phase.attempt)
             if isinstance(phase, Launching) and self._runner.started(folder) is None:
                 continue
+            if not folder.exists():
+                self._give_up(name, phase)
+                continue
             self._follow_worker(name, phase.attempt)
             self._runner.adopt(folder)
+            if isinstance(phase, Running):  # told to, but perhaps not done
+                change = ev.WorkerPaused if phase.paused else ev.WorkerUnpaused
+                self._deeds.append(change(phase.since, name))
         self._deeds.extend(
             deed
             for deed in decide.unfinished(self.state)
             if not (isinstance(deed, decide.Launch) and deed.worker in self._intakes)
+        )
+
+    def _give_up(self, worker: str, phase: Launching | Running | Stopping) -> None:
+        """Somebody removed the folder of an attempt: nothing can be learnt of it any more."""
+        process = "" if isinstance(phase, Launching) else f"; process {phase.pid} may still run"
+        words = f"its folder is gone{process}"
+        now = self._clock.now()
+        self._journal.note(
+            ev.WorkerExited(now, worker, phase.attempt, None, None, known=False, last_words=words)
         )
 
     def _warm_up(self) -> None:
@@ -126,14 +155,17 @@ class Supervisor:
             warm_up()
 
     def _wait(self) -> set[Path]:
+        if self._stuck_since is not None:
+            time.sleep(TRY_AGAIN_AFTER_S)  # what is reported meanwhile waits in its files, not in our memory
+            return set()
         now = self._clock.now()
         times = [
             decide.next_deadline(self.state, now),
             self._journal.views_due(),
             self._progress_due(),
-            now if self._unread else None,
+            now if self._unread or self._journal.has_news else None,
             None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
-            None if self._stuck_since is None else now + TRY_AGAIN_AFTER_S,
+            now + TRY_AGAIN_AFTER_S if self._postponed else None,
         ]
         due = min((time for time in times if time is not None), default=None)
         self._selector.select(None if due is None else max(0.0, due - now))
@@ -141,8 +173,9 @@ class Supervisor:
 
     def _turn(self, changed: set[Path], *, everything: bool = False) -> None:
         now = self._clock.now()
-        self._observe(now, changed, everything=everything)
-        self._settle(now)
+        if self._stuck_since is None:
+            self._observe(now, changed, everything=everything)
+            self._settle(now)
         if self._store(now):
             self._act(now)
             self._write_progress(now)
@@ -151,6 +184,8 @@ class Supervisor:
         for folder in self._runner.lost():
             log.warning("the guardian of %s is gone; its processes were ended", folder)
             changed.add(folder)
+            if folder in self._by_path:
+                self._intakes[self._by_path[folder]].is_lost = True
         names = {self._by_path[path] for path in changed if path in self._by_path} | self._unread
         self._unread = set()
         for name in self._intakes if everything else names:
@@ -161,6 +196,7 @@ class Supervisor:
             self._take_requests(now)
 
     def _take_requests(self, now: float) -> None:
+        self._watch_requests()
         for path in pending_requests(self._layout.requests):
             if path in self._taken:
                 continue
@@ -188,10 +224,15 @@ class Supervisor:
         except sqlite3.Error as error:
             if self._stuck_since is None:
                 self._stuck_since = now
-                log.error("the race cannot be recorded (%s); the trainings go on, trying again", error)
+                text = f"the race cannot be recorded ({error}); the trainings go on, trying again"
+                self._journal.writer.tell_trouble(now, text)
+                log.error(text)
             return False
         if self._stuck_since is not None:
-            log.warning("the race is recorded again after %.0f s", now - self._stuck_since)
+            text = f"the race is recorded again; for {now - self._stuck_since:.0f} s it could not be"
+            self._journal.writer.end_trouble()
+            self._journal.note(ev.Noticed(now, None, text))
+            log.warning(text)
             self._stuck_since = None
         for path in self._taken:
             path.unlink(missing_ok=True)
@@ -199,7 +240,7 @@ class Supervisor:
         return True
 
     def _act(self, now: float) -> None:
-        deeds, self._deeds = self._deeds, []
+        deeds, self._deeds, self._postponed = [*self._postponed, *self._deeds], [], []
         stops = [deed for deed in deeds if isinstance(deed, decide.Stop)]
         if stops:
             with points.around("signal"):
@@ -212,11 +253,15 @@ class Supervisor:
             case decide.Launch(worker, attempt):
                 self._launch(worker, attempt, now)
             case decide.Kill(worker, attempt):
-                self._runner.kill(self._layout.attempt(worker, attempt))
+                with points.around("signal"):
+                    self._runner.kill(self._layout.attempt(worker, attempt))
+            case decide.MakeHybrid(worker):
+                self._make_hybrid(worker, now)
             case decide.Confirm(number, attempt, _):
                 self._confirm(number, attempt, now)
             case decide.KillConfirmation(number, attempt):
-                self._runner.kill(self._layout.confirmation(number, attempt))
+                with points.around("signal"):
+                    self._runner.kill(self._layout.confirmation(number, attempt))
             case ev.WorkerPaused():
                 with points.around("signal"):
                     self._runner.pause(self._current_attempt(deed.worker))
@@ -237,9 +282,24 @@ class Supervisor:
             with points.around("spawn"):
                 self._runner.start(launch)
         except (OSError, ToolError) as error:
+            if may_pass(error) and not self.state.is_over_for(worker):
+                self._postpone(decide.Launch(worker, attempt), now, error)
+                return
             reason = f"could not be started: {error}"
             log.error("%s %s", worker, reason)
             self._journal.note(ev.WorkerExited(now, worker, attempt, None, None, known=False, reason=reason))
+
+    def _make_hybrid(self, worker: str, now: float) -> None:
+        """Nobody else runs who could be kept waiting by git."""
+        if self.state.workers[worker].merged or not isinstance(self.state.workers[worker].phase, Waiting):
+            return
+        try:
+            place, note = hybrids.make(self._race, worker, self.state.judge_files)
+        except hybrids.HybridError as error:
+            self._journal.note(ev.HybridFailed(now, worker, str(error)))
+            return
+        self._race.places[worker] = place
+        self._journal.note(ev.HybridMade(now, worker, place.commit, place.worktree, note))
 
     def _confirm(self, number: int, attempt: int, now: float) -> None:
         """Freeze the claim's checkpoint if that has not been done, and start its confirmation."""
@@ -257,8 +317,18 @@ class Supervisor:
             with points.around("confirmation-start"):
                 self._runner.start(launch)
         except (OSError, ToolError, FreezeError) as error:
+            if may_pass(error) and not self.state.is_over_for(claim.worker):
+                self._postpone(decide.Confirm(number, attempt, claim.worker), now, error)
+                return
             problem = f"it could not be started: {error}"
             self._journal.note(ev.ConfirmationEnded(now, number, attempt, claim.worker, problem=problem))
+
+    def _postpone(self, deed: decide.Launch | decide.Confirm, now: float, error: Exception) -> None:
+        """The disk does not let us do this now: try again until it does."""
+        self._postponed.append(deed)
+        if deed not in self._waits_told:
+            self._waits_told.add(deed)
+            self._journal.note(ev.Noticed(now, deed.worker, f"waits for the disk: {error}"))
 
     def _follow_worker(self, worker: str, attempt: int) -> None:
         folder = self._layout.attempt(worker, attempt)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wtrace.core import config, referee, view
-from wtrace.core.events import JudgeFilesFixed, LinesRead
+from wtrace.core.events import JudgeFilesFixed, LinesRead, WorkerLaunched
 from wtrace.core.plan import divisor
 from wtrace.core.state import State, begin, evolve
 from wtrace.errors import ConfigError, ToolError, UsageError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.core.layout import Layout
-    from wtrace.core.spec import RaceSpec
+    from wtrace.core.spec import RaceSpec, WorkerSpec
     from wtrace.repo.worktrees import Prepared
     from wtrace.store.reader import StoredPosition
 
@@ -43,6 +43,11 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared]) -> str:
         race.config.touch(mode=0o600)
         race.config.write_text(config.dump(spec), encoding="utf-8")
         places = {made.worker: _place(race.output(made.worker), made) for made in prepared}
+        places |= {
+            each.name: _place_of_hybrid(race.output(each.name), each, worktrees_folder(layout.root, spec))
+            for each in spec.workers
+            if each.name not in places
+        }
         criteria = referee.criteria_info(spec.success, divisor(spec))
         with Writer(layout.database, race_id) as writer:
             writer.create_race(view.standing(begin(spec, at), race_id, places, criteria, at))
@@ -64,13 +69,12 @@ def recall(
         standing = reader.standing(race_id)
         if standing is None:
             raise UsageError(f"there is no race {race_id}")
+        positions = reader.positions(race_id)
         state = begin(spec, standing.started)
         for event in reader.events(race_id):
             state = evolve(state, event)
-        positions = reader.positions(race_id)
-    for (worker, _), read in positions.items():
-        at = standing.started
-        state = evolve(state, LinesRead(at, worker, read.lines, read.bad_lines, read.epoch, read.first_bad))
+            if isinstance(event, WorkerLaunched) and (event.worker, event.attempt) in positions:
+                state = evolve(state, _lines_of(event, positions[event.worker, event.attempt]))
     places = {
         row.name: view.Place(row.branch, row.commit, row.worktree, row.output, row.log)
         for row in standing.workers
@@ -78,16 +82,38 @@ def recall(
     return RaceContext(race_id, spec, race, places), state, positions
 
 
+def _lines_of(launched: WorkerLaunched, read: StoredPosition) -> LinesRead:
+    """All that was read of an attempt. Told at its beginning, so that what was noted later stands."""
+    return LinesRead(launched.at, launched.worker, read.lines, read.bad_lines, read.epoch, read.first_bad)
+
+
+def latest_time(state: State) -> float:
+    """When the latest thing on record happened (seconds since 1970)."""
+    return max((happening.at for happening in state.happenings), default=state.started)
+
+
 def check_commands(spec: RaceSpec, prepared: Sequence[Prepared]) -> None:
     """Every script that a command names must be there in its branch. ConfigError says which is not."""
     for made in prepared:
         worker = spec.worker(made.worker)
-        script = _script_of(worker.command)
-        if script is not None and not (made.path / (worker.cwd or "") / script).exists():
+        script = missing_script(worker, made.path)
+        if script is not None:
             raise ConfigError(
                 f"workers.{worker.name}.command: branch {worker.branch} has no {script}",
                 hint=f"commit it there, or name another command (the worktree is {made.path})",
             )
+
+
+def missing_script(worker: WorkerSpec, worktree: Path) -> str | None:
+    """The script that the worker's command names and its worktree has not; None: nothing is missing."""
+    script = _script_of(worker.command)
+    there = script is None or (worktree / (worker.cwd or "") / script).exists()
+    return None if there else script
+
+
+def worktrees_folder(root: Path, spec: RaceSpec) -> Path:
+    """The parent folder of the worktrees, `{repo}` filled in."""
+    return (root / spec.worktrees.replace("{repo}", root.name)).resolve()
 
 
 def _script_of(command: Sequence[str]) -> str | None:
@@ -102,6 +128,12 @@ def _script_of(command: Sequence[str]) -> str | None:
 def _place(output: Path, made: Prepared) -> view.Place:
     log = output.parent / "training.log"
     return view.Place(made.branch, made.commit, str(made.path), str(output), str(log))
+
+
+def _place_of_hybrid(output: Path, worker: WorkerSpec, parent: Path) -> view.Place:
+    """Where a hybrid will live; it has no commit yet."""
+    log = output.parent / "training.log"
+    return view.Place(worker.branch, "", str(parent / worker.name), str(output), str(log))
 
 
 def _new_id(layout: Layout, name: str, at: float) -> str:

@@ -1,0 +1,59 @@
+"""Whether each worker could be merged into the base: asked of git without touching anything."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wtrace.repo.branches import branch_commit, commit_of
+from wtrace.repo.find import common_dir
+from wtrace.repo.mergetree import Conflict, merge_tree
+from wtrace.repo.target import find_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a merge of one worker into the base would meet: files that conflict, or trouble of another kind."""
+
+    worker: str
+    conflicts: tuple[str, ...] = ()
+    trouble: str | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether git could merge it alone."""
+        return not self.conflicts and self.trouble is None
+
+
+def conflict_forecast(root: Path, base: str | None, commits: Mapping[str, str]) -> tuple[Forecast, ...]:
+    """One forecast per worker (its name to its branch or commit), in the given order; some 10 ms each.
+
+    `base` None is the branch of the main worktree. Not even an object is added to the repository.
+    ToolError when git is older than 2.38.
+    """
+    common = common_dir(root)
+    target = find_target(root, common, base)
+    if target.commit is None:
+        return tuple(Forecast(worker, trouble=target.problem) for worker in commits)
+    with tempfile.TemporaryDirectory(prefix="wtrace-") as scratch:
+        env = {
+            "GIT_OBJECT_DIRECTORY": scratch,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.fspath(common / "objects"),
+        }
+        return tuple(_forecast(root, target.commit, worker, name, env) for worker, name in commits.items())
+
+
+def _forecast(root: Path, base: str, worker: str, name: str, env: Mapping[str, str]) -> Forecast:
+    commit = branch_commit(root, name) or commit_of(root, name)
+    if commit is None:
+        return Forecast(worker, trouble=f"there is no branch {name!r}")
+    merged = merge_tree(root, base, commit, env)
+    if isinstance(merged, Conflict):
+        return Forecast(worker, merged.files, merged.reason)
+    return Forecast(worker)

@@ -1,0 +1,191 @@
+"""Moving branches: by compare-and-swap, and never under a worktree of the user's.
+
+A worktree that wtrace made moves along with its branch, if nothing in it would be lost by that.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wtrace.repo import git, registry
+from wtrace.repo.branches import branch_commit
+from wtrace.repo.files import changed_files
+from wtrace.repo.halfmade import name_some
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from wtrace.repo.registry import Entry
+
+LINK, SUBMODULE = "120000", "160000"
+AT_ONCE = 200  # paths in one command
+
+
+class MovedMeanwhile(Exception):  # noqa: N818 (not an error: somebody else was quicker)
+    """The branch is not where it was when the move was planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why a branch stays where it is, and the worktree (if any) that holds it and could be told to move it."""
+
+    reason: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A branch and the commit that it is to be moved to, from exactly the one where it stands."""
+
+    branch: str
+    old: str
+    new: str
+    why: str  # for the reflog
+
+
+def holder(root: Path, common: Path, branch: str) -> Path | None:
+    """The first worktree that has the branch checked out (or rebases or bisects it), or None."""
+    return next((entry.path for entry in _holders(root, common, branch)), None)
+
+
+def own_name(root: Path, branch: str) -> str:
+    """The branch that a branch stands for: itself, unless it is a symbolic ref to another one."""
+    return _aliases(root).get(branch, branch)
+
+
+def move(
+    root: Path, common: Path, step: Move, *, busy: Collection[Path] = (), only_if_clean: bool = True
+) -> Held | None:
+    """Move the branch, and the worktree of wtrace's that has it; None when that is done, else why not.
+
+    `busy` are worktrees where a race runs. Without `only_if_clean` other changes in wtrace's worktree are no
+    hindrance, and stay as they are. Raises MovedMeanwhile when the branch does not stand at `step.old`.
+    """
+    holders = _holders(root, common, step.branch)
+    if not holders:
+        return _swap(root, step)
+    entry = holders[0]
+    if entry.is_gone:
+        return Held(
+            f"it is checked out in {entry.path}, which is gone: `git worktree prune` makes git forget it"
+        )
+    if entry.worker is None or len(holders) > 1:
+        return Held(f"it is checked out in {entry.path}{_doing(entry, step.branch)}", entry.path)
+    if any(entry.path == each.resolve() for each in busy):
+        return Held(f"a race runs in its worktree {entry.path}")
+    if not entry.is_there:
+        return Held(f"something else lies where its worktree {entry.path} was")
+    reason = _cannot_follow(entry, step, only_if_clean=only_if_clean)
+    return Held(reason, entry.path) if reason else _swap_and_follow(entry.path, step)
+
+
+def keep(root: Path, ref: str, commit: str) -> None:
+    """Let a ref of wtrace's own lead to the commit, so that git never drops it. ToolError when git refuses."""
+    git.run(root, "update-ref", "-m", "wtrace: kept", ref, commit)
+
+
+def _holders(root: Path, common: Path, branch: str) -> list[Entry]:
+    entries = (registry.read_main(root, common), *registry.read_linked(common))
+    names = {branch, *(alias for alias, name in _aliases(root).items() if name == branch)}
+    return [entry for entry in entries if names & entry.in_use]
+
+
+def _aliases(root: Path) -> dict[str, str]:
+    """Branches that are symbolic refs to others, and the names of these."""
+    lines = git.run(root, "for-each-ref", "--format=%(refname) %(symref)", "refs/heads").text.split("\n")
+    pairs = (line.partition(" ") for line in lines)
+    cut = len("refs/heads/")
+    return {name[cut:]: ref[cut:] for name, _, ref in pairs if ref.startswith("refs/heads/")}
+
+
+def _doing(entry: Entry, branch: str) -> str:
+    return "" if entry.branch == branch else f" ({entry.operation or 'an operation'} is in progress there)"
+
+
+def _swap(folder: Path, step: Move) -> Held | None:
+    """Compare and swap, in the folder of the worktree whose HEAD shall note it."""
+    ref = f"refs/heads/{step.branch}"
+    # Not followed if it is symbolic: what it stands for may be checked out.
+    how = ("update-ref", "--no-deref", "-m", step.why, ref, step.new, step.old)
+    outcome = git.run(folder, *how, ok=None)
+    if outcome.code == 0:
+        return None
+    if branch_commit(folder, step.branch) != step.old:
+        raise MovedMeanwhile
+    return Held(
+        f"git refused: {git.last_line(outcome)}"
+    )  # a `reference-transaction` hook, a lock that was left
+
+
+def _swap_and_follow(path: Path, step: Move) -> Held | None:
+    held = _swap(path, step)
+    if held is not None:
+        return held
+    # As a checkout: files that the two commits have alike are left alone, whatever was done to them.
+    outcome = git.run(path, "read-tree", "-m", "-u", step.old, step.new, ok=None)
+    if outcome.code == 0:
+        return None
+    _swap(path, Move(step.branch, old=step.new, new=step.old, why="wtrace: taken back"))
+    return Held(f"its worktree could not follow: {git.last_line(outcome)}", path)
+
+
+def _cannot_follow(entry: Entry, step: Move, *, only_if_clean: bool) -> str | None:
+    """Why wtrace's worktree must stay as it is, or None."""
+    if entry.operation or entry.branch != step.branch:
+        return f"{entry.operation or 'an operation'} is in progress in its worktree {entry.path}"
+    if only_if_clean and (changed := changed_files(entry.path)):
+        return f"its worktree {entry.path} has changes of yours: {name_some(changed)}"
+    if others := list(in_the_way(entry.path, step.old, step.new)):
+        return f"its worktree {entry.path} has files of yours in the way: {name_some(others)}"
+    return None
+
+
+def in_the_way(tree: Path, old: str, new: str) -> Iterator[str]:
+    """Files of a worktree that moving it from `old` to `new` would write over although they are not as in `old`.
+
+    Git itself would write over ignored files, and over those marked `--assume-unchanged`.
+    """
+    regular: dict[str, str] = {}
+    listed = git.run(tree, "diff-tree", "-r", "-z", "--no-renames", "--raw", old, new).items
+    for info, path in zip(listed[::2], listed[1::2], strict=True):
+        old_mode, new_mode, blob = info.lstrip(":").split(" ")[:3]
+        if SUBMODULE in (old_mode, new_mode):
+            yield path
+        elif not blob.strip("0"):
+            if occupied(tree, path):
+                yield path
+        elif old_mode == LINK or (tree / path).is_symlink() or not (tree / path).is_file():
+            if not _is_link_to(tree, path, old_mode, blob):
+                yield path
+        else:
+            regular[path] = blob
+    yield from _edited(tree, regular)
+
+
+def occupied(tree: Path, path: str) -> bool:
+    """Whether something lies where a new file, or a folder on the way to it, would be."""
+    file = tree / path
+    if os.path.lexists(file):
+        return True
+    between = list(file.relative_to(tree).parents)[:-1]
+    return any(
+        (tree / folder).is_symlink() or ((tree / folder).exists() and not (tree / folder).is_dir())
+        for folder in between
+    )
+
+
+def _is_link_to(tree: Path, path: str, mode: str, blob: str) -> bool:
+    if mode != LINK or not (tree / path).is_symlink():
+        return False
+    return os.fsencode((tree / path).readlink()) == git.run(tree, "cat-file", "blob", blob).out
+
+
+def _edited(tree: Path, blobs: dict[str, str]) -> Iterator[str]:
+    paths = list(blobs)
+    for begin in range(0, len(paths), AT_ONCE):
+        some = paths[begin : begin + AT_ONCE]
+        found = git.run(tree, "hash-object", "--", *some).text.split("\n")
+        yield from (path for path, blob in zip(some, found, strict=True) if blobs[path] != blob)
