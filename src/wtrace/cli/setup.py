@@ -33,6 +33,6 @@ def describe(made: Prepared) -> Iterator[str]:
     yield plain(f"{made.made:8} {made.worker}: {made.path} on {made.branch} at {made.commit[:12]}")
     if made.dirty:
         shown = ", ".join(made.dirty[:3]) + (", …" if len(made.dirty) > 3 else "")
-        yield plain(f"         uncommitted changes are kept and used: {shown}")
+        yield plain(f"         uncommitted changes are kept, used, and recorded as a patch: {shown}")
     for note in made.notes:
         yield plain(f"         {note}")

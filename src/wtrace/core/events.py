@@ -107,6 +107,15 @@ class JudgeFilesFixed:
 
 
 @dataclass(frozen=True, slots=True)
+class DataReported:
+    """A training said by which checksum its data go."""
+
+    at: float
+    worker: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimMade:
     """A check met every criterion."""
 
@@ -221,8 +230,10 @@ class WorkerExited:
     signal: int | None
     known: bool
     leftovers: int = 0
-    reason: str | None = None  # why it could not even be started
+    reason: str | None = None  # why it could not even be started; how it ended, where more is known than a signal
     last_words: str | None = None  # the last line of the log of a worker that failed
+    rebooted: bool = False  # the machine was restarted meanwhile
+    resumable: bool = False  # and something lies in its output folder that it can go on from
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +263,7 @@ Event = (
     | SampleIdsFixed
     | CheckJudged
     | JudgeFilesFixed
+    | DataReported
     | ClaimMade
     | CheckpointFrozen
     | ConfirmationStarted

@@ -13,6 +13,7 @@ FIRST_DELAY_S = 2.0
 LONGEST_DELAY_S = 300.0
 AT_ONCE_S = 5.0
 COMMAND_NOT_FOUND = 127
+REBOOTED = "lost when the machine was restarted"
 
 
 def not_before(worker: Worker, exit_: WorkerExited, restarts_left: int) -> float | None:
@@ -32,6 +33,8 @@ def describe_exit(exit_: WorkerExited) -> str:
     """One line for a person: `exit code 1`, `killed by SIGKILL`, `its exit is unknown`."""
     if exit_.reason is not None:
         return exit_.reason
+    if exit_.rebooted:
+        return REBOOTED
     if not exit_.known:
         return "its exit is unknown: nobody saw it end"
     if exit_.signal is not None:

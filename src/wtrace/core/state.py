@@ -63,6 +63,7 @@ class State:
         Due, ...
     ] = ()  # checks that met every criterion and have not become claims yet, as they arrived
     claims: tuple[Claim, ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict)  # checksum of the data by worker, as first reported
     judge_files: Mapping[str, str] = field(default_factory=dict)  # sha256 of each, as the race began
     verdict: ev.VerdictReached | None = None
     stop_asked: bool = False
@@ -70,6 +71,12 @@ class State:
     ended: float | None = None
     sample_ids: str | None = None
     happenings: tuple[Happening, ...] = ()
+
+    def other_data(self, worker: str) -> str | None:
+        """Who reported first that it trains on other data than this worker says; None: they agree, or nobody said."""
+        own = self.data.get(worker)
+        first, digest = next(iter(self.data.items()), (worker, own))
+        return first if own is not None and own != digest else None
 
     def is_over_for(self, worker: str) -> bool:
         """Whether the race asks this worker to leave, or not to start at all."""
@@ -290,6 +297,10 @@ def _judge_files_fixed(state: State, event: ev.JudgeFilesFixed) -> State:
     return replace(state, judge_files=event.digests)
 
 
+def _data_reported(state: State, event: ev.DataReported) -> State:
+    return replace(state, data={**state.data, event.worker: event.digest})
+
+
 def _worker_stalled(state: State, event: ev.WorkerStalled) -> State:
     return _change_running(state, event.worker, stalled=True)
 
@@ -341,7 +352,7 @@ def _worker_exited(state: State, event: ev.WorkerExited) -> State:
 
 def _phase_after_exit(state: State, event: ev.WorkerExited, exit_: ExitStanding) -> Phase:
     worker, spec = state.workers[event.worker], state.spec.worker(event.worker)
-    restart = retry.not_before(worker, event, _restarts_left(state, spec, event.attempt))
+    restart = retry.not_before(worker, event, _restarts_left(state, spec, event))
     leaves = isinstance(worker.phase, Stopping) and worker.phase.cause != "stalled"
     if (
         restart is not None
@@ -357,12 +368,15 @@ def _has_won(state: State, name: str) -> bool:
     return state.verdict is not None and state.verdict.worker == name
 
 
-def _restarts_left(state: State, spec: WorkerSpec, attempt: int) -> int:
+def _restarts_left(state: State, spec: WorkerSpec, event: ev.WorkerExited) -> int:
+    """A restart of the machine was not the worker's fault: what can go on from its checkpoints is let go on."""
     budget = state.spec.retries_of(spec)
     phase = state.workers[spec.name].phase
     if isinstance(phase, Stopping) and phase.cause == "stalled":
         budget = max(budget, 1) if state.spec.on_stall == "restart" else 0
-    return budget - (attempt - 1)
+    if event.resumable:
+        budget = max(budget, event.attempt)
+    return budget - (event.attempt - 1)
 
 
 def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
@@ -380,7 +394,7 @@ def _note_after_exit(state: State, event: ev.WorkerExited, phase: Phase) -> str 
     if isinstance(phase, Ended) and phase.outcome == "terminated" and state.verdict is not None:
         return f"beaten by {state.verdict.worker}"
     if isinstance(phase, Retrying) or (isinstance(phase, Ended) and phase.outcome in ("failed", "lost")):
-        return event.reason or event.last_words
+        return event.reason or event.last_words or (retry.REBOOTED if event.rebooted else None)
     return None
 
 
@@ -403,6 +417,7 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.CheckJudged: _check_judged,
     ev.ClaimMade: _claim_made,
     ev.JudgeFilesFixed: _judge_files_fixed,
+    ev.DataReported: _data_reported,
     ev.CheckpointFrozen: _checkpoint_frozen,
     ev.ConfirmationStarted: _confirmation_started,
     ev.ConfirmationEnded: _confirmation_ended,

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _READ_AT_MOST_BYTES = 1_000_000  # a longer line is not read by wtrace
@@ -44,8 +44,16 @@ class Reporter:
         return self._fd is not None
 
     def start(self, max_epochs: int | None = None, info: Mapping[str, Any] | None = None) -> None:
-        """The training begins. `info`: what is worth knowing of it later (seed, device, data checksum)."""
-        self._report("start", max_epochs=max_epochs, info=info)
+        """The training begins. `info`: what is worth knowing of it later (seed, device, data checksum).
+
+        In a worktree, modules that were imported from elsewhere in the same repo are told too: an editable install
+        would let every branch run the main checkout's code.
+        """
+        if self._fd is None:
+            return
+        foreign = foreign_modules(os.getcwd(), list(sys.modules.values()))
+        told = dict(info or {}, **({"foreign_modules": foreign} if foreign else {}))
+        self._report("start", max_epochs=max_epochs, info=told or None)
 
     def epoch(self, epoch: int, metrics: Mapping[str, Any]) -> None:
         """An epoch is done."""
@@ -133,6 +141,43 @@ class Reporter:
         self._warned.add(what)
         with contextlib.suppress(OSError, ValueError):  # the terminal is gone, or the stream is closed
             sys.stderr.write(f"wtrace: {what}: {why}\n")
+
+
+def foreign_modules(folder: str, modules: Sequence[Any]) -> list[str]:
+    """Files of the repo that `folder`'s worktree belongs to, imported although they lie outside of that worktree.
+
+    What is installed (site-packages) is nobody's branch, and wtrace itself is not raced. Empty in a main worktree.
+    """
+    worktree, main = _worktrees(os.path.realpath(folder))
+    if main is None or worktree is None:
+        return []
+    own = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
+    # Read from the dictionary: asking some modules for an attribute makes them import more.
+    named = (getattr(module, "__dict__", {}).get("__file__") for module in modules)
+    files = {os.path.realpath(name) for name in named if isinstance(name, str)}
+    return sorted(
+        name
+        for name in files
+        if name.startswith(main + os.sep)
+        and not name.startswith((worktree + os.sep, own))
+        and "site-packages" not in name
+    )
+
+
+def _worktrees(folder: str) -> tuple[str | None, str | None]:
+    """The linked worktree around the folder, and its repo's main one; (None, None) where there is none."""
+    while folder != os.path.dirname(folder):
+        link = os.path.join(folder, ".git")
+        if os.path.isfile(link):
+            with open(link, encoding="utf-8", errors="replace") as file:
+                git_dir = file.read().partition("gitdir:")[2].strip()
+            common, _, _ = git_dir.partition("/worktrees/")
+            is_linked = "/worktrees/" in git_dir and os.path.basename(common) == ".git"
+            return (folder, os.path.realpath(os.path.dirname(common))) if is_linked else (None, None)
+        if os.path.isdir(link):
+            return None, None
+        folder = os.path.dirname(folder)
+    return None, None
 
 
 def _plain(value: Any) -> Any:

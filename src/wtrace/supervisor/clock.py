@@ -11,11 +11,12 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 class Clock:
     """Seconds since 1970 as they were when the clock was made, plus the time that has passed since.
 
-    A correction of the machine's clock during a race thus neither stalls a worker nor changes an order.
+    A correction of the machine's clock during a race thus neither stalls a worker nor changes an order. Nor does one
+    between two supervisors: a clock that was set back goes on from `not_before`, the latest time on record.
     """
 
-    def __init__(self) -> None:
-        self._offset = time.time() - time.clock_gettime(_STEADY)
+    def __init__(self, not_before: float = 0.0) -> None:
+        self._offset = max(time.time(), not_before) - time.clock_gettime(_STEADY)
 
     def now(self) -> float:
         """Seconds since 1970."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
@@ -9,13 +10,14 @@ from wtrace.core import referee
 from wtrace.core.phases import ALIVE, Launching
 from wtrace.core.plan import is_planned
 from wtrace.metrics.follower import MetricsFile, Position
-from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt
+from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt, printable
 from wtrace.runners.base import Exit
 from wtrace.store.reader import StoredPosition
 from wtrace.supervisor import points
 from wtrace.supervisor.fairplay import changed_judge_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from wtrace.metrics.follower import Line
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 
 LAST_LINE_BYTES = 4096
+NOTICE_AGAIN_AFTER_S = 60.0
+LOST_LOSS = "its loss is no number any more"
+OUT_OF_MEMORY = "killed by SIGKILL while the kernel's out-of-memory killer was at work in its cgroup"
 
 
 def last_line(log: Path) -> str | None:
@@ -35,6 +40,14 @@ def last_line(log: Path) -> str | None:
     except OSError:
         return None
     return next((line.strip() for line in reversed(lines) if line.strip()), None)
+
+
+def _has_files(folder: Path) -> bool:
+    """Whether anything lies in the folder: what a training may go on from."""
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return False
 
 
 def unknown_exit(now: float) -> Exit:
@@ -52,6 +65,7 @@ class Intake:
         folder: Path,
         *,
         worktree: Path,
+        output: Path,
         worker: str,
         attempt: int,
         since: StoredPosition | None,
@@ -61,12 +75,18 @@ class Intake:
         self._journal = journal
         self._runner = runner
         self._worktree = worktree
+        self._output = output
         self._worker = worker
         self._attempt = attempt
         self._count = since or StoredPosition(0, 0, 0, 0, 0, 0, None)
         start = None if since is None else Position(since.offset, since.device, since.inode)
         self._file = MetricsFile(self.metrics, start)
         self._problem: str | None = None
+        self._quiet_until: dict[
+            str, float
+        ] = {}  # a file that is replaced all the time is not told all the time
+        told = f"{worker}: {LOST_LOSS}"
+        self._loss_told = any(h.text.startswith(told) for h in journal.state.happenings)
         self.done = False
         self.is_lost = False  # nobody is left of it, and no exit could be written down: its folder is gone
 
@@ -103,6 +123,7 @@ class Intake:
             self._note_records(now, [last], complete=0 if isinstance(last.record, BadLine) else 1)
         if isinstance(self._journal.state.workers[self._worker].phase, ALIVE):
             failed = exit_.known and (exit_.code or 0) > 0
+            rebooted = self._runner.boot_lost(self.folder)
             self._journal.note(
                 ev.WorkerExited(
                     now,
@@ -112,7 +133,10 @@ class Intake:
                     exit_.signal,
                     exit_.known,
                     exit_.leftovers,
+                    reason=OUT_OF_MEMORY if exit_.oom else None,
                     last_words=last_line(self.folder / "training.log") if failed else None,
+                    rebooted=rebooted,
+                    resumable=rebooted and _has_files(self._output),
                 )
             )
         self.done = True
@@ -121,9 +145,9 @@ class Intake:
     def _note_lines(self, now: float) -> bool:
         batch = self._file.read()
         if batch.restarted is not None:
-            self._notice(now, f"its metrics file was {batch.restarted} and is read anew")
+            self._notice_file(now, f"its metrics file was {batch.restarted} and is read anew")
         if batch.problem is not None and batch.problem != self._problem:
-            self._notice(now, f"its metrics cannot be read: {batch.problem}")
+            self._notice_file(now, f"its metrics cannot be read: {batch.problem}")
         self._problem = batch.problem
         if batch.position is not None and batch.lines:
             self._count = self._count._replace(
@@ -161,6 +185,8 @@ class Intake:
         """Keep the line, judge it where it is a check; returns what it turned out to be."""
         writer, worker, attempt = self._journal.writer, self._worker, self._attempt
         record = line.record
+        if not self._loss_told and isinstance(record, Epoch | Check):
+            self._name_lost_loss(now, line.raw, record)
         match record:
             case Epoch():
                 writer.add_epoch(worker, attempt, record.epoch, now, line.raw)
@@ -168,6 +194,7 @@ class Intake:
                 return self._take_check(now, line, record)
             case Start():
                 writer.add_record(worker, attempt, "start", now, line.raw)
+                self._note_info(now, record.info or {})
             case End():
                 writer.add_record(worker, attempt, "end", now, line.raw)
             case Other():
@@ -205,13 +232,33 @@ class Intake:
         if judged:
             unfair = None
             if all(result.met for result in results):
-                unfair = changed_judge_file(self._worktree, state.judge_files)
+                unfair = self._unfair()
             self._journal.note(
                 ev.CheckJudged(
                     now, self._worker, self._attempt, check.epoch, results, check.checkpoint, unfair
                 )
             )
         return check
+
+    def _unfair(self) -> str | None:
+        """Why a check that met every criterion cannot count all the same."""
+        state = self._journal.state
+        first = state.other_data(self._worker)
+        if first is not None:
+            return f"its data are not those of {first}: their checksums differ"
+        return changed_judge_file(self._worktree, state.judge_files)
+
+    def _note_info(self, now: float, info: Mapping[str, object]) -> None:
+        """What a start record says that matters for fair play."""
+        digest, foreign = info.get("data"), info.get("foreign_modules")
+        if isinstance(digest, str) and self._journal.state.data.get(self._worker) != digest:
+            self._journal.note(ev.DataReported(now, self._worker, digest))
+            first = self._journal.state.other_data(self._worker)
+            if first is not None:
+                self._notice(now, f"its data are not those of {first}: its checks will not count")
+        if isinstance(foreign, list) and foreign:
+            shown = ", ".join(map(str, foreign[:3])) + (", …" if len(foreign) > 3 else "")
+            self._notice(now, f"it runs code from outside of its worktree, not its branch's: {shown}")
 
     def _ids_problem(self, now: float, check: Check) -> str | None:
         """Samples with ids must be the same for every worker and check; the first check of the race fixes them."""
@@ -225,6 +272,21 @@ class Intake:
             self._journal.note(ev.SampleIdsFixed(now, self._worker, digest))
             return None
         return None if digest == fixed else "its sample ids are not those of the race's first check"
+
+    def _name_lost_loss(self, now: float, raw: bytes, record: Epoch | Check) -> None:
+        """A training whose loss is NaN or infinite seldom comes back: say so once, and let it run."""
+        if b"NaN" not in raw and b"Infinity" not in raw:
+            return
+        for name, value in record.metrics.items():
+            if "loss" in name.lower() and isinstance(value, float) and not math.isfinite(value):
+                self._loss_told = True
+                self._notice(now, f"{LOST_LOSS}: {printable(name, 60)} is {value} at epoch {record.epoch}")
+                return
+
+    def _notice_file(self, now: float, text: str) -> None:
+        if now >= self._quiet_until.get(text, now):
+            self._quiet_until[text] = now + NOTICE_AGAIN_AFTER_S
+            self._notice(now, text)
 
     def _notice(self, now: float, text: str) -> None:
         self._journal.note(ev.Noticed(now, self._worker, text))

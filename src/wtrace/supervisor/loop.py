@@ -33,6 +33,7 @@ from wtrace.supervisor.confirmation import (
 )
 from wtrace.supervisor.intake import Intake
 from wtrace.supervisor.requests import events_of_request, pending_requests
+from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +94,8 @@ class Supervisor:
         for readable in (self._watcher.fileno(), self._runner.fileno()):
             if readable is not None:
                 self._selector.register(readable, selectors.EVENT_READ)
+        hand_nothing_on()
+        remove_drafts(self._layout.results)
         try:
             self._watch_requests()
             self._take_over()
@@ -188,7 +191,8 @@ class Supervisor:
                 self._intakes[self._by_path[folder]].is_lost = True
         names = {self._by_path[path] for path in changed if path in self._by_path} | self._unread
         self._unread = set()
-        for name in self._intakes if everything else names:
+        # In the order of the config: what changed in one turn of the loop has no other order that can be known.
+        for name in [name for name in self._intakes if everything or name in names]:
             intake = self._intakes[name]
             if not intake.done and intake.read(now):
                 self._unread.add(name)
@@ -337,6 +341,7 @@ class Supervisor:
             self._runner,
             folder,
             worktree=Path(self._race.places[worker].worktree),
+            output=self._layout.output(worker),
             worker=worker,
             attempt=attempt,
             since=self._positions.get((worker, attempt)),

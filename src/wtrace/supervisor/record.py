@@ -42,6 +42,8 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared]) -> str:
             folder.mkdir(mode=0o700, parents=True)
         race.config.touch(mode=0o600)
         race.config.write_text(config.dump(spec), encoding="utf-8")
+        for made in prepared:
+            _record_changes(race.worker(made.worker), made)
         places = {made.worker: _place(race.output(made.worker), made) for made in prepared}
         places |= {
             each.name: _place_of_hybrid(race.output(each.name), each, worktrees_folder(layout.root, spec))
@@ -123,6 +125,17 @@ def _script_of(command: Sequence[str]) -> str | None:
         second = command[1]
         return second if second.endswith(".py") and not second.startswith(("-", "/", "{")) else None
     return first if "/" in first and not first.startswith(("/", "{", "~")) else None
+
+
+def _record_changes(folder: Path, made: Prepared) -> None:
+    """What is raced beside the commit: uncommitted changes, as a patch on it."""
+    if made.dirty:
+        from wtrace.repo.files import patch
+
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = folder / "uncommitted.patch"
+        file.touch(mode=0o600)
+        file.write_bytes(patch(made.path))
 
 
 def _place(output: Path, made: Prepared) -> view.Place:

@@ -1,0 +1,91 @@
+"""Fair play with real workers: the data they say they train on, the code they run, what was not committed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from race_lab import Lab
+from wtrace.metrics.reporter import foreign_modules
+
+
+def start(data: str) -> list[Any]:
+    return ["raw", json.dumps({"event": "start", "max_epochs": 50, "info": {"data": data}}) + "\n"]
+
+
+def test_a_worker_on_other_data_cannot_win_and_is_told(lab: Lab) -> None:
+    first: list[list[Any]] = [start("sha256:one"), ["wait", "refused"], ["check", 5, 1.6], ["forever"]]
+    other: list[list[Any]] = [
+        ["wait", "first"],
+        start("sha256:two"),
+        ["check", 5, 9.0],
+        ["mark", "refused"],
+        ["forever"],
+    ]
+    lab.race({"a": first, "b": other})
+    running = lab.start("run")
+    lab.wait_for(lambda: lab.worker("a").get("lines"), "the first start record to be read")
+    lab.open_gate("first")
+    output, _ = running.communicate(timeout=60)
+    assert lab.status()["race"]["winner"] == "a", output
+    assert "its data are not those of a" in output
+
+
+def test_the_same_data_are_no_reason_for_anything(lab: Lab) -> None:
+    lab.race(
+        {
+            "a": [start("sha256:one"), ["check", 5, 1.0]],
+            "b": [start("sha256:one"), ["check", 5, 2.0], ["forever"]],
+        }
+    )
+    done = lab.wtrace("run")
+    assert "its data" not in done.stdout
+    assert lab.status()["race"]["winner"] == "b"
+
+
+def test_modules_of_the_main_checkout_are_found_in_a_worktree(lab: Lab) -> None:
+    worktree = lab.root.parent / "elsewhere" / "tree"
+    lab.git("worktree", "add", "--quiet", "-b", "other", str(worktree))
+    files = [
+        lab.root / "train.py",
+        worktree / "train.py",
+        lab.root / ".venv/lib/site-packages/x.py",
+        Path("/usr/y.py"),
+    ]
+    modules = [SimpleNamespace(__file__=str(file)) for file in files] + [SimpleNamespace(), None]
+    assert foreign_modules(str(worktree / "deep"), modules) == [str(lab.root / "train.py")]
+    assert foreign_modules(str(lab.root), modules) == []
+
+
+def test_code_of_the_main_checkout_is_told_loudly(lab: Lab) -> None:
+    """What an editable install does: the branch's own module is never the one that is imported."""
+    (lab.root / "library").mkdir()
+    (lab.root / "library" / "shared.py").write_text("")
+    script = (
+        "import shared\nfrom wtrace import Reporter\nr = Reporter()\nr.start(max_epochs=1)\nr.end('done')\n"
+    )
+    (lab.root / "reports.py").write_text(script)
+    lab.git("add", ".")
+    lab.git("commit", "--quiet", "-m", "library")
+    lab.race({"a": []}, workers=f'env = {{ PYTHONPATH = "{lab.root / "library"}" }}')
+    config = (lab.root / "wtrace.toml").read_text().replace("train.py", "reports.py")
+    (lab.root / "wtrace.toml").write_text(config)
+    done = lab.wtrace("run", expect=1)
+    assert "outside of its worktree" in done.stdout
+    assert "shared.py" in done.stdout
+
+
+def test_uncommitted_changes_are_raced_and_recorded_as_a_patch(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    lab.wtrace("setup")
+    worktree = lab.root.parent / "repo-worktrees" / "a"
+    (worktree / "script.json").write_text('[["check", 5, 1.7], ["forever"]]')
+    lab.wtrace("run")
+    assert lab.worker("a")["criteria"][0]["value"] == 1.7
+    patch = lab.latest / "a" / "uncommitted.patch"
+    lab.git("worktree", "add", "--quiet", "--detach", str(lab.root.parent / "again"), "try/a")
+    subprocess.run(["git", "apply", str(patch)], cwd=lab.root.parent / "again", check=True)
+    assert (lab.root.parent / "again" / "script.json").read_text() == (worktree / "script.json").read_text()
