@@ -92,7 +92,14 @@ def supervise(root: Path, race_id: str) -> None:
         journal = Journal(race, state, writer)
         resumed = state.supervisor_pid is not None
         journal.note(SupervisorStarted(clock.now(), os.getpid(), resumed))
-        state = Supervisor(race, journal, LocalRunner(), clock, positions=positions).run()
+        state = Supervisor(
+            race,
+            journal,
+            LocalRunner(),
+            clock,
+            positions=positions,
+            curves=record.recall_curves(layout, race_id),
+        ).run()
         prove(race, layout, journal.standing(clock.now()), state.claims)
         writer.close_race(clock.now())
         with points.around("close"):

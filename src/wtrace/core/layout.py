@@ -41,6 +41,11 @@ class RaceLayout:
         return self.results / "PARALLEL_PROGRESS.md"
 
     @property
+    def dashboard(self) -> Path:
+        """The race on one page that opens from disk."""
+        return self.results / "dashboard.html"
+
+    @property
     def success_report(self) -> Path:
         """Written at the end of a race with a winner."""
         return self.results / "SUCCESS_REPORT.md"

@@ -21,8 +21,6 @@ from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Wa
 from wtrace.core.statistics.rows import warm_up
 from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
-from wtrace.results.files import write_atomically
-from wtrace.results.progress import progress_page
 from wtrace.supervisor import hybrids, points
 from wtrace.supervisor.attempts import may_pass, prepare_attempt
 from wtrace.supervisor.confirmation import (
@@ -32,6 +30,7 @@ from wtrace.supervisor.confirmation import (
     prepare_confirmation,
 )
 from wtrace.supervisor.intake import Intake
+from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.requests import events_of_request, pending_requests
 from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wtrace.core.state import State
+    from wtrace.results.dashboard.curves import Curves
     from wtrace.runners.base import Runner
     from wtrace.store.reader import StoredPosition
     from wtrace.supervisor.clock import Clock
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("wtrace")
 
-PROGRESS_AT_MOST_EVERY_S = 0.5
 TRY_AGAIN_AFTER_S = 1.0
 
 Deed = decide.Action | ev.WorkerPaused | ev.WorkerUnpaused
@@ -64,6 +63,7 @@ class Supervisor:
         clock: Clock,
         *,
         positions: Mapping[tuple[str, int], StoredPosition],
+        curves: Curves,
     ) -> None:
         self._race = race
         self._layout = race.layout
@@ -78,8 +78,7 @@ class Supervisor:
         self._deeds: list[Deed] = []
         self._unread: set[str] = set()
         self._taken: list[Path] = []  # requests that may be deleted once they are stored
-        self._progress_written = float("-inf")
-        self._progress_of: object = None
+        self._pages = Pages(race, journal, curves)
         self._stuck_since: float | None = None
         self._postponed: list[Deed] = []  # what the disk does not let us do yet
         self._waits_told: set[Deed] = set()
@@ -165,7 +164,7 @@ class Supervisor:
         times = [
             decide.next_deadline(self.state, now),
             self._journal.views_due(),
-            self._progress_due(),
+            self._pages.due(),
             now if self._unread or self._journal.has_news else None,
             None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
             now + TRY_AGAIN_AFTER_S if self._postponed else None,
@@ -181,7 +180,7 @@ class Supervisor:
             self._settle(now)
         if self._store(now):
             self._act(now)
-            self._write_progress(now)
+            self._pages.write(now)
 
     def _observe(self, now: float, changed: set[Path], *, everything: bool) -> None:
         for folder in self._runner.lost():
@@ -363,22 +362,3 @@ class Supervisor:
             for path in (intake.folder, intake.metrics):
                 self._watcher.forget(path)
                 self._by_path.pop(path, None)
-
-    def _progress_key(self) -> object:
-        """Changes whenever the page must be rewritten at once: at every check, and when something happened."""
-        return self.state.happenings
-
-    def _progress_due(self) -> float:
-        fresh = self._progress_of is self._progress_key()
-        every = self.state.spec.progress_every_s if fresh else PROGRESS_AT_MOST_EVERY_S
-        return self._progress_written + every
-
-    def _write_progress(self, now: float) -> None:
-        if now < self._progress_due() and self.state.outcome is None:
-            return
-        self._progress_of, self._progress_written = self._progress_key(), now
-        try:
-            self._layout.results.mkdir(mode=0o700, exist_ok=True)
-            write_atomically(self._layout.progress, progress_page(self._journal.standing(now)))
-        except OSError as error:
-            log.error("the progress page cannot be written: %s", error)

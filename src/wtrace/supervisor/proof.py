@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import shlex
+import sqlite3
 import time
 from dataclasses import replace
 from importlib import metadata
@@ -17,11 +18,12 @@ from wtrace.metrics.records import Check, Start, decode
 from wtrace.results.evidence import CheckRow, Evidence
 from wtrace.results.figures import saved as saving
 from wtrace.results.files import write_atomically
-from wtrace.results.progress import progress_page
 from wtrace.results.report import failure_report, success_report
 from wtrace.results.strength import Measured
 from wtrace.store.reader import Reader
 from wtrace.supervisor import figures, points
+from wtrace.supervisor.pages import write_pages
+from wtrace.supervisor.record import recall_curves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,14 +47,16 @@ def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[C
         with points.around("report"):
             path = _write(race, standing, evidence)
         with points.around("page"):
-            write_atomically(race.layout.progress, progress_page(standing))
+            write_pages(race, standing, recall_curves(layout, race.id))
     except Exception:
         log.exception("the report could not be written")
         return None
     pictures = draw(race, layout, standing)
     if pictures:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, sqlite3.Error):
             _write(race, standing, replace(evidence, figures=pictures))
+            files = [race.layout.results / path for path in pictures]
+            write_pages(race, standing, recall_curves(layout, race.id), files)
     return path
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wtrace.core import config, referee, view
 from wtrace.core.events import JudgeFilesFixed, LinesRead, WorkerLaunched
 from wtrace.core.plan import divisor
+from wtrace.core.standing import CheckPoint
 from wtrace.core.state import State, begin, evolve
 from wtrace.errors import ConfigError, ToolError, UsageError
 from wtrace.store import home
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from wtrace.core.layout import Layout
     from wtrace.core.spec import RaceSpec, WorkerSpec
     from wtrace.repo.worktrees import Prepared
+    from wtrace.results.dashboard.curves import Curves
     from wtrace.store.reader import StoredPosition
 
 
@@ -92,6 +94,20 @@ def _lines_of(launched: WorkerLaunched, read: StoredPosition) -> LinesRead:
 def latest_time(state: State) -> float:
     """When the latest thing on record happened (seconds since 1970)."""
     return max((happening.at for happening in state.happenings), default=state.started)
+
+
+def recall_curves(layout: Layout, race_id: str) -> Curves:
+    """The judged checks of a race so far, as the dashboard draws them."""
+    from wtrace.results.dashboard.curves import Curves
+
+    curves = Curves()
+    with Reader(layout.database) as reader:
+        for check in reader.checks(race_id):
+            if check.judged:
+                values = tuple(result.value for result in check.results)
+                met = tuple(result.met for result in check.results)
+                curves.add(check.worker, CheckPoint(check.epoch, check.at, values, met))
+    return curves
 
 
 def check_commands(spec: RaceSpec, prepared: Sequence[Prepared]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from wtrace.store import home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from wtrace.core.layout import Layout
 
@@ -46,3 +48,18 @@ def spawn_supervisor(layout: Layout, race_id: str, lock: int) -> None:
             start_new_session=True,
             pass_fds=(lock,),
         )
+
+
+def hand_nothing_on() -> None:
+    """Let nothing that this process starts inherit its files: a worker's guardian that has just been forked would
+    hold the lock of the repo beyond the supervisor's death."""
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 (numbers, not paths)
+        with contextlib.suppress(OSError):  # the descriptor that listed them
+            os.set_inheritable(int(name), int(name) <= 2)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what a supervisor that was killed while it wrote a page has left."""
+    for draft in folder.rglob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            draft.unlink()

@@ -1,0 +1,80 @@
+"""The pages that tell where the race stands: rewritten at every check, and now and then when nothing happens."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from wtrace.results.dashboard.curves import Curves
+from wtrace.results.files import write_atomically
+from wtrace.results.progress import progress_page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from wtrace.core.standing import Standing, WorkerStanding
+    from wtrace.supervisor.context import RaceContext
+    from wtrace.supervisor.journal import Journal
+
+log = logging.getLogger("wtrace")
+
+AT_MOST_EVERY_S = 0.5
+COST_SHARE = 50  # the pages may take one part in so many of the supervisor's time
+
+
+class Pages:
+    """`PARALLEL_PROGRESS.md` and `dashboard.html`, rewritten when there is something new to tell."""
+
+    def __init__(self, race: RaceContext, journal: Journal, curves: Curves) -> None:
+        self._race = race
+        self._journal = journal
+        self._curves = curves
+        self._drawn: dict[str, int] = {worker.name: worker.checks for worker in self._rows(0.0)}
+        self._written = float("-inf")
+        self._cost_s = 0.0
+        self._told: object = None
+
+    def due(self) -> float:
+        """When they should be rewritten (seconds since 1970)."""
+        fresh = self._told is self._journal.state.happenings
+        if fresh:
+            return self._written + self._race.spec.progress_every_s
+        return self._written + max(AT_MOST_EVERY_S, COST_SHARE * self._cost_s)
+
+    def write(self, now: float) -> None:
+        """Rewrite them if that is due, or the race has just ended. What fails is logged; the race goes on."""
+        if now < self.due() and self._journal.state.outcome is None:
+            return
+        began = time.perf_counter()
+        standing = self._journal.standing(now)
+        self._told = self._journal.state.happenings
+        try:
+            self._add_checks(standing.workers)
+            write_pages(self._race, standing, self._curves)
+        except Exception:
+            log.exception("the pages cannot be written")
+        self._written, self._cost_s = now, time.perf_counter() - began
+
+    def _rows(self, now: float) -> Sequence[WorkerStanding]:
+        return self._journal.standing(now).workers
+
+    def _add_checks(self, workers: Sequence[WorkerStanding]) -> None:
+        """The checks since the last rewriting; the row keeps the latest ones."""
+        for worker in workers:
+            new = worker.checks - self._drawn.get(worker.name, 0)
+            for point in worker.recent[-new:] if new else ():
+                self._curves.add(worker.name, point)
+            self._drawn[worker.name] = worker.checks
+
+
+def write_pages(race: RaceContext, standing: Standing, curves: Curves, figures: Sequence[Path] = ()) -> None:
+    """Write both pages. OSError: the disk does not let us."""
+    from wtrace.results.dashboard.page import dashboard_page
+
+    race.layout.results.mkdir(mode=0o700, exist_ok=True)
+    write_atomically(race.layout.progress, progress_page(standing))
+    every_s = max(race.spec.progress_every_s, *(target.every_s for target in race.spec.sync), 0.0)
+    page = dashboard_page(standing, curves, figures=figures, now=standing.at, every_s=every_s)
+    write_atomically(race.layout.dashboard, page)
