@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
 from socketserver import ThreadingTCPServer
@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from race_lab import Lab
 from standing_samples import STARTED, lost_race, running_race, won_race
 from wtrace.core import events as ev
 from wtrace.errors import ConfigError
@@ -311,3 +312,37 @@ def test_all_that_is_said_of_an_address_is_its_scheme() -> None:
     assert shown("Discord://id/token") == "discord://…"
     assert shown("hunter2") == "an address without a scheme"
     assert shown("\x1b[31m://token") == "an address without a scheme"
+
+
+def test_a_race_tells_a_real_endpoint_of_its_winner_and_keeps_the_address_to_itself(lab: Lab) -> None:
+    pytest.importorskip("apprise", reason="the extra `notify` is not installed")
+    received: list[bytes] = []
+
+    class Endpoint(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"json://user:s3cr3t@127.0.0.1:{server.server_port}/"
+        lab.race({"a": [["check", 5, 2.0], ["forever"]]}, extra=f'[notify]\nurls = ["{url}"]')
+        done = lab.wtrace("run")
+        lab.wait_for(lambda: any(b"won" in body for body in received), "the notice of the winner")
+        server.shutdown()
+    told = done.stdout + done.stderr + lab.wtrace("trust").stdout
+    for page in [*(lab.latest / "results").rglob("*"), lab.latest / "wtrace.log"]:
+        told += page.read_text(errors="replace") if page.is_file() else ""
+    assert "s3cr3t" not in told
+
+
+def test_an_address_that_cannot_be_is_a_mistake_in_the_config(lab: Lab) -> None:
+    pytest.importorskip("apprise", reason="the extra `notify` is not installed")
+    lab.race({"a": [["check", 5, 2.0]]}, extra='[notify]\nurls = ["nonsense://s3cr3t"]')
+    done = lab.wtrace("run", expect=2)
+    assert "notify.urls" in done.stderr
+    assert "s3cr3t" not in done.stderr

@@ -106,7 +106,7 @@ def test_a_user_is_shown_all_that_is_approved_but_no_value_of_the_environment() 
         "sent to",
         "    me@macbook:races/{race} through /opt/homebrew/bin/rsync, with ~/.ssh/races",
         "told to",
-        "    ntfy://races",
+        "    ntfy://…",
         "runs on",
         "    cluster",
         "    cluster: address = ray://head:10001, retries = 2",

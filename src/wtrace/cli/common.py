@@ -49,7 +49,12 @@ def read_config(root: Path, file: Path | None) -> RaceSpec:
         raise ConfigError(f"{path} is not UTF-8 text", seen=str(error)) from error
     except OSError as error:
         raise ToolError(f"cannot read {path}", seen=str(error)) from error
-    return config.parse(text, source=str(path))
+    spec = config.parse(text, source=str(path))
+    if spec.notify_urls:
+        from wtrace.results.courier import check_urls
+
+        check_urls(spec.notify_urls)
+    return spec
 
 
 def require_trust(root: Path, spec: RaceSpec, *, approve: bool) -> None:

@@ -274,7 +274,15 @@ SYNC = Table(
 NOTIFY = Table(
     "notify",
     "Who is told.",
-    (Key("urls", URLS, "Addresses.", (), "notify_urls", available=False),),
+    (
+        Key(
+            "urls",
+            URLS,
+            "Addresses of Apprise; told of a winner, a failure, a stall, the end.",
+            (),
+            "notify_urls",
+        ),
+    ),
 )
 
 TABLES = (RACE, SUCCESS, JUDGE, CONFIRM, STOP, FIGURES, KEEP, WORKERS, AFTER, RUNNERS, SYNC, NOTIFY)

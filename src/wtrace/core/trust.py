@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def approved_parts(spec: RaceSpec) -> tuple[str, ...]:
         lines += ["confirmation of a claim", f"    {_shell(spec.confirm.command)}"]
     lines += _titled("after the race, for the winner", map(_shell, spec.after_winner))
     lines += _titled("sent to", map(_target, spec.sync))
-    lines += _titled("told to", (visible(url) for url in spec.notify_urls))
+    lines += _titled("told to", map(_service, spec.notify_urls))
     lines += _titled("runs on", _runners(spec))
     if spec.worktrees != RaceSpec.__dataclass_fields__["worktrees"].default:
         lines += _titled("worktrees in", [visible(spec.worktrees)])
@@ -97,6 +98,12 @@ def _target(target: SyncSpec) -> str:
     through = "" if target.rsync == "rsync" else f" through {target.rsync}"
     config = "" if target.ssh_config is None else f", with {target.ssh_config}"
     return visible(f"{target.host}:{target.path}{through}{config}")
+
+
+def _service(url: str) -> str:
+    """All that may be said of an address, which holds secrets: its scheme."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]{0,19})://", url)
+    return f"{scheme[1].lower()}://…" if scheme else "an address without a scheme"
 
 
 def _titled(title: str, lines: Iterable[str]) -> list[str]:

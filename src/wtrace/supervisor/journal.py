@@ -36,6 +36,7 @@ class Journal:
         self._rows: dict[str, tuple[Worker, WorkerStanding]] = {}
         self._stored: dict[str, WorkerStanding] = {}
         self._urgent = True
+        self._told: list[Event] = []
         self._views_written = float("-inf")
 
     def note(self, event: Event) -> None:
@@ -48,12 +49,18 @@ class Journal:
         self.state = evolve(self.state, event)
         if not isinstance(event, LinesRead):
             self.writer.add_event(event)
+            self._told.append(event)
             self._urgent = True
 
     @property
     def has_news(self) -> bool:
         """Whether something was noted that has not been stored: what a deed brought about, for one."""
         return self._urgent
+
+    def take_told(self) -> list[Event]:
+        """The events since the last call, in order: for whoever tells others of them."""
+        told, self._told = self._told, []
+        return told
 
     def standing(self, at: float) -> Standing:
         """Where the race stands at `at`."""

@@ -21,6 +21,8 @@ from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Wa
 from wtrace.core.statistics.rows import warm_up
 from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
+from wtrace.results.courier import Courier
+from wtrace.results.notices import notices_of
 from wtrace.supervisor import hybrids, points
 from wtrace.supervisor.attempts import may_pass, prepare_attempt
 from wtrace.supervisor.confirmation import (
@@ -79,6 +81,7 @@ class Supervisor:
         self._unread: set[str] = set()
         self._taken: list[Path] = []  # requests that may be deleted once they are stored
         self._pages = Pages(race, journal, curves)
+        self._courier = Courier(race.spec.notify_urls, race.layout.log)
         self._stuck_since: float | None = None
         self._postponed: list[Deed] = []  # what the disk does not let us do yet
         self._waits_told: set[Deed] = set()
@@ -181,6 +184,7 @@ class Supervisor:
         if self._store(now):
             self._act(now)
             self._pages.write(now)
+            self._notify(now)
 
     def _observe(self, now: float, changed: set[Path], *, everything: bool) -> None:
         for folder in self._runner.lost():
@@ -250,6 +254,11 @@ class Supervisor:
                 self._runner.stop_all([self._layout.attempt(stop.worker, stop.attempt) for stop in stops])
         for deed in deeds:
             self._carry_out(deed, now)
+
+    def _notify(self, now: float) -> None:
+        told = self._journal.take_told()
+        if told and self._race.spec.notify_urls:
+            self._courier.post(notices_of(told, self._journal.standing(now)))
 
     def _carry_out(self, deed: Deed, now: float) -> None:
         match deed:

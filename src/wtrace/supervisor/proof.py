@@ -13,6 +13,7 @@ from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from wtrace.core import config
 from wtrace.core.plan import confirm_divisor, divisor
 from wtrace.metrics.records import Check, Start, decode
 from wtrace.results.evidence import CheckRow, Evidence
@@ -105,7 +106,9 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
     return Evidence(
         checks=tuple(checks),
         environment=environment(),
-        config=race.layout.config.read_text(encoding="utf-8"),
+        config=config.dump(
+            replace(race.spec, notify_urls=())
+        ),  # the addresses hold secrets, and reports travel
         commands=reproduce(race),
         correction=race.spec.judge.correction,
         divisor=divisor(race.spec),
