@@ -147,3 +147,13 @@ def test_large_untracked_files_are_named_instead(lab: Lab) -> None:
     )
     check = subprocess.run(["git", "apply", "--check", "-R", "-"], input=made, cwd=lab.root, check=False)
     assert check.returncode == 0
+
+
+def test_a_callers_index_is_not_written_to(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A git hook sets GIT_INDEX_FILE; a patch is built with an index of our own all the same."""
+    (lab.root / "new.txt").write_text("new\n")
+    index = lab.root / ".git" / "index"
+    before = index.read_bytes()
+    monkeypatch.setenv("GIT_INDEX_FILE", str(index))
+    assert b"new.txt" in patch(lab.root)
+    assert index.read_bytes() == before

@@ -1,6 +1,6 @@
 """The story of a race.
 
-    config -> worktrees -> launch -> metrics -> referee -> claim -> verdict -> end the losers -> proof
+    config -> worktrees -> launch -> metrics -> referee -> claim -> confirm -> verdict -> end the losers -> proof, merge
 
 `start` tells its beginning in the user's terminal and hands over to `supervise`, which runs apart from any
 terminal, so that closing one leaves the race running. Everything else is a detail of one of these words.
@@ -83,6 +83,7 @@ def supervise(root: Path, race_id: str) -> None:
     from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.loop import Supervisor
+    from wtrace.supervisor.merging import merge_at_the_end
     from wtrace.supervisor.proof import prove
 
     layout = Layout(root)
@@ -100,7 +101,10 @@ def supervise(root: Path, race_id: str) -> None:
             positions=positions,
             curves=record.recall_curves(layout, race_id),
         ).run()
-        prove(race, layout, journal.standing(clock.now()), state.claims)
+        standing = journal.standing(clock.now())
+        prove(race, layout, standing, state.claims)
+        if race.spec.merge == "auto" and standing.winner is not None:
+            merge_at_the_end(race, layout, standing, state.claims)
         writer.close_race(clock.now())
         with points.around("close"):
             writer.commit()

@@ -15,9 +15,11 @@ from wtrace import __version__
 from wtrace.cli import (
     clean,
     doctor,
+    evidence,
     history,
     init,
     logs,
+    merge,
     plot,
     replay,
     report,
@@ -62,6 +64,8 @@ app.command("unpause", short_help="Let a halted worker go on.")(stop.unpause)
 app.command("report", short_help="Write the report again.")(report.report)
 app.command("plot", short_help="Draw the figures again.")(plot.plot)
 app.command("replay", short_help="Judge a race again, also under other criteria.")(replay.replay)
+app.command("merge", short_help="Merge the winner.")(merge.merge)
+app.command("evidence", short_help="Run a worker's tests and keep the outcome.")(evidence.evidence)
 app.command("history", short_help="List all races.")(history.history)
 app.command("compare", short_help="Tell what differs between two races.")(history.compare)
 app.command("clean", short_help="Remove worktrees that hold no work.")(clean.clean)

@@ -120,12 +120,20 @@ def _tell_outcome(root: Path, standing: Standing, *, as_json: bool) -> int:
         _print_json(standing)
     else:
         viewer.print_outcome(root, standing)
+        _offer_merge(root, standing)
     if standing.ended is None:
         log = Layout(root).race(standing.id).log
         print(plain(f"error: the race's supervisor is gone; its log is {log}"), file=sys.stderr)
         print("  try: `wtrace run --resume` takes the race up again", file=sys.stderr)
         return SUPERVISOR_GONE
     return WON if standing.winner is not None else NOT_WON
+
+
+def _offer_merge(root: Path, standing: Standing) -> None:
+    if standing.winner is not None and standing.ended is not None:
+        from wtrace.cli.merge import offer_merge
+
+        offer_merge(root, standing)
 
 
 def _interrupted(root: Path, race_id: str, *, as_json: bool) -> int:

@@ -74,7 +74,7 @@ def run(
     git = _gitpython()
     program = str(git.GIT_PYTHON_GIT_EXECUTABLE or "git")
     command = [
-        *_unset_callers(),
+        *_unset_callers(env or {}),
         program,
         "--no-pager",
         "-C",
@@ -137,11 +137,14 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _unset_callers() -> list[str]:
+def _unset_callers(ours: Collection[str]) -> list[str]:
     """A prefix that takes the caller's variables away; GitPython itself can only add to the environment."""
     foreign = sorted(
         name
         for name in os.environ
-        if name.startswith("GIT_") and name not in _KEPT and not name.startswith(_KEPT_PREFIXES)
+        if name not in ours
+        and name.startswith("GIT_")
+        and name not in _KEPT
+        and not name.startswith(_KEPT_PREFIXES)
     )
     return ["env", *(word for name in foreign for word in ("-u", name))] if foreign else []

@@ -199,13 +199,11 @@ def _move_winner(ground: Ground, request: MergeRequest, plan: Plan) -> tuple[str
     tip = branches.branch_commit(root, branch)
     if tip is None or is_ancestor(root, new, tip):
         return () if tip else (f"branch {branch!r} is gone; its results are in the merge",)
-    held: refs.Held | None = refs.Held(f"it has moved on since the race, to {tip[:12]}")
-    if tip == start:
-        why = f"wtrace: results of race {request.race_id}"
-        try:
-            held = refs.move(root, common, refs.Move(branch, start, new, why), busy=ground.busy)
-        except refs.MovedMeanwhile:
-            held = refs.Held("it was moved by somebody else just now")
+    why = f"wtrace: results of race {request.race_id}"
+    try:
+        held = refs.move(root, common, refs.Move(branch, start, new, why), busy=ground.busy)
+    except refs.MovedMeanwhile:
+        held = refs.Held(f"it has moved on since the race, to {tip[:12]}")
     if held is None:
         return ()
     there = quote(str(held.path or refs.holder(root, common, branch) or root))

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from wtrace.repo.registry import Entry
 
-LINK, SUBMODULE = "120000", "160000"
-AT_ONCE = 200  # paths in one command
-
 
 class MovedMeanwhile(Exception):  # noqa: N818 (not an error: somebody else was quicker)
     """The branch is not where it was when the move was planned."""
@@ -124,8 +121,7 @@ def _swap_and_follow(path: Path, step: Move) -> Held | None:
     held = _swap(path, step)
     if held is not None:
         return held
-    # As a checkout: files that the two commits have alike are left alone, whatever was done to them.
-    outcome = git.run(path, "read-tree", "-m", "-u", step.old, step.new, ok=None)
+    outcome = git.run(path, *_following(step), ok=None)
     if outcome.code == 0:
         return None
     _swap(path, Move(step.branch, old=step.new, new=step.old, why="wtrace: taken back"))
@@ -140,29 +136,24 @@ def _cannot_follow(entry: Entry, step: Move, *, only_if_clean: bool) -> str | No
         return f"its worktree {entry.path} has changes of yours: {name_some(changed)}"
     if others := list(in_the_way(entry.path, step.old, step.new)):
         return f"its worktree {entry.path} has files of yours in the way: {name_some(others)}"
-    return None
+    outcome = git.run(entry.path, *_following(step, "--dry-run"), ok=None)
+    return f"its worktree {entry.path} cannot follow: {git.last_line(outcome)}" if outcome.code else None
+
+
+def _following(step: Move, *options: str) -> tuple[str, ...]:
+    """As a checkout: files that the two commits have alike are left alone, whatever was done to them."""
+    return ("read-tree", *options, "-m", "-u", step.old, step.new)
 
 
 def in_the_way(tree: Path, old: str, new: str) -> Iterator[str]:
-    """Files of a worktree that moving it from `old` to `new` would write over although they are not as in `old`.
+    """Files of a worktree that are not in `old`, and that moving to `new` would write over.
 
-    Git itself would write over ignored files, and over those marked `--assume-unchanged`.
+    Git looks after all others; but ignored files it would replace without a word.
     """
-    regular: dict[str, str] = {}
-    listed = git.run(tree, "diff-tree", "-r", "-z", "--no-renames", "--raw", old, new).items
-    for info, path in zip(listed[::2], listed[1::2], strict=True):
-        old_mode, new_mode, blob = info.lstrip(":").split(" ")[:3]
-        if SUBMODULE in (old_mode, new_mode):
-            yield path
-        elif not blob.strip("0"):
-            if occupied(tree, path):
-                yield path
-        elif old_mode == LINK or (tree / path).is_symlink() or not (tree / path).is_file():
-            if not _is_link_to(tree, path, old_mode, blob):
-                yield path
-        else:
-            regular[path] = blob
-    yield from _edited(tree, regular)
+    added = git.run(
+        tree, "diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=A", old, new
+    ).items
+    return (path for path in added if occupied(tree, path))
 
 
 def occupied(tree: Path, path: str) -> bool:
@@ -175,17 +166,3 @@ def occupied(tree: Path, path: str) -> bool:
         (tree / folder).is_symlink() or ((tree / folder).exists() and not (tree / folder).is_dir())
         for folder in between
     )
-
-
-def _is_link_to(tree: Path, path: str, mode: str, blob: str) -> bool:
-    if mode != LINK or not (tree / path).is_symlink():
-        return False
-    return os.fsencode((tree / path).readlink()) == git.run(tree, "cat-file", "blob", blob).out
-
-
-def _edited(tree: Path, blobs: dict[str, str]) -> Iterator[str]:
-    paths = list(blobs)
-    for begin in range(0, len(paths), AT_ONCE):
-        some = paths[begin : begin + AT_ONCE]
-        found = git.run(tree, "hash-object", "--", *some).text.split("\n")
-        yield from (path for path, blob in zip(some, found, strict=True) if blobs[path] != blob)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from wtrace.core.claims import Claim
     from wtrace.core.layout import Layout
+    from wtrace.core.spec import RaceSpec
     from wtrace.core.standing import Standing
     from wtrace.supervisor.context import RaceContext
 
@@ -121,6 +122,12 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         saved=_saved(race, standing),
         written_at=time.time(),
     )
+
+
+def without_secrets(spec: RaceSpec) -> RaceSpec:
+    """The config as a report may show it: reports travel, and values of the environment and addresses hold secrets."""
+    workers = tuple(replace(worker, env=dict.fromkeys(worker.env, "…")) for worker in spec.workers)
+    return replace(spec, workers=workers, notify_urls=())
 
 
 def _measured(split: str, raw: bytes) -> list[Measured]:

@@ -1,0 +1,140 @@
+"""What of a race is committed with its winner: copies of regular files, each with its hash, none larger than allowed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from wtrace.core.claims import Claim
+    from wtrace.core.layout import RaceLayout
+    from wtrace.core.standing import Standing
+
+LARGEST_BYTES = 10_000_000
+SUMS, LEFT_OUT, ATTRIBUTES = "SHA256SUMS", "LEFT_OUT.txt", ".gitattributes"
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibits:
+    """The files to commit, by their path below the results' folder, and what was left out, a line each.
+
+    `digest` is the sha256 of the list of their hashes: `sha256sum SHA256SUMS`.
+    """
+
+    files: dict[str, bytes | Path]
+    left_out: tuple[str, ...]
+    digest: str
+
+
+def collect(
+    race: RaceLayout,
+    standing: Standing,
+    claims: tuple[Claim, ...],
+    desk: Path,
+    *,
+    limit_bytes: int = LARGEST_BYTES,
+    without_limit: Callable[[str], bool] = lambda _: False,
+) -> Exhibits:
+    """Copy what is to be committed into the folder `desk`: nobody can change it any more after it was hashed.
+
+    A file over the limit is named, unless `without_limit` says of its path that git keeps such files elsewhere.
+    """
+    files: dict[str, bytes | Path] = {}
+    sums: dict[str, str] = {}
+    left_out: list[str] = []
+    for name, source in _sources(race, standing, claims):
+        allowed = limit_bytes
+        if _size(source) > limit_bytes and without_limit(name):
+            allowed = _size(source)
+        copy = desk / str(len(files))
+        problem, digest = _copy(source, copy, name, allowed)
+        if problem is None:
+            files[name], sums[name] = copy, digest
+        else:
+            where = os.path.relpath(source, race.folder)
+            left_out.append(f"{_printable(name)}  {problem}  sha256:{digest or '-'}  {_printable(where)}")
+    if left_out:
+        _add(files, sums, LEFT_OUT, _left_out_text(standing.id, left_out))
+    listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
+    # Its bytes are what was hashed, whatever the repo says of line ends.
+    files |= {SUMS: listed, ATTRIBUTES: b"* -text\n"}
+    return Exhibits(files, tuple(left_out), hashlib.sha256(listed).hexdigest())
+
+
+def _sources(race: RaceLayout, standing: Standing, claims: tuple[Claim, ...]) -> Iterator[tuple[str, Path]]:
+    """Each file by the path that it will get: report, figures and progress, metrics, confirmations, the checkpoint."""
+    for folder, folders, names in os.walk(race.results):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            file = Path(folder, name)
+            yield str(file.relative_to(race.results)), file
+    for worker in standing.workers:
+        for file in sorted(race.attempts(worker.name).glob("*/metrics.jsonl")):
+            yield f"metrics/{worker.name}/{file.parent.name}.jsonl", file
+    for claim in claims:
+        for file in sorted((race.claim(claim.number) / "attempts").glob("*/metrics.jsonl")):
+            yield f"confirmations/{claim.number}-{file.parent.name}.jsonl", file
+    checkpoint = winning_checkpoint(race, standing, claims)
+    if checkpoint is not None:
+        suffix = checkpoint.suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,16}", checkpoint.suffix) else ""
+        yield f"checkpoint/{standing.winner}{suffix}", checkpoint
+
+
+def winning_checkpoint(race: RaceLayout, standing: Standing, claims: tuple[Claim, ...]) -> Path | None:
+    """The checkpoint of the winning check: its frozen copy, else the winner's own file if it lies in its output."""
+    for claim in claims:
+        if (claim.worker, claim.epoch) == (standing.winner, standing.winner_epoch) and claim.checkpoint:
+            if claim.frozen is not None:
+                return Path(claim.frozen)
+            output = os.path.realpath(race.output(claim.worker))
+            file = Path(os.path.realpath(Path(output, claim.checkpoint)))
+            return file if file.is_relative_to(output) and file.is_file() else None
+    return None
+
+
+def _size(file: Path) -> int:
+    return file.lstat().st_size if file.exists() else 0
+
+
+def _copy(source: Path, copy: Path, name: str, limit_bytes: int) -> tuple[str | None, str]:
+    """Copy a regular file and hash it on the way: why it is left out (None: it is not), and its sha256."""
+    if not _SAFE.fullmatch(name):
+        return "its name is not one for a repository", ""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:  # a link too
+        return f"it cannot be read: {error.strerror}", ""
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return "it is no regular file", ""
+        if status.st_size > limit_bytes:
+            return f"{status.st_size} bytes", hashlib.file_digest(file, "sha256").hexdigest()
+        with copy.open("xb") as target:
+            shutil.copyfileobj(file, target)
+    with copy.open("rb") as copied:
+        return None, hashlib.file_digest(copied, "sha256").hexdigest()
+
+
+def _add(files: dict[str, bytes | Path], sums: dict[str, str], name: str, content: bytes) -> None:
+    files[name], sums[name] = content, hashlib.sha256(content).hexdigest()
+
+
+def _left_out_text(race_id: str, lines: list[str]) -> bytes:
+    head = (
+        f"Not committed, mostly for its size: path, why, hash, and where it lay in .wtrace/races/{race_id}/"
+    )
+    return "\n".join([head, "", *lines, ""]).encode()
+
+
+def _printable(name: str) -> str:
+    return name.encode("ascii", "backslashreplace").decode() if name.isprintable() else ascii(name)
