@@ -230,7 +230,8 @@ class WorkerExited:
     signal: int | None
     known: bool
     leftovers: int = 0
-    reason: str | None = None  # why it could not even be started; how it ended, where more is known than a signal
+    # Why it could not even be started; how it ended, where more is known than a signal.
+    reason: str | None = None
     last_words: str | None = None  # the last line of the log of a worker that failed
     rebooted: bool = False  # the machine was restarted meanwhile
     resumable: bool = False  # and something lies in its output folder that it can go on from
