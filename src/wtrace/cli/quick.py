@@ -50,7 +50,7 @@ def _standing() -> Any:
         json.loads(row, object_hook=lambda fields: SimpleNamespace(**fields)) for row in workers
     ]
     alive = _is_supervised(os.path.join(root or "", ".wtrace", "lock"), standing.id)  # noqa: PTH118
-    if standing.ended is None and not alive:
+    if standing.ended is None and (not alive or _lags_behind(database)):
         return None
     standing.supervisor_alive = alive
     return standing
@@ -82,6 +82,18 @@ def _rows(database: str) -> tuple[str | None, list[str]]:
         return None, []
     finally:
         connection.close()
+
+
+def _lags_behind(database: str) -> bool:
+    """Whether something is told in `store.trouble`'s file: the record cannot be written."""
+    try:
+        descriptor = os.open(f"{database}-trouble", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return bool(os.read(descriptor, 1000).strip())
+    finally:
+        os.close(descriptor)
 
 
 def _is_supervised(lock: str, race_id: str) -> bool:

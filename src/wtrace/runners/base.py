@@ -47,6 +47,7 @@ class Exit:
     known: bool
     at: float  # seconds since 1970
     leftovers: int = 0  # processes of the attempt that outlived the leader and had to be ended
+    oom: bool = False  # SIGKILL by nobody of ours, and the kernel counted a kill for want of memory meanwhile
 
 
 class Runner(Protocol):
@@ -82,6 +83,9 @@ class Runner(Protocol):
 
     def adopt(self, folder: Path) -> bool:
         """Take over an attempt that an earlier supervisor began. False: its guardian is gone."""
+
+    def boot_lost(self, folder: Path) -> bool:
+        """Whether the machine was restarted since the attempt began, so that nobody saw its end."""
 
     def lost(self) -> list[Path]:
         """Attempts whose guardian died without an `exit.json` since the last call.

@@ -63,7 +63,8 @@ def read_exit(folder: Path) -> Exit | None:
     try:
         at = path.stat().st_mtime
         record = json.loads(path.read_bytes())
-        return Exit(record["code"], record["signal"], record["known"], record["at"], record["leftovers"])
+        how = record["code"], record["signal"], record["known"]
+        return Exit(*how, record["at"], record["leftovers"], record.get("oom") is True)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):

@@ -23,10 +23,11 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wtrace.runners import shim_guard
+    from wtrace.runners import shim_guard, shim_kernel
 else:
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # behind the standard library
     import shim_guard
+    import shim_kernel
 
 NOT_STARTED = 75  # EX_TEMPFAIL: another shim has, or had, this folder
 WRITE_FAILED = 74  # EX_IOERR: no room for the log or the claim, so nothing was started
@@ -156,7 +157,7 @@ def put_stamp(stamp: int) -> None:
 
 def identity(pid: int, boot_id: str, role: str, extra: str = "") -> str:
     """One line of JSON that names a process for good: a pid alone is used again."""
-    who = f'"role": "{role}", "pid": {pid}, "start_ticks": {shim_guard.start_ticks(pid)}, "boot_id": "{boot_id}"'
+    who = f'"role": "{role}", "pid": {pid}, "start_ticks": {shim_kernel.start_ticks(pid)}, "boot_id": "{boot_id}"'
     return f"{{{who}{extra}}}\n"
 
 

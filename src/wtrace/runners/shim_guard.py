@@ -3,7 +3,7 @@
 A file beside `shim.py`, of the standard library alone, so that it is compiled once and not at every start.
 """
 # pathlib and contextlib are slow to import
-# ruff: noqa: PTH110, PTH208, SIM105
+# ruff: noqa: PTH110, SIM105
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import os
 import sys
 import time
 
+from shim_kernel import children, is_young, oom_kills  # type: ignore[import-not-found]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 LINGER_S = 0.1  # helpers that leave by themselves when the leader has gone (multiprocessing's) get this long
 SURVIVOR_S = (0.02, 0.5)  # from, to: between SIGKILL passes over processes that take their time to die
 FULL_DISK_S = 0.5
-YOUNG_S = 0.5
 
 STOP, KILL, PAUSE, GO_ON = signal.SIGTERM, signal.SIGUSR1, signal.SIGTSTP, signal.SIGCONT
 HEARD = (STOP, KILL, PAUSE, GO_ON, signal.SIGCHLD, signal.SIGALRM)
@@ -45,36 +46,6 @@ def wait(timeout_s: float) -> int:
     """The next signal; SIGALRM after `timeout_s` (0: never)."""
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     return int(signal.sigwait(HEARD))
-
-
-def read(path: str) -> bytes:
-    """The whole of a small file under /proc; b"" when it is not there (any more)."""
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except OSError:
-        return b""
-    try:
-        blocks = [os.read(file, 65536)]
-        while blocks[-1]:
-            blocks.append(os.read(file, 65536))
-        return b"".join(blocks)
-    except OSError:
-        return b""
-    finally:
-        os.close(file)
-
-
-def start_ticks(pid: int) -> int:
-    """When the process started, in clock ticks since boot; 0 where the system does not say."""
-    stat = read(f"/proc/{pid}/stat")
-    return int(stat[stat.rindex(b")") + 2 :].split()[19]) if stat else 0
-
-
-def is_young(pid: int) -> bool:
-    """Whether the process was forked within the last half second."""
-    if sys.platform != "linux":
-        return False
-    return start_ticks(pid) / os.sysconf("SC_CLK_TCK") > time.clock_gettime(time.CLOCK_BOOTTIME) - YOUNG_S
 
 
 def write_whole(folder: int, name: str, text: str, *, sync: bool) -> None:
@@ -112,18 +83,6 @@ def write_exit(folder: int, text: str) -> None:
         except OSError:
             remove(folder, draft)
             wait(FULL_DISK_S)
-
-
-def children(pid: int) -> list[int]:
-    """The children that the process and its threads have now; may miss one that just changes its parent."""
-    found: list[int] = []
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return found
-    for thread in threads:
-        found += map(int, read(f"/proc/{pid}/task/{thread}/children").split())
-    return found
 
 
 def tree() -> Iterator[int]:
@@ -182,6 +141,7 @@ class Guard:
         self.told: set[int] = set()  # who had SIGTERM
         self.killed: set[int] = set()
         self.leftovers: set[int] = set()
+        self.oom_kills = oom_kills()  # as this began
 
     def release(self, gate: int) -> None:
         """Let the leader go on to its exec; if a stop came first, it ends right there."""
@@ -289,4 +249,6 @@ class Guard:
         """How the leader ended, as `exit.json` says it."""
         code = os.waitstatus_to_exitcode(self.status or 0)
         how = f'"code": {code}, "signal": null' if code >= 0 else f'"code": null, "signal": {-code}'
+        if code == -signal.SIGKILL and self.leader not in self.killed and oom_kills() > self.oom_kills:
+            how += ', "oom": true'
         return f'{{{how}, "known": true, "at": {self.ended_at:.6f}, "leftovers": {len(self.leftovers)}}}\n'

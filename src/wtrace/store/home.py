@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from wtrace.core.layout import Layout
 
+KEPT_THERE = "wtrace keeps its records there"
+
 
 def make_home(layout: Layout) -> None:
     """Make `.wtrace/` (mode 0700) with a `.gitignore` of its own. ToolError where the disk does not let us."""
@@ -25,9 +27,7 @@ def make_home(layout: Layout) -> None:
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
     except OSError as error:
-        raise ToolError(
-            f"cannot write to {layout.home}", seen=str(error), hint="wtrace keeps its records there"
-        ) from error
+        raise ToolError(f"cannot write to {layout.home}", seen=str(error), hint=KEPT_THERE) from error
 
 
 def point_latest(layout: Layout, race_id: str) -> None:
@@ -44,7 +44,13 @@ def race_lock(layout: Layout) -> Iterator[int | None]:
 
     The descriptor may be handed to a child, which then holds the lock too: it is free when the last one is closed.
     """
-    descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        opened = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Where standard output was closed, the lock would take its place, and be lost on the way to the supervisor.
+        descriptor = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+        os.close(opened)
+    except OSError as error:
+        raise ToolError(f"cannot write to {layout.home}", seen=str(error), hint=KEPT_THERE) from error
     try:
         # `is_locked` holds the lock for a moment; a supervisor holds it for hours.
         patience = 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import sqlite3
 import time
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared]) -> str:
             writer.add_event(JudgeFilesFixed(at, judge_files))
             writer.commit()
         home.point_latest(layout, race_id)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise ToolError(f"the race cannot be recorded in {race.folder}", seen=str(error)) from error
     return race_id
 

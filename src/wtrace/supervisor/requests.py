@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.phases import Ended, Running
+from wtrace.errors import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,14 +17,26 @@ if TYPE_CHECKING:
 
     from wtrace.core.state import State
 
+WITHOUT_REQUEST = "make room or make the folder writable; the supervisor reads its requests there"
+
 
 def leave_request(folder: Path, ask: str, workers: tuple[str, ...], by: str) -> Path:
-    """Ask the supervisor (`stop`, `pause`, `unpause`); the file appears whole and vanishes when it was taken."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """Ask the supervisor (`stop`, `pause`, `unpause`); the file appears whole and vanishes when it was taken.
+
+    ToolError where the disk does not let us.
+    """
     name = f"{time.time_ns():020d}-{ask}"
     hidden = folder / f".{name}"
-    hidden.write_text(json.dumps({"ask": ask, "workers": workers, "by": by}), encoding="utf-8")
-    return hidden.rename(folder / f"{name}.json")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        hidden.write_text(json.dumps({"ask": ask, "workers": workers, "by": by}), encoding="utf-8")
+        return hidden.rename(folder / f"{name}.json")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            hidden.unlink(missing_ok=True)
+        raise ToolError(
+            f"the request to {ask} cannot be left in {folder}", seen=str(error), hint=WITHOUT_REQUEST
+        ) from error
 
 
 def pending_requests(folder: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from wtrace.errors import UsageError
+from wtrace.errors import ToolError, UsageError
 from wtrace.store import home
 
 if TYPE_CHECKING:
@@ -32,10 +32,16 @@ def only_race(layout: Layout) -> Iterator[int]:
 
 
 def spawn_supervisor(layout: Layout, race_id: str, lock: int) -> None:
-    """Start the supervisor in a session of its own. It inherits the lock, so that there is never a gap."""
-    home.write_holder(lock, race_id)
+    """Start the supervisor in a session of its own. It inherits the lock, so that there is never a gap.
+
+    ToolError where the disk does not let us.
+    """
     race = layout.race(race_id)
-    race.log.touch(mode=0o600)
+    try:
+        home.write_holder(lock, race_id)
+        race.log.touch(mode=0o600)
+    except OSError as error:
+        raise ToolError(f"no supervisor can be started in {race.folder}", seen=str(error)) from error
     # -P: nothing in the current folder may stand in for a module of ours.
     command = [sys.executable, "-P", "-m", "wtrace.race", str(layout.root), race_id]
     with race.log.open("ab") as output:
