@@ -93,14 +93,15 @@ def supervise(root: Path, race_id: str) -> None:
         journal = Journal(race, state, writer)
         resumed = state.supervisor_pid is not None
         journal.note(SupervisorStarted(clock.now(), os.getpid(), resumed))
-        state = Supervisor(
+        supervisor = Supervisor(
             race,
             journal,
             LocalRunner(),
             clock,
             positions=positions,
             curves=record.recall_curves(layout, race_id),
-        ).run()
+        )
+        state = supervisor.run()
         standing = journal.standing(clock.now())
         prove(race, layout, standing, state.claims)
         if race.spec.merge == "auto" and standing.winner is not None:
@@ -108,6 +109,7 @@ def supervise(root: Path, race_id: str) -> None:
         writer.close_race(clock.now())
         with points.around("close"):
             writer.commit()
+        supervisor.let_agents_finish()
 
 
 def main() -> None:

@@ -21,12 +21,14 @@ from wtrace.cli import (
     logs,
     merge,
     plot,
+    pull,
     replay,
     report,
     run_,
     setup,
     status,
     stop,
+    sync,
     trust,
     watch,
 )
@@ -61,6 +63,8 @@ app.command("logs", short_help="Show a worker's log.")(logs.logs)
 app.command("stop", short_help="End the race, or some workers of it.")(stop.stop)
 app.command("pause", short_help="Halt a worker.")(stop.pause)
 app.command("unpause", short_help="Let a halted worker go on.")(stop.unpause)
+app.command("sync", short_help="Push progress and results to a target now.")(sync.sync)
+app.command("pull", short_help="Fetch a race's progress and results from another machine.")(pull.pull)
 app.command("report", short_help="Write the report again.")(report.report)
 app.command("plot", short_help="Draw the figures again.")(plot.plot)
 app.command("replay", short_help="Judge a race again, also under other criteria.")(replay.replay)

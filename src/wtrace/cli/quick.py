@@ -12,6 +12,8 @@ import os
 import sys
 from types import SimpleNamespace
 
+from wtrace.sync import brief
+
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,11 +30,12 @@ def answered(arguments: Sequence[str]) -> bool:
     if len(arguments) == 2:
         from wtrace.core.contract import status_json
 
-        sys.stdout.write(json.dumps(status_json(standing), allow_nan=False) + "\n")
+        sync = brief.to_json(standing.sync_rows)
+        sys.stdout.write(json.dumps(status_json(standing, sync), allow_nan=False) + "\n")
     else:
         from wtrace.cli.table import print_table
 
-        print_table(standing)
+        print_table(standing, standing.sync_rows)
     return True
 
 
@@ -53,6 +56,7 @@ def _standing() -> Any:
     if standing.ended is None and (not alive or _lags_behind(database)):
         return None
     standing.supervisor_alive = alive
+    standing.sync_rows = brief.read(os.path.join(root or "", ".wtrace", "races", standing.id))  # noqa: PTH118
     return standing
 
 

@@ -104,7 +104,7 @@ def _follow(root: Path, race_id: str, *, as_json: bool, detach: bool) -> int:
     if detach:
         standing = latest_standing(root, race_id)
         if as_json:
-            _print_json(standing)
+            _print_json(root, standing)
         else:
             viewer.print_left_running(race_id)
         return WON
@@ -117,7 +117,7 @@ def _follow(root: Path, race_id: str, *, as_json: bool, detach: bool) -> int:
 
 def _tell_outcome(root: Path, standing: Standing, *, as_json: bool) -> int:
     if as_json:
-        _print_json(standing)
+        _print_json(root, standing)
     else:
         viewer.print_outcome(root, standing)
         _offer_merge(root, standing)
@@ -159,7 +159,9 @@ def _wants_stop() -> bool:
     return str(answer).strip().lower() in {"s", "stop"}
 
 
-def _print_json(standing: Standing | None) -> None:
+def _print_json(root: Path, standing: Standing | None) -> None:
     from wtrace.core.contract import status_json
+    from wtrace.sync import brief
 
-    print(json.dumps(status_json(standing), ensure_ascii=True, allow_nan=False))
+    rows = [] if standing is None else brief.read(str(Layout(root).race(standing.id).folder))
+    print(json.dumps(status_json(standing, brief.to_json(rows)), ensure_ascii=True, allow_nan=False))

@@ -7,14 +7,18 @@ import json
 from wtrace.cli.common import JsonOption, RaceOption, find_root, latest_standing
 from wtrace.cli.table import print_table
 from wtrace.core.contract import status_json
+from wtrace.core.layout import Layout
+from wtrace.sync import brief
 
 
 def status(as_json: JsonOption = False, race: RaceOption = None) -> None:
     """Where the race stands: in any terminal, while it runs and afterwards, also after a crash or a reboot."""
-    standing = latest_standing(find_root(), race)
+    root = find_root()
+    standing = latest_standing(root, race)
+    rows = [] if standing is None else brief.read(str(Layout(root).race(standing.id).folder))
     if as_json:
-        print(json.dumps(status_json(standing), allow_nan=False))
+        print(json.dumps(status_json(standing, brief.to_json(rows)), allow_nan=False))
     elif standing is None:
         print("no race in this repo yet: `wtrace run` starts one")
     else:
-        print_table(standing)
+        print_table(standing, rows)

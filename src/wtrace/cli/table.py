@@ -19,12 +19,14 @@ from wtrace.cli.header import (
 )
 from wtrace.core.text import ago, plain
 from wtrace.core.wording import epoch_of, verdict_of
+from wtrace.sync import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from wtrace.cli.cells import Cell, Cells
     from wtrace.core.standing import Standing, WorkerStanding
+    from wtrace.sync.brief import Row
 
 __all__ = ["event_line", "plain_line", "status_lines"]
 
@@ -79,7 +81,8 @@ def plain_line(worker: WorkerStanding, before: WorkerStanding | None = None) -> 
     return plain(", ".join([told, *values]))
 
 
-def print_table(standing: Standing) -> None:
-    """The table on standard output, as wide as the terminal."""
-    width = shutil.get_terminal_size((100, 24)).columns
-    sys.stdout.write("".join(f"{line}\n" for line in status_lines(standing, width, time.time())))
+def print_table(standing: Standing, sync: Sequence[Row] = ()) -> None:
+    """The table on standard output, as wide as the terminal; below it how each target was last reached."""
+    width, now = shutil.get_terminal_size((100, 24)).columns, time.time()
+    lines = [*status_lines(standing, width, now), *(f"sync to {brief.line(row, now)}" for row in sync)]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from wtrace.core.standing import CriterionStanding, Standing, WorkerStanding
 
 
-def status_json(standing: Standing | None) -> dict[str, Any]:
-    """The whole object; without a race, one that says so."""
+def status_json(standing: Standing | None, sync: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """The whole object, `sync` being how each target was last reached; without a race, one that says so."""
     if standing is None:
         return {"schema": 1, "race": None, "workers": []}
     return {
@@ -31,7 +32,7 @@ def status_json(standing: Standing | None) -> dict[str, Any]:
             "ended": iso(standing.ended),
         },
         "supervisor": {"pid": standing.supervisor_pid, "alive": standing.supervisor_alive},
-        "sync": [],
+        "sync": list(sync),
         "workers": [worker_json(worker) for worker in standing.workers],
     }
 

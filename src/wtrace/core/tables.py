@@ -268,7 +268,6 @@ SYNC = Table(
     SyncSpec,
     each=True,
     name_problem=name_problem,
-    available=False,
 )
 
 NOTIFY = Table(

@@ -35,6 +35,7 @@ from wtrace.supervisor.intake import Intake
 from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.requests import events_of_request, pending_requests
 from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts
+from wtrace.sync.agents import Agents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +82,9 @@ class Supervisor:
         self._unread: set[str] = set()
         self._taken: list[Path] = []  # requests that may be deleted once they are stored
         self._pages = Pages(race, journal, curves)
+        self._agents = Agents(
+            race.root, race.id, race.layout.folder, [target.name for target in race.spec.sync]
+        )
         self._courier = Courier(race.spec.notify_urls, race.layout.log)
         self._stuck_since: float | None = None
         self._postponed: list[Deed] = []  # what the disk does not let us do yet
@@ -168,6 +172,7 @@ class Supervisor:
             decide.next_deadline(self.state, now),
             self._journal.views_due(),
             self._pages.due(),
+            self._agents.due(now),
             now if self._unread or self._journal.has_news else None,
             None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
             now + TRY_AGAIN_AFTER_S if self._postponed else None,
@@ -185,6 +190,7 @@ class Supervisor:
             self._act(now)
             self._pages.write(now)
             self._notify(now)
+            self._agents.tend(now)
 
     def _observe(self, now: float, changed: set[Path], *, everything: bool) -> None:
         for folder in self._runner.lost():
@@ -255,8 +261,14 @@ class Supervisor:
         for deed in deeds:
             self._carry_out(deed, now)
 
+    def let_agents_finish(self) -> None:
+        """The race is closed: what mirrors it sends the rest and leaves by itself."""
+        self._agents.stop()
+
     def _notify(self, now: float) -> None:
         told = self._journal.take_told()
+        if any(isinstance(event, ev.VerdictReached) for event in told):
+            self._agents.hurry()
         if told and self._race.spec.notify_urls:
             self._courier.post(notices_of(told, self._journal.standing(now)))
 

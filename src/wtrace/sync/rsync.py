@@ -1,0 +1,124 @@
+"""rsync, called so that every version on either side understands: 2.6.9, macOS' openrsync, and what came after.
+
+docs/decisions/0006-rsync-over-openssh.md lists the options that are used and those that are not, and why.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from wtrace.core.text import plain
+from wtrace.sync import far, process
+from wtrace.sync.trouble import SyncError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from wtrace.sync.connection import Connection
+    from wtrace.sync.process import Done
+
+PARTIAL = ".wtrace-partial"  # where an unfinished file waits for the next try; never under its own name
+RESUMES = f"--partial-dir={PARTIAL}"
+_COMPARE = ("-nv", "--checksum", "--stats")
+EXCLUDED = ("--exclude=.*.tmp", f"--exclude={PARTIAL}", "--exclude=.wtrace-race")
+FIRST = ("PARALLEL_PROGRESS.md", "dashboard.html", "standing.json")
+"""Of `results/`: what is sent before everything else, and alone while the race runs: small, and always whole."""
+ONLY_FIRST = (*(f"--include=/{name}" for name in FIRST), "--exclude=*")
+VANISHED = 24  # a file went away while it was sent: it is not needed any more
+IDLE_S = 600  # without a byte; a checksum of a large file takes its time, and ssh sees by itself who is gone
+LONGEST_S = 12 * 3600.0
+
+PROGRESS_S = 300.0  # what is small and takes longer is given up
+
+
+class Version(NamedTuple):
+    """What an rsync is. openrsync says that it is compatible with 2.6.9 where it is macOS'."""
+
+    name: str  # rsync or openrsync
+    number: tuple[int, ...]
+    text: str
+
+    @property
+    def knows_checksum(self) -> bool:
+        """Whether it has `--checksum` and `--partial-dir`: all but OpenBSD's own openrsync."""
+        return self.name == "rsync" or self.number >= (2, 6, 9)
+
+
+def parse_version(text: str) -> Version | None:
+    """From the first lines of `rsync --version`; None when no rsync would say that."""
+    found = re.search(r"rsync\s+version v?(\d+(?:\.\d+)*)", text)
+    number = tuple(map(int, found[1].split("."))) if found else ()
+    if "openrsync" in text:
+        return Version("openrsync", number, "openrsync")
+    return Version("rsync", number, f"rsync {found[1]}") if found else None
+
+
+@functools.cache
+def local_version() -> Version:
+    """The rsync of this machine. SyncError where there is none."""
+    done = process.run(["rsync", "--version"], timeout_s=10.0)
+    version = parse_version(done.out + done.err)
+    if version is None:
+        raise SyncError("the rsync of this machine does not say what it is", seen=(done.out + done.err)[:200])
+    return version
+
+
+def transfer(
+    connection: Connection,
+    arguments: Sequence[str],
+    *,
+    folder: str,
+    cwd: Path,
+    timeout_s: float = LONGEST_S,
+    idle_s: int = IDLE_S,
+    told: Callable[[str], None] | None = None,
+) -> Done:
+    """Run rsync in `cwd`, its far side in `folder` there. SyncError for whatever is not a success."""
+    target = connection.target
+    shown = ["--info=progress2"] if told is not None and _shows_a_total() else []
+    plain_names = ["--no-protect-args"] if _may_protect() else []
+    argv = ["rsync", *plain_names, *shown, f"--timeout={idle_s}", "-e", connection.shell]
+    argv += ["--rsync-path", far.entering(folder, target.rsync), *arguments]
+    done = process.run(argv, timeout_s=timeout_s, cwd=cwd, told=told)
+    if done.code not in (0, VANISHED):
+        raise connection.trouble(done)
+    return done
+
+
+def verify(transfer: Callable[[list[str]], Done], options: Sequence[str], ends: Sequence[str]) -> None:
+    """Compare both ends file by file, by checksum, and transfer again what differs.
+
+    SyncError when it then still differs, or when this rsync does not count.
+    """
+    done = transfer([*options, *_COMPARE, *ends])
+    if not _differing(done):
+        return
+    transfer([*options, "--checksum", RESUMES, *ends])
+    done = transfer([*options, *_COMPARE, *ends])
+    if count := _differing(done):
+        raise SyncError(
+            f"{count} files differ after they were transferred",
+            seen=plain(done.out.strip(), 200),
+            hint="something here or there changes them",
+        )
+
+
+def _differing(done: Done) -> int:
+    found = re.search(r"Number of (?:regular )?files transferred: ([\d,.]+)", done.out)
+    if found is None:
+        raise SyncError("what arrived could not be checked: this rsync does not count", seen=done.out[-200:])
+    return int(re.sub(r"\D", "", found[1]))
+
+
+def _may_protect() -> bool:
+    """Whether this rsync could be built to quote by a protocol that older ones lack."""
+    version = local_version()
+    return version.name == "rsync" and version.number >= (3,)
+
+
+def _shows_a_total() -> bool:
+    version = local_version()
+    return version.name == "rsync" and version.number >= (3, 1)

@@ -1,0 +1,43 @@
+"""Where a race stands, as a file that travels with its pages: what a mirror shows as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wtrace.core.standing import Standing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "standing.json"
+LARGEST = 20_000_000  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A standing on its way. `closed`: the reports are written, nothing will change any more."""
+
+    schema: int
+    closed: bool
+    standing: Standing
+
+
+def encode(standing: Standing, *, closed: bool) -> str:
+    """The file's content; numbers that are not finite become null."""
+    import msgspec
+
+    return msgspec.json.encode(Snapshot(1, closed, standing)).decode()
+
+
+def read(folder: Path) -> Snapshot | None:
+    """The snapshot in a mirrored `results/`; None where there is none, or one that cannot be understood."""
+    import msgspec
+
+    try:
+        with (folder / NAME).open("rb") as file:
+            data = file.read(LARGEST + 1)
+        found = msgspec.json.decode(data, type=Snapshot)
+    except (OSError, msgspec.MsgspecError, RecursionError):
+        return None
+    return found if found.schema == 1 else None
