@@ -98,12 +98,9 @@ def test_every_line_of_the_schema_is_needed_to_say_what_it_says(line: str) -> No
         (with_worker('include = [".env"]'), "workers.plain.include: `include`"),
         (with_worker('setup = [["uv", "sync"]]'), "workers.plain.setup: `setup`"),
         (with_worker('metrics = { from = "csv" }'), "workers.plain.metrics: `metrics`"),
-        (with_worker('combines = ["other"]'), "workers.plain.combines: `combines`"),
         (with_worker("[stop]\nhopeless_below = 0.1"), "stop.hopeless_below: `hopeless_below`"),
         (with_worker('[keep]\ncheckpoints = "all"'), "keep.checkpoints: `checkpoints`"),
         (with_worker('[after]\nwinner = [["ls"]]'), "after.winner: `winner`"),
-        (with_worker('[notify]\nurls = ["ntfy://x"]'), "notify.urls: `urls`"),
-        (with_worker('[sync.laptop]\nhost = "laptop"'), "sync: [sync.NAME]"),
         (with_worker('[runners.ray]\naddress = "auto"'), "runners: [runners.NAME]"),
     ],
 )
