@@ -61,6 +61,8 @@ def test_without_weights_the_training_ends_with_one_line_and_exit_code_1(
             sys.executable,
             str(WORKERS / "train_pretrained.py"),
             "--quick",
+            "--weights",
+            "imagenet",
             "--data-cache",
             str(tmp_path / "cache"),
         ],

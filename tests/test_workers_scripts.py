@@ -21,8 +21,16 @@ from persistence.errors import TrainingError
 pytestmark = pytest.mark.torch
 
 WORKERS = Path(__file__).resolve().parent.parent / "workers"
-TRAININGS = ("train_supervised", "train_pretrained", "train_contrastive", "train_multitask", "train_hybrid")
+TRAININGS = (
+    "train_supervised",
+    "train_pretrained",
+    "train_contrastive",
+    "train_multitask",
+    "train_hybrid",
+    "train_baseline",
+)
 SHARED = [
+    "--data",
     "--output",
     "--check-every",
     "--max-epochs",

@@ -52,13 +52,16 @@ def clips_of(info: dict[str, Any], split: str, data_cache: Path, device: torch.d
 
     Raises TrainingError when the clips come out otherwise here than where the checkpoint was trained.
     """
-    dataset = data.open_dataset(data_cache, data.QUICK if info["quick"] else data.FULL, info["data_seed"])
+    if info["own_data"]:
+        dataset = data.open_own(Path(info["own_data"]), data_cache)
+    else:
+        dataset = data.open_dataset(data_cache, data.QUICK if info["quick"] else data.FULL, info["data_seed"])
     if dataset.checksum != info["data"]:
         raise TrainingError(
             f"the checkpoint was trained on other data ({info['data']}, here {dataset.checksum})"
         )
     if "weights" in info:
-        spec = backbone.FeatureSpec(info["weights"], info["weights_sha256"], info["crop_px"])
+        spec = backbone.FeatureSpec(info["weights_source"], info["weights_sha256"], info["crop_px"])
         dataset = backbone.with_features(dataset, spec, (split,), device)
     return dataset.splits[split]
 

@@ -1,7 +1,7 @@
 """A frozen, pre-trained ResNet-18: what it makes of every crop is computed once and kept.
 
-The weights are ImageNet's, through torchvision's own cache or download, or a file of the user's. Where there are
-none, there is no pre-trained approach: random weights are never put in their place.
+The weights are ImageNet's, through torchvision's own cache or download, or a file's: the user's, or what
+`selfsupervision` has trained. Random weights are never put in their place.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Backbone:
     weights: Mapping[str, Tensor]
     source: str  # "imagenet", or the path of a file
     sha256: str
+    description: str  # for start records
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class FeatureSpec:
 
 
 def load_backbone(source: str) -> Backbone:
-    """The weights of `--weights`: "imagenet", or a file with a state dict of torchvision's resnet18.
+    """ImageNet's weights for "imagenet", else those of a file with a state dict of torchvision's resnet18.
 
     Raises TrainingError, in one line, where they cannot be had or are something else.
     """
@@ -66,7 +67,7 @@ def load_backbone(source: str) -> Backbone:
     weights = {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
     _build(weights, source)
     name = source if source == IMAGENET else str(Path(source).resolve())
-    return Backbone(weights, name, _sha256(weights))
+    return Backbone(weights, name, _sha256(weights), description=name)
 
 
 def with_features(data: Dataset, spec: FeatureSpec, splits: tuple[str, ...], device: torch.device) -> Dataset:
@@ -84,7 +85,7 @@ def with_features(data: Dataset, spec: FeatureSpec, splits: tuple[str, ...], dev
 def _features(data: Dataset, split: str, spec: FeatureSpec, device: torch.device) -> Tensor:
     """The features of one split, out of the cache; computed first where it does not have them."""
     data_key = data.checksum.removeprefix("sha256:")[:16]
-    folder = data.folder.with_name(f"resnet18-{spec.sha256[:16]}-{spec.side_px}px-of-{data_key}-{split}")
+    folder = data.cache_folder / f"resnet18-{spec.sha256[:16]}-{spec.side_px}px-of-{data_key}-{split}"
     cache.made_once(
         folder,
         lambda path: _compute(path, data.splits[split], spec, f"features of {split} crops", device),
@@ -140,7 +141,7 @@ def _imagenet_weights() -> dict[str, Tensor]:
     ) as error:  # URLError and HTTPError are OSErrors; a wrong hash is a RuntimeError
         raise TrainingError(
             f"no ImageNet weights: not in torch's cache, and the download failed ({first_line(error)}); "
-            "give a file with --weights FILE"
+            "try --weights self-supervised, or a file with --weights FILE"
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)

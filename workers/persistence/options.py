@@ -31,6 +31,7 @@ class Options:
     early_stop_ratio: float | None
     seed: int
     quick: bool
+    own_data: Path | None
     data_cache: Path
     data_seed: int
     device: torch.device
@@ -53,7 +54,7 @@ class Options:
         return data.QUICK if self.quick else data.FULL
 
     @property
-    def recipe(self) -> dict[str, int | float | bool]:
+    def recipe(self) -> dict[str, int | float | bool | str | None]:
         """What must be the same for a training to go on where it stopped."""
         names = (
             "seed",
@@ -65,10 +66,13 @@ class Options:
             "batch_size",
             "clip_norm",
         )
-        return {name: getattr(self, name) for name in names}
+        own_data = None if self.own_data is None else str(self.own_data.resolve())
+        return {"own_data": own_data, **{name: getattr(self, name) for name in names}}
 
     def dataset(self) -> data.Dataset:
         """The data that these options ask for; generated first where nobody has yet."""
+        if self.own_data is not None:
+            return data.open_own(self.own_data, self.data_cache)
         return data.open_dataset(self.data_cache, self.sizes, self.data_seed)
 
 
@@ -151,6 +155,14 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "--quick",
         action="store_true",
         help="1500/400/400 clips for training, validation and test, not 8000/1000/1000",
+    )
+    add(
+        "--data",
+        dest="own_data",
+        type=Path,
+        metavar="FOLDER",
+        default=None,
+        help="your own clips, as import_mot.py writes them; --quick and --data-seed say nothing about these",
     )
     add(
         "--data-cache",
