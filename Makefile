@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help race race-full test lint types contracts check clean-venv
+.PHONY: help race race-full test chaos lint types contracts check clean-venv
 
 help:  ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ race-full: $(READY)  ## train the shipped race at full strength (hours without a
 
 test: $(READY)  ## run every test
 	$(BIN)/python -m pytest
+
+chaos: $(READY)  ## the reliability tests in their long form: 1,000 kills, 256 workers (half an hour)
+	CHAOS_KILLS=1000 CHAOS_LONG=1 $(BIN)/python -m pytest tests/chaos --timeout 1800
 
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .

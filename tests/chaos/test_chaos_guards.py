@@ -1,0 +1,179 @@
+"""Each guard is taken out of a copy of wtrace once: with the same delays and kills, the promise breaks without it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from chaos_lab import ChaosLab, Lives, script
+from runner_world import state_of
+from wtrace.supervisor.requests import leave_request
+
+Change = tuple[str, str, str]
+both = pytest.mark.parametrize("guarded", [True, False])
+
+SHIM_WAITS = (
+    "runners/shim.py",
+    "    worker, gate = fork_held(",
+    """    while not os.path.exists(os.environ["LAB_GATES"] + "/claim"):
+        pass
+    worker, gate = fork_held(""",
+)
+CLAIM_OVER_ANOTHER: list[Change] = [
+    ("runners/shim.py", 'os.link(draft, "start.claim"', 'os.rename(draft, "start.claim"'),
+    ("runners/shim.py", "    except BlockingIOError:\n        return NOT_STARTED\n    become", "    except BlockingIOError:\n        pass\n    become"),
+]  # fmt: skip
+
+
+def passing(epoch: int) -> dict[str, Any]:
+    """A check that meets every criterion."""
+    samples = {"id": list(range(8)), "persistent": [2.0] * 8, "transient": [1.0] * 8, "accuracy": [0.9] * 8}
+    return {"event": "check", "epoch": epoch, "samples": samples}
+
+
+@both
+def test_a_start_is_claimed_by_one_guardian(chaos: ChaosLab, guarded: bool) -> None:
+    chaos.use_patched(SHIM_WAITS, *([] if guarded else CLAIM_OVER_ANOTHER))
+    chaos.race({"a": script(["check", 5, 1.0], ["mark", "up"], ["wait", "go"], ["exit", 0])})
+    chaos.start_race("after-spawn:1:kill")
+    with Lives(chaos) as lives:
+        lives.die_at("after-spawn")
+        chaos.open_gate("claim")
+        chaos.wait_for_mark("up")
+        chaos.wait_for(lambda: guarded or len(chaos.noted("starts-a")) == 2, "a second start")
+        chaos.open_gate("go")
+        lives.live(at_most_s=0 if not guarded else 30)
+    assert len(chaos.noted("starts-a")) == (1 if guarded else 2)
+
+
+@both
+def test_what_is_to_be_done_is_stored_before_it_is_done(chaos: ChaosLab, guarded: bool) -> None:
+    """Who is told to leave may still send a winning check: it must come too late."""
+    careless = (
+        "supervisor/loop.py",
+        "        if self._store(now):\n            self._act(now)\n",
+        "        self._act(now)\n        if self._store(now):\n",
+    )
+    if not guarded:
+        chaos.use_patched(careless)
+    beaten = script(["at last", passing(5)], ["mark", "up"], ["forever"])
+    chaos.race({"beaten": beaten, "first": script(["wait", "go"], ["check", 5, 2.0], ["forever"])})
+    chaos.start_race()
+    chaos.wait_for_mark("up")
+    with Lives(chaos) as lives:
+        chaos.kill_supervisor()
+        chaos.open_gate("go")
+        chaos.wait_for(lambda: (chaos.latest / "first" / "metrics.jsonl").stat().st_size, "the winning check")
+        lives.die_at("after-signal")
+        chaos.wait_for((chaos.latest / "beaten" / "exit.json").exists, "the loser to leave")
+        assert lives.live() == "ended 0"
+    assert chaos.status()["race"]["winner"] == ("first" if guarded else "beaten")
+
+
+@both
+def test_an_exit_is_looked_for_before_the_last_lines_are_read(chaos: ChaosLab, guarded: bool) -> None:
+    looks = (
+        "        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)\n"
+    )
+    reads = "        more = self._note_lines(now)\n"
+    point = '        if exit_ is not None:\n            points.reach("before-drain")\n'
+    pause = "        __import__('time').sleep(1.5)\n"
+    order = looks + pause + reads if guarded else reads + pause + looks
+    chaos.use_patched(("supervisor/intake.py", looks + point + reads, order))
+    chaos.race({"a": script(["wait", "go"], ["epochs", 1, 2, 0.2], ["exit", 0])})
+    chaos.start_race()
+    chaos.wait_for(lambda: chaos.worker("a")["pid"], "the worker to run")
+    chaos.open_gate("go")
+    chaos.wait_for(lambda: chaos.status()["race"]["ended"], "the end of the race")
+    assert len(chaos.query("SELECT * FROM epochs")) == (2 if guarded else 1)
+
+
+@both
+def test_lines_and_the_position_behind_them_are_stored_together(chaos: ChaosLab, guarded: bool) -> None:
+    """Killed between the two, a supervisor would take lines as read that nobody kept."""
+    kill = "from wtrace.supervisor import points; any(s is _EPOCH for s, _ in self._pending) and points.reach('before-page')"
+    split = "self._pending.sort(key=lambda p: p[0] is not _POSITION)"
+    between = f'statement is _POSITION and (self._db.execute("COMMIT"), self._db.execute("BEGIN")); {kill}'
+    old = """            for statement, values in self._pending:
+                self._db.execute(statement, values)
+"""
+    new = f"            {'pass' if guarded else split}\n{old}                {kill if guarded else between}\n"
+    chaos.use_patched(("store/writer.py", old, new))
+    chaos.race({"a": script(["epochs", 1, 5], ["mark", "up"], ["wait", "go"], ["exit", 0])})
+    chaos.start_race("before-page:1:kill")
+    chaos.wait_for_mark("up")
+    chaos.open_gate("go")
+    with Lives(chaos) as lives:
+        assert lives.live() == "ended 0"
+    assert len(chaos.query("SELECT * FROM epochs")) == (5 if guarded else 0)
+
+
+@both
+def test_a_checkpoint_is_frozen_once(chaos: ChaosLab, guarded: bool) -> None:
+    """The confirmation that an earlier supervisor started must not find another model in its copy."""
+    if not guarded:
+        chaos.use_patched(("supervisor/confirmation.py", "    if not copy.exists():\n", "    if True:\n"))
+    steps = script(["save", "best.pt", 1.9], ["check", 5, 2.0, "best.pt"], ["wait", "worse"], ["save", "best.pt", 0.1], ["mark", "saved"], ["forever"])  # fmt: skip
+    chaos.race({"a": steps}, extra=chaos.confirm("--wait"))
+    chaos.start_race("after-confirmation-start:1:kill")
+    chaos.open_gate("worse")
+    chaos.wait_for_mark("saved")
+    with Lives(chaos) as lives:
+        lives.die_at("after-confirmation-start")
+        chaos.open_gate("confirm")
+        assert lives.live() == "ended 0"
+    assert (chaos.status()["race"]["winner"] == "a") is guarded
+
+
+@pytest.mark.parametrize("what", ["pause", "stop"])
+@both
+def test_a_request_is_carried_out_though_its_supervisor_dies(
+    chaos: ChaosLab, what: str, guarded: bool
+) -> None:
+    forgets = {
+        "pause": ("supervisor/loop.py", "                self._deeds.append(change(phase.since, name))\n", "                pass\n"),
+        "stop": ("supervisor/loop.py", "            self._taken.append(path)\n", "            path.unlink()\n"),
+    }  # fmt: skip
+    if not guarded:
+        chaos.use_patched(forgets[what])
+    chaos.race({"a": script(["mark", "up"], ["forever"]), "b": script(["check", 5, 1.0], ["forever"])})
+    chaos.start_race()
+    chaos.wait_for_mark("up")
+    chaos.wait_for(lambda: chaos.worker("b")["checks"], "the first check")
+    pid = chaos.worker("a")["pid"]
+    chaos.kill_supervisor()
+    with Lives(chaos) as lives:
+        leave_request(chaos.latest / "requests", what, ("a",), by="a test")
+        lives.die_at("before-signal" if what == "pause" else "before-commit")
+        lives.live(at_most_s=2.0)
+        done = {"pause": state_of(pid) == "T", "stop": chaos.worker("a")["state"] == "stopped"}
+    assert done[what] is guarded
+
+
+@both
+def test_a_guardian_that_is_being_forked_does_not_hold_the_lock(chaos: ChaosLab, guarded: bool) -> None:
+    waits = (
+        "runners/shim.py",
+        "    detach()\n    os.environ",
+        """    while not os.path.exists(os.environ["LAB_GATES"] + "/detach"):
+        pass
+    detach()
+    os.environ""",
+    )
+    careless = ("supervisor/loop.py", "        hand_nothing_on()\n", "")
+    chaos.use_patched(waits, *([] if guarded else [careless]))
+    chaos.race({"a": script(["exit", 0])})
+    chaos.env["WTRACE_TEST_POINTS"] = "after-spawn:1:kill"
+    chaos.wtrace("run", "--detach")
+    chaos.wait_for(lambda: chaos.query("SELECT 1 FROM events WHERE kind = 'WorkerLaunched'"), "the launch")
+    with Lives(chaos) as lives:
+        ended = lives.live("after-spawn:1:kill", at_most_s=20)
+        assert (ended == "ended -9") is guarded, ended
+        chaos.open_gate("detach")
+        chaos.wait_for(lambda: chaos.latest.joinpath("a/exit.json").exists(), "the worker to end")
+        lives.live()
+    assert json.loads((chaos.latest / "a" / "exit.json").read_text())["code"] == 0
+    assert signal.SIGKILL
