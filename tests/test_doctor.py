@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from race_lab import Lab
+from sync_lab import machine
 
 
 def test_a_fit_repo_is_found_fit(lab: Lab) -> None:
@@ -28,3 +30,14 @@ def test_outside_a_repo_there_is_a_problem_and_no_traceback(lab: Lab) -> None:
     )
     assert done.returncode == 1
     assert "problem  repository" in done.stdout
+
+
+def test_each_sync_target_is_asked(lab: Lab, tmp_path: Path) -> None:
+    with machine(tmp_path / "laptop") as laptop:
+        sync = f'[sync.mac]\nhost = "{laptop.host}"\nssh_config = "{laptop.ssh_config}"'
+        lab.race({"a": [["check", 5, 2.0]]}, extra=sync)
+        told = lab.wtrace("doctor").stdout
+        assert "ok       rsync" in told
+        assert "ok       sync.mac" in told
+        laptop.stop()
+        assert "problem  sync.mac" in lab.wtrace("doctor", expect=1).stdout

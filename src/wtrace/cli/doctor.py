@@ -37,7 +37,10 @@ class Answer:
 
 
 def doctor(config: ConfigOption = None) -> int:
-    """Check what a race needs: git, disk, GPUs, Python, the config, its branches. Exit code 1 on a problem."""
+    """Check what a race needs: git, disk, GPUs, Python, the config, its branches, its sync targets.
+
+    Exit code 1 on a problem.
+    """
     worst = 0
     for answer in _answers(config):
         print(plain(f"{answer.state:8} {answer.about}: {answer.text}"))
@@ -68,6 +71,25 @@ def _answers(config: Path | None) -> Iterator[Answer]:
     yield Answer("config", "ok", f"{len(spec.workers)} workers, {len(spec.success)} criteria")
     yield _trust(root, spec)
     yield from _branches(root, spec)
+    yield from _targets(spec)
+
+
+def _targets(spec: RaceSpec) -> Iterator[Answer]:
+    """rsync here, and each machine that progress is sent to."""
+    if not spec.sync:
+        return
+    from wtrace.sync.ask import questions
+    from wtrace.sync.rsync import local_version
+    from wtrace.sync.target import resolve
+
+    try:
+        yield Answer("rsync", "ok", local_version().text)
+    except WtraceError as error:
+        yield Answer("rsync", "problem", error.what, error.hint or "install rsync")
+        return
+    for target in spec.sync:
+        for answer in questions(resolve(target, spec.name)):
+            yield Answer(f"sync.{target.name} {answer.name}", answer.state, answer.text, answer.mend)
 
 
 def _python() -> Answer:
