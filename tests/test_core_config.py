@@ -91,16 +91,9 @@ def test_every_line_of_the_schema_is_needed_to_say_what_it_says(line: str) -> No
     ("text", "place"),
     [
         (with_race('runner = "ray"'), "race.runner: `runner`"),
-        (with_worker("gpus = 0.5"), "workers.plain.gpus: `gpus`"),
-        (with_worker("cpus = 2"), "workers.plain.cpus: `cpus`"),
-        (with_worker('memory = "8 GB"'), "workers.plain.memory: `memory`"),
         (with_worker('runner = "slurm"'), "workers.plain.runner: `runner`"),
-        (with_worker('include = [".env"]'), "workers.plain.include: `include`"),
-        (with_worker('setup = [["uv", "sync"]]'), "workers.plain.setup: `setup`"),
         (with_worker('metrics = { from = "csv" }'), "workers.plain.metrics: `metrics`"),
         (with_worker("[stop]\nhopeless_below = 0.1"), "stop.hopeless_below: `hopeless_below`"),
-        (with_worker('[keep]\ncheckpoints = "all"'), "keep.checkpoints: `checkpoints`"),
-        (with_worker('[after]\nwinner = [["ls"]]'), "after.winner: `winner`"),
         (with_worker('[runners.ray]\naddress = "auto"'), "runners: [runners.NAME]"),
     ],
 )

@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core.events import SupervisorStarted
+from wtrace.core import resources
+from wtrace.core.events import MachineFound, SupervisorStarted
 from wtrace.core.layout import Layout
-from wtrace.errors import UsageError
+from wtrace.errors import ConfigError, UsageError
 from wtrace.store import home
 from wtrace.store.reader import Reader
 from wtrace.supervisor import record
@@ -26,6 +27,7 @@ from wtrace.supervisor.spawn import only_race, spawn_supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wtrace.core.resources import Machine
     from wtrace.core.spec import RaceSpec
     from wtrace.repo.worktrees import Prepared
 
@@ -35,11 +37,31 @@ def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
 
     UsageError or ToolError with nothing half-made.
     """
-    from wtrace.repo.plan import WorktreeRequest
     from wtrace.repo.worktrees import prepare
 
-    requests = [WorktreeRequest(each.name, each.branch) for each in spec.workers if not each.combines]
+    requests = [record.request_of(each) for each in spec.workers if not each.combines]
     return prepare(root, requests, base=spec.base, parent=record.worktrees_folder(root, spec))
+
+
+def find_machine(spec: RaceSpec) -> Machine:
+    """This machine, as far as the race depends on it."""
+    from wtrace.runners import machine
+
+    return machine.look(
+        gpus=resources.wants_gpus_counted(spec),
+        memory=resources.wants_memory_counted(spec),
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+    )
+
+
+def check_resources(spec: RaceSpec) -> None:
+    """ConfigError for a worker that this machine, all idle, could not run."""
+    machine = find_machine(spec)
+    for worker in spec.workers:
+        lack = resources.never_fits(resources.demand_of(spec, worker, machine), machine)
+        if lack is not None:
+            hint = "`wtrace doctor` tells which GPUs were found, and why none" if worker.gpus else None
+            raise ConfigError(f"workers.{worker.name}: {lack}", hint=hint)
 
 
 def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> str:
@@ -48,6 +70,7 @@ def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> st
     `told` is called with each worktree once all are there.
     """
     layout = Layout(root)
+    check_resources(spec)
     home.make_home(layout)
     with only_race(layout) as lock:
         prepared = set_up(root, spec)
@@ -93,6 +116,7 @@ def supervise(root: Path, race_id: str) -> None:
         journal = Journal(race, state, writer)
         resumed = state.supervisor_pid is not None
         journal.note(SupervisorStarted(clock.now(), os.getpid(), resumed))
+        journal.note(MachineFound(clock.now(), find_machine(race.spec)))
         supervisor = Supervisor(
             race,
             journal,

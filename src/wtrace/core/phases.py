@@ -16,6 +16,16 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingUp:
+    """Its worktree is being prepared by the commands of `setup`, one after the other."""
+
+    step: int  # from 1
+    since: float
+    done: bool = False  # this step was; the next one, or the training, is about to start
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Launching:
     """The runner has been asked, or is about to be."""
 
@@ -67,5 +77,7 @@ class Ended:
     exit: ExitStanding | None = None
 
 
-Phase = Waiting | Launching | Running | Stopping | Retrying | Ended
+Phase = Waiting | SettingUp | Launching | Running | Stopping | Retrying | Ended
 ALIVE = (Launching, Running, Stopping)
+BUSY = (SettingUp, *ALIVE)
+"""Who takes a place, and holds what it was given."""

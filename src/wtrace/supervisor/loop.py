@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import decide
 from wtrace.core import events as ev
-from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
+from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 from wtrace.core.statistics.rows import warm_up
 from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
@@ -34,12 +34,15 @@ from wtrace.supervisor.confirmation import (
 from wtrace.supervisor.intake import Intake
 from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.requests import events_of_request, pending_requests
+from wtrace.supervisor.room import RoomWatch
+from wtrace.supervisor.setting_up import SetupIntake, is_set_up, prepare_setup
 from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts
 from wtrace.sync.agents import Agents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from wtrace.core.resources import Grant
     from wtrace.core.state import State
     from wtrace.results.dashboard.curves import Curves
     from wtrace.runners.base import Runner
@@ -76,7 +79,8 @@ class Supervisor:
         self._positions = positions
         self._watcher = make_watcher()
         self._selector = selectors.DefaultSelector()
-        self._intakes: dict[str, Intake | ConfirmationIntake] = {}  # by worker; confirmations by `claim N`
+        # By worker; confirmations by `claim N`, set-ups by `setup WORKER`.
+        self._intakes: dict[str, Intake | ConfirmationIntake | SetupIntake] = {}
         self._by_path: dict[Path, str] = {}
         self._deeds: list[Deed] = []
         self._unread: set[str] = set()
@@ -89,6 +93,7 @@ class Supervisor:
         self._stuck_since: float | None = None
         self._postponed: list[Deed] = []  # what the disk does not let us do yet
         self._waits_told: set[Deed] = set()
+        self._room = RoomWatch(journal)
 
     @property
     def state(self) -> State:
@@ -132,6 +137,9 @@ class Supervisor:
             phase = worker.phase
             if isinstance(phase, Waiting | Ended | Retrying):
                 continue
+            if isinstance(phase, SettingUp):
+                self._take_over_setup(name, phase)
+                continue
             folder = self._layout.attempt(name, phase.attempt)
             if isinstance(phase, Launching) and self._runner.started(folder) is None:
                 continue
@@ -147,7 +155,15 @@ class Supervisor:
             deed
             for deed in decide.unfinished(self.state)
             if not (isinstance(deed, decide.Launch) and deed.worker in self._intakes)
+            and not (isinstance(deed, decide.SetUp) and f"setup {deed.worker}" in self._intakes)
         )
+
+    def _take_over_setup(self, worker: str, phase: SettingUp) -> None:
+        """Follow a command of a set-up that an earlier supervisor started."""
+        folder = self._layout.setup(worker, phase.step)
+        if not phase.done and self._runner.started(folder) is not None:
+            self._follow_setup(worker, phase.step)
+            self._runner.adopt(folder)
 
     def _give_up(self, worker: str, phase: Launching | Running | Stopping) -> None:
         """Somebody removed the folder of an attempt: nothing can be learnt of it any more."""
@@ -176,6 +192,7 @@ class Supervisor:
             now if self._unread or self._journal.has_news else None,
             None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
             now + TRY_AGAIN_AFTER_S if self._postponed else None,
+            self._room.due(now),
         ]
         due = min((time for time in times if time is not None), default=None)
         self._selector.select(None if due is None else max(0.0, due - now))
@@ -223,11 +240,13 @@ class Supervisor:
         """Note what follows by rule, and what is about to be done."""
         while (fact := decide.conclude(self.state, now)) is not None:
             self._journal.note(fact)
-        for action in decide.decide(self.state, now):
+        room = self._room.look(now)
+        for action in decide.decide(self.state, now, room):
             event = decide.intent(action, now)
             if event is not None:
                 self._journal.note(event)
             self._deeds.append(action)
+        self._room.tell(now, room)
 
     def _store(self, now: float) -> bool:
         """Store the turn. Where the disk does not let us, nothing is done and the next turn tries again."""
@@ -274,8 +293,13 @@ class Supervisor:
 
     def _carry_out(self, deed: Deed, now: float) -> None:
         match deed:
-            case decide.Launch(worker, attempt):
-                self._launch(worker, attempt, now)
+            case decide.Launch(worker, attempt, grant):
+                self._launch(worker, attempt, grant, now)
+            case decide.SetUp(worker, step, grant):
+                self._set_up(worker, step, grant, now)
+            case decide.StopSetup(worker, step):
+                with points.around("signal"):
+                    self._runner.stop(self._layout.setup(worker, step))
             case decide.Kill(worker, attempt):
                 with points.around("signal"):
                     self._runner.kill(self._layout.attempt(worker, attempt))
@@ -286,28 +310,51 @@ class Supervisor:
             case decide.KillConfirmation(number, attempt):
                 with points.around("signal"):
                     self._runner.kill(self._layout.confirmation(number, attempt))
-            case ev.WorkerPaused():
+            case ev.WorkerPaused() | ev.WorkerUnpaused():
+                change = self._runner.pause if isinstance(deed, ev.WorkerPaused) else self._runner.unpause
                 with points.around("signal"):
-                    self._runner.pause(self._current_attempt(deed.worker))
-            case ev.WorkerUnpaused():
-                with points.around("signal"):
-                    self._runner.unpause(self._current_attempt(deed.worker))
+                    change(self._current_attempt(deed.worker))
             case decide.Stop():
                 pass  # all at once, before everything else
 
     def _current_attempt(self, worker: str) -> Path:
         phase = self.state.workers[worker].phase
-        return self._layout.attempt(worker, 0 if isinstance(phase, Waiting) else phase.attempt)
+        return self._layout.attempt(worker, 0 if isinstance(phase, Waiting | SettingUp) else phase.attempt)
 
-    def _launch(self, worker: str, attempt: int, now: float) -> None:
+    def _set_up(self, worker: str, step: int, grant: Grant | None, now: float) -> None:
+        """Start a command that prepares the worktree, unless all of them have done so already."""
+        if self.state.is_over_for(worker):
+            problem = "not started: the race is over for it"
+            self._journal.note(ev.SetupEnded(now, worker, step, None, None, known=False, problem=problem))
+            return
         try:
-            launch = prepare_attempt(self._race, worker, attempt)
+            if step == 1 and is_set_up(self._race, worker):
+                self._journal.note(ev.SetupSkipped(now, worker))
+                return
+            launch = prepare_setup(self._race, worker, step, os.environ, grant)
+            self._follow_setup(worker, step)
+            with points.around("spawn"):
+                self._runner.start(launch)
+        except (OSError, ToolError) as error:
+            if may_pass(error) and not self.state.is_over_for(worker):
+                self._postpone(decide.SetUp(worker, step, grant), now, error)
+                return
+            problem = f"it could not be started: {error}"
+            self._journal.note(ev.SetupEnded(now, worker, step, None, None, known=False, problem=problem))
+
+    def _follow_setup(self, worker: str, step: int) -> None:
+        intake = SetupIntake(self._journal, self._runner, self._race, worker, step)
+        self._follow(f"setup {worker}", intake)
+
+    def _launch(self, worker: str, attempt: int, grant: Grant | None, now: float) -> None:
+        try:
+            launch = prepare_attempt(self._race, worker, attempt, grant)
             self._follow_worker(worker, attempt)
             with points.around("spawn"):
                 self._runner.start(launch)
         except (OSError, ToolError) as error:
             if may_pass(error) and not self.state.is_over_for(worker):
-                self._postpone(decide.Launch(worker, attempt), now, error)
+                self._postpone(decide.Launch(worker, attempt, grant), now, error)
                 return
             reason = f"could not be started: {error}"
             log.error("%s %s", worker, reason)
@@ -335,7 +382,8 @@ class Supervisor:
                     copy, digest = freeze(output, claim.checkpoint, self._layout.claim(number))
                 self._journal.note(ev.CheckpointFrozen(now, number, str(copy), digest))
                 claim = self.state.claims[number - 1]
-            launch = prepare_confirmation(self._race, claim, attempt, os.environ)
+            grant = self.state.workers[claim.worker].grant
+            launch = prepare_confirmation(self._race, claim, attempt, os.environ, grant)
             intake = ConfirmationIntake(self._journal, self._runner, launch.folder, claim, attempt)
             self._follow(f"claim {number}", intake)
             with points.around("confirmation-start"):
@@ -347,7 +395,9 @@ class Supervisor:
             problem = f"it could not be started: {error}"
             self._journal.note(ev.ConfirmationEnded(now, number, attempt, claim.worker, problem=problem))
 
-    def _postpone(self, deed: decide.Launch | decide.Confirm, now: float, error: Exception) -> None:
+    def _postpone(
+        self, deed: decide.Launch | decide.SetUp | decide.Confirm, now: float, error: Exception
+    ) -> None:
         """The disk does not let us do this now: try again until it does."""
         self._postponed.append(deed)
         if deed not in self._waits_told:
@@ -368,7 +418,7 @@ class Supervisor:
         )
         self._follow(worker, intake)
 
-    def _follow(self, key: str, intake: Intake | ConfirmationIntake) -> None:
+    def _follow(self, key: str, intake: Intake | ConfirmationIntake | SetupIntake) -> None:
         self._unfollow(key)
         self._intakes[key] = intake
         self._by_path[intake.folder] = self._by_path[intake.metrics] = key

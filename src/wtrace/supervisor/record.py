@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from wtrace.core.layout import Layout
     from wtrace.core.spec import RaceSpec, WorkerSpec
+    from wtrace.repo.plan import WorktreeRequest
     from wtrace.repo.worktrees import Prepared
     from wtrace.results.dashboard.curves import Curves
     from wtrace.store.reader import StoredPosition
@@ -47,7 +48,7 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared]) -> str:
         race.config.write_text(config.dump(spec), encoding="utf-8")
         for made in prepared:
             _record_changes(race.worker(made.worker), made)
-        places = {made.worker: _place(race.output(made.worker), made) for made in prepared}
+        places = {made.worker: place_of(race.output(made.worker), made) for made in prepared}
         places |= {
             each.name: _place_of_hybrid(race.output(each.name), each, worktrees_folder(layout.root, spec))
             for each in spec.workers
@@ -130,6 +131,13 @@ def missing_script(worker: WorkerSpec, worktree: Path) -> str | None:
     return None if there else script
 
 
+def request_of(worker: WorkerSpec) -> WorktreeRequest:
+    """What the worker's worktree shall be, for the room that makes it."""
+    from wtrace.repo.plan import WorktreeRequest
+
+    return WorktreeRequest(worker.name, worker.branch, worker.include, worker.sparse)
+
+
 def worktrees_folder(root: Path, spec: RaceSpec) -> Path:
     """The parent folder of the worktrees, `{repo}` filled in."""
     return (root / spec.worktrees.replace("{repo}", root.name)).resolve()
@@ -155,7 +163,8 @@ def _record_changes(folder: Path, made: Prepared) -> None:
         file.write_bytes(patch(made.path))
 
 
-def _place(output: Path, made: Prepared) -> view.Place:
+def place_of(output: Path, made: Prepared) -> view.Place:
+    """Where a worker lives whose worktree has been made."""
     log = output.parent / "training.log"
     return view.Place(made.branch, made.commit, str(made.path), str(output), str(log))
 

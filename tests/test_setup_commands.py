@@ -1,0 +1,160 @@
+"""`setup = [[…]]`: real commands in real worktrees, before the training, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from race_lab import Lab, Script
+
+NOTE = "import os, pathlib; pathlib.Path('prepared').open('a').write(os.environ['WTRACE_WORKER'] + '\\n')"
+WIN: Script = [["check", 5, 2.0], ["forever"]]
+
+
+def commands(*each: list[str]) -> str:
+    return f"setup = {[*each]!r}\n".replace("'", '"') if each else ""
+
+
+def python(lab: Lab, name: str, code: str) -> list[str]:
+    """A command that runs that code; the file lies outside of the repo."""
+    file = lab.home / f"{name}.py"
+    file.write_text(code)
+    return ["python", str(file)]
+
+
+def worktree(lab: Lab, name: str) -> Path:
+    return Path(lab.worker(name)["worktree"])
+
+
+def test_the_worktree_is_prepared_before_the_training_and_not_again(lab: Lab) -> None:
+    check = 'import sys, pathlib; sys.exit(0 if pathlib.Path("prepared").exists() else 9)'
+    steps = commands(python(lab, "note", NOTE), python(lab, "check", check))
+    lab.race({"a": WIN, "b": [["forever"]]}, workers=steps)
+    lab.wtrace("run")
+    assert (worktree(lab, "b") / "prepared").read_text() == "b\n"
+    assert (lab.latest / "a" / "setup" / "2" / "exit.json").exists()
+    assert lab.worker("a")["state"] == "won"
+    lab.wtrace("run")
+    assert (worktree(lab, "a") / "prepared").read_text() == "a\n"
+    assert not (lab.latest / "a" / "setup").exists()
+
+
+@pytest.mark.parametrize("change", ["commands", "commit", "a lock file", "the environment"])
+def test_it_is_prepared_again_when_what_it_depends_on_has_changed(lab: Lab, change: str) -> None:
+    note = python(lab, "note", f"{NOTE}; pathlib.Path('.venv').mkdir(exist_ok=True)")
+    lab.race({"a": WIN}, workers=commands(note))
+    lab.wtrace("run")
+    tree = worktree(lab, "a")
+    match change:
+        case "commands":
+            lab.write_config(["a"], workers=commands([*note, "--again"]))
+        case "commit":
+            lab.git("-C", str(tree), "commit", "--quiet", "--allow-empty", "-m", "more")
+        case "a lock file":
+            (tree / "uv.lock").write_text("another\n")
+        case "the environment":
+            (tree / ".venv").rmdir()
+    lab.wtrace("run")
+    assert (tree / "prepared").read_text() == "a\na\n"
+
+
+def test_a_set_up_that_fails_ends_its_worker_and_nobody_else(lab: Lab) -> None:
+    code = 'import os, sys; print("no such wheel"); sys.exit(3 if os.environ["WTRACE_WORKER"] == "b" else 0)'
+    lab.race({"a": WIN, "b": [["forever"]]}, workers=commands(python(lab, "fail", code)))
+    done = lab.wtrace("run")
+    row = lab.worker("b")
+    assert (row["state"], row["exit"]) == ("failed", {"code": 3, "signal": None, "known": True})
+    assert lab.worker("a")["state"] == "won"
+    assert "exit code 3: no such wheel" in done.stdout
+    log = lab.latest / "b" / "setup" / "1" / "training.log"
+    assert str(log) in done.stdout.replace("\n", "")
+    assert log.read_text() == "no such wheel\n"
+    assert not (lab.latest / "b" / "attempts").exists()
+
+
+def test_a_command_that_does_not_exist_fails_and_the_next_run_tries_again(lab: Lab) -> None:
+    lab.race({"a": WIN}, workers=commands(["no-such-program"]))
+    lab.wtrace("run", expect=1)
+    assert lab.worker("a")["state"] == "failed"
+    (lab.home / "no-such-program").write_text("#!/bin/sh\n")
+    (lab.home / "no-such-program").chmod(0o755)
+    lab.env["PATH"] = f"{lab.home}:{lab.env['PATH']}"
+    lab.wtrace("run")
+
+
+def test_a_verdict_ends_a_set_up_that_still_runs(lab: Lab) -> None:
+    code = """
+import os, pathlib, time
+if os.environ["WTRACE_WORKER"] == "b":
+    pathlib.Path(os.environ["LAB_GATES"], "b-sets-up").touch()
+    time.sleep(600)
+"""
+    lab.race(
+        {"a": [["wait", "b-sets-up"], ["check", 5, 2.0], ["forever"]], "b": []},
+        workers=commands(python(lab, "slow", code)),
+    )
+    lab.wtrace("run")
+    assert lab.worker("b")["state"] == "skipped"
+    assert lab.survivors() == []
+
+
+def test_a_supervisor_that_dies_meanwhile_does_not_prepare_twice(lab: Lab) -> None:
+    code = f"""
+import os, time
+{NOTE}
+gates = pathlib.Path(os.environ["LAB_GATES"])
+(gates / "sets-up").touch()
+while not (gates / "go").exists():
+    time.sleep(0.01)
+"""
+    lab.race({"a": WIN}, workers=commands(python(lab, "slow", code)))
+    lab.wtrace("run", "--detach")
+    lab.wait_for_mark("sets-up")
+    pid = lab.status()["supervisor"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    lab.wait_for(lambda: not lab.status()["supervisor"]["alive"], "the supervisor's death")
+    lab.open_gate("go")
+    lab.wtrace("run", "--resume")
+    assert (worktree(lab, "a") / "prepared").read_text() == "a\n"
+    assert lab.worker("a")["state"] == "won"
+
+
+def test_stop_ends_a_set_up(lab: Lab) -> None:
+    code = """
+import os, pathlib, time
+pathlib.Path(os.environ["LAB_GATES"], "sets-up").touch()
+time.sleep(600)
+"""
+    lab.race({"a": WIN}, workers=commands(python(lab, "slow", code)))
+    lab.wtrace("run", "--detach")
+    lab.wait_for_mark("sets-up")
+    assert lab.worker("a")["state"] == "waiting"
+    lab.wtrace("stop")
+    assert lab.worker("a")["state"] == "skipped"
+    assert lab.survivors() == []
+
+
+def test_python_is_the_worktrees_own_once_the_set_up_has_made_it(lab: Lab) -> None:
+    where = "import os, sys; print(sys.prefix, os.environ.get('VIRTUAL_ENV'))"
+    make = [sys.executable, "-m", "venv", "--without-pip", "--symlinks", ".venv"]
+    lab.race({"a": WIN}, workers=commands(make, python(lab, "where", where)))
+    lab.wtrace("run")
+    own = worktree(lab, "a") / ".venv"
+    assert (lab.latest / "a" / "setup" / "2" / "training.log").read_text().split() == [str(own)] * 2
+
+
+def test_setup_runs_the_commands_once_and_tells_of_a_failure(lab: Lab) -> None:
+    lab.race({"a": WIN}, workers=commands(python(lab, "note", NOTE)))
+    assert "set up" in lab.wtrace("setup").stdout
+    tree = lab.root.parent / "repo-worktrees" / "a"
+    assert (tree / "prepared").read_text() == "a\n"
+    lab.wtrace("setup")
+    lab.wtrace("run")
+    assert (tree / "prepared").read_text() == "a\n"
+    lab.write_config(["a"], workers=commands(["false"]))
+    done = lab.wtrace("setup", expect=4)
+    assert "false" in done.stderr and "exit code 1" in done.stderr
