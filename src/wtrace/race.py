@@ -102,12 +102,12 @@ def supervise(root: Path, race_id: str) -> None:
     """Run the race to its end and write its proof. The lock of the repo is inherited from whoever started this."""
     from wtrace.runners.local import LocalRunner
     from wtrace.store.writer import Writer
-    from wtrace.supervisor import points
+    from wtrace.supervisor import after, keeping, points
     from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.loop import Supervisor
     from wtrace.supervisor.merging import merge_at_the_end
-    from wtrace.supervisor.proof import prove
+    from wtrace.supervisor.proof import prove, tell_again
 
     layout = Layout(root)
     race, state, positions = record.recall(layout, race_id)
@@ -117,19 +117,23 @@ def supervise(root: Path, race_id: str) -> None:
         resumed = state.supervisor_pid is not None
         journal.note(SupervisorStarted(clock.now(), os.getpid(), resumed))
         journal.note(MachineFound(clock.now(), find_machine(race.spec)))
+        runner = LocalRunner()
         supervisor = Supervisor(
             race,
             journal,
-            LocalRunner(),
+            runner,
             clock,
             positions=positions,
             curves=record.recall_curves(layout, race_id),
         )
         state = supervisor.run()
         standing = journal.standing(clock.now())
+        keeping.thin(race, layout, standing, state.claims)
         prove(race, layout, standing, state.claims)
         if race.spec.merge == "auto" and standing.winner is not None:
             merge_at_the_end(race, layout, standing, state.claims)
+        if after.run_for_winner(race, journal, runner, clock):
+            tell_again(race, layout, journal.standing(clock.now()), state.claims)
         writer.close_race(clock.now())
         with points.around("close"):
             writer.commit()

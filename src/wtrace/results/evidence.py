@@ -55,4 +55,6 @@ class Evidence:
     )  # by worker: what its start record said
     figures: tuple[str, ...] = ()  # paths seen from the report
     saved: str | None = None  # what stopping early saved, in words
+    kept: tuple[str, ...] = ()  # what became of the losers' checkpoints, a line each
+    after: tuple[str, ...] = ()  # how the commands of `[after]` ended, a line each
     written_at: float | None = None  # when the report was written; seconds since 1970
