@@ -117,6 +117,7 @@ def race_standing(
         ended=state.ended,
         confirmed=verdict is not None and verdict.confirmed,
         happenings=state.happenings,
+        cost_per_hour=state.spec.cost_per_hour,
     )
 
 
