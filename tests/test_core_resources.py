@@ -98,7 +98,9 @@ def test_auto_counts_gpus_and_a_share_of_one_is_a_share_of_a_place() -> None:
     auto = spec(*names, max_parallel=None)
     assert Shop(auto, box(gpus=2)).busy() == ["a", "b"]
     assert Shop(auto, box(gpus=0)).busy() == names
-    assert Shop(asking(auto, **dict.fromkeys(names, 0.5)), box(gpus=2)).busy() == names[:4]
+    shares = Shop(asking(auto, **dict.fromkeys(names, 0.5)), box(gpus=2, cores=8))
+    assert shares.busy() == names[:4]
+    assert [shares.state.workers[name].grant.threads for name in names[:4]] == [2] * 4  # type: ignore[union-attr]
 
 
 def test_cores_and_memory_are_set_aside() -> None:

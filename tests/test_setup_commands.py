@@ -158,3 +158,36 @@ def test_setup_runs_the_commands_once_and_tells_of_a_failure(lab: Lab) -> None:
     lab.write_config(["a"], workers=commands(["false"]))
     done = lab.wtrace("setup", expect=4)
     assert "false" in done.stderr and "exit code 1" in done.stderr
+
+
+def test_what_is_brought_along_is_there_for_the_set_up_and_is_nobodys_change(lab: Lab) -> None:
+    (lab.root / "data").mkdir()
+    (lab.root / "data" / "clips.bin").write_text("clips")
+    (lab.root / ".env").write_text("TOKEN=secret")
+    look = (
+        "import pathlib; print(pathlib.Path('data/clips.bin').read_text(), pathlib.Path('.env').read_text())"
+    )
+    workers = commands(python(lab, "look", look)) + 'include = [".env", { path = "data", link = true }]'
+    lab.race({"a": WIN}, workers=workers)
+    assert "brought along: .env, data" in lab.wtrace("run").stdout
+    assert (lab.latest / "a" / "setup" / "1" / "training.log").read_text() == "clips TOKEN=secret\n"
+    assert "uncommitted" not in lab.wtrace("run").stdout
+    assert not (lab.latest / "a" / "uncommitted.patch").exists()
+    assert "removed" in lab.wtrace("clean").stdout
+    assert (lab.root / "data" / "clips.bin").exists()
+
+
+def test_the_log_of_a_set_up_is_shown_while_there_is_no_other(lab: Lab) -> None:
+    lab.race({"a": WIN}, workers=commands(python(lab, "fail", "print('no such wheel'); raise SystemExit(3)")))
+    lab.wtrace("run", expect=1)
+    assert lab.wtrace("logs", "a").stdout == "no such wheel\n"
+
+
+def test_setup_is_not_run_while_a_race_uses_the_worktrees(lab: Lab) -> None:
+    lab.race({"a": [["mark", "runs"], ["forever"]]}, workers=commands(python(lab, "note", NOTE)))
+    lab.wtrace("run", "--detach")
+    lab.wait_for_mark("runs")
+    lab.wtrace("setup")
+    lab.write_config(["a"], workers=commands(["false"]))
+    assert "a race runs already" in lab.wtrace("setup", expect=2).stderr
+    lab.wtrace("stop")

@@ -5,7 +5,7 @@ Only workers of the local runner are given resources of this machine; another en
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -153,10 +153,34 @@ def never_fits(demand: Demand, machine: Machine) -> str | None:
     return None
 
 
+def at_once(spec: RaceSpec, machine: Machine) -> int:
+    """How many workers this machine runs side by side, those that start first; hybrids come later."""
+    firsts = [worker for worker in spec.workers if not worker.combines]
+    places = min(places_of(spec, machine), len(firsts))
+    if not any(worker.gpus or worker.cpus or worker.memory_bytes for worker in firsts):
+        return max(1, places)
+    grants: list[Grant] = []
+    for worker in sorted(firsts, key=lambda worker: -worker.priority):
+        found = _fit(spec, worker, machine, Taken(grants), None)
+        if isinstance(found, Grant):
+            grants.append(found)
+    return max(1, len(grants))
+
+
 def fit(
     spec: RaceSpec, worker: WorkerSpec, machine: Machine, taken: Taken, room: Room | None
 ) -> Grant | Lack:
     """What the worker gets, or what it lacks. `room` is None where nobody looked; then memory is not waited for."""
+    found = _fit(spec, worker, machine, taken, room)
+    if isinstance(found, Lack) or not is_local(spec, worker):
+        return found
+    threads = machine.cores // at_once(spec, machine) if worker.cpus is None else int(worker.cpus)
+    return replace(found, threads=max(1, threads))
+
+
+def _fit(
+    spec: RaceSpec, worker: WorkerSpec, machine: Machine, taken: Taken, room: Room | None
+) -> Grant | Lack:
     demand = demand_of(spec, worker, machine)
     lack = _lack_of_numbers(spec, demand, machine, taken) or _lack_of_memory_now(spec, demand, taken, room)
     if lack is not None:
@@ -164,15 +188,13 @@ def fit(
     devices = _choose(spec, demand, machine, taken, room)
     if isinstance(devices, Lack):
         return devices
-    local = is_local(spec, worker)
     return Grant(
-        devices if local and hands_out_gpus(spec) else None,
+        devices if is_local(spec, worker) and hands_out_gpus(spec) else None,
         demand.gpus,
         demand.cpus,
         demand.memory_bytes,
         demand.places,
-        _threads(spec, worker, machine) if local else None,
-        machine.by_bus,
+        by_bus=machine.by_bus,
     )
 
 
@@ -269,14 +291,6 @@ def _has_memory(spec: RaceSpec, device: str, taken: Taken, room: Room | None) ->
         return True
     promised = wanted * sum(device in (each.devices or ()) for each in taken.young)
     return room.devices[device] - promised >= wanted
-
-
-def _threads(spec: RaceSpec, worker: WorkerSpec, machine: Machine) -> int:
-    """The worker's own cores, or its share where all that may run at once divide them."""
-    if worker.cpus is not None:
-        return max(1, int(worker.cpus))
-    at_once = min(places_of(spec, machine), sum(not each.combines for each in spec.workers) or 1)
-    return max(1, machine.cores // at_once)
 
 
 def _gpus(count: float) -> str:
