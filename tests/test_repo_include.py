@@ -279,9 +279,11 @@ def test_a_submodule_that_cannot_be_had_is_told_and_the_worktree_stands(lab: Lab
 
 def test_work_in_a_submodule_stays_as_it_is(lab: Lab, library: Path) -> None:
     made = make(lab)
-    write(made.path / "lib" / "lib.txt", "edited\n")
+    for key, value in {"user.name": "Test", "user.email": "test@example.org"}.items():
+        lab.git("config", key, value, cwd=made.path / "lib")
+    commit = lab.commit("lib.txt", "edited\n", cwd=made.path / "lib")
     make(lab)
-    assert (made.path / "lib" / "lib.txt").read_text() == "edited\n"
+    assert lab.git("rev-parse", "HEAD", cwd=made.path / "lib") == commit
     assert not clean(lab.root)[0].removed
 
 

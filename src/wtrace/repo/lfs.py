@@ -20,11 +20,10 @@ def fetch(common: Path, worktree: Path) -> list[str]:
         return []
     if git.run(worktree, "lfs", "version", ok=None).code != 0:
         return [f"{name_some(pointers)}: only pointers; install git-lfs, then `wtrace setup`"]
-    git.run(worktree, "lfs", "checkout", ok=None)
-    outcome = git.run(worktree, "lfs", "pull", ok=None) if _pointers(worktree) else None
+    outcome = git.run(worktree, "lfs", "pull", ok=None)  # asks nobody for what this repository has
     left = _pointers(worktree)
-    why = f" ({git.last_line(outcome)})" if outcome is not None else ""
-    return [f"{name_some(left)}: only pointers; Git LFS could not fetch them{why}"] if left else []
+    why = git.last_line(outcome)
+    return [f"{name_some(left)}: only pointers; Git LFS could not fetch them ({why})"] if left else []
 
 
 def _is_used(common: Path, worktree: Path) -> bool:

@@ -135,10 +135,7 @@ class Supervisor:
         """Follow what an earlier supervisor started, and do again what it may not have done."""
         for name, worker in self.state.workers.items():
             phase = worker.phase
-            if isinstance(phase, Waiting | Ended | Retrying):
-                continue
-            if isinstance(phase, SettingUp):
-                self._take_over_setup(name, phase)
+            if isinstance(phase, Waiting | SettingUp | Ended | Retrying):
                 continue
             folder = self._layout.attempt(name, phase.attempt)
             if isinstance(phase, Launching) and self._runner.started(folder) is None:
@@ -155,15 +152,7 @@ class Supervisor:
             deed
             for deed in decide.unfinished(self.state)
             if not (isinstance(deed, decide.Launch) and deed.worker in self._intakes)
-            and not (isinstance(deed, decide.SetUp) and f"setup {deed.worker}" in self._intakes)
         )
-
-    def _take_over_setup(self, worker: str, phase: SettingUp) -> None:
-        """Follow a command of a set-up that an earlier supervisor started."""
-        folder = self._layout.setup(worker, phase.step)
-        if not phase.done and self._runner.started(folder) is not None:
-            self._follow_setup(worker, phase.step)
-            self._runner.adopt(folder)
 
     def _give_up(self, worker: str, phase: Launching | Running | Stopping) -> None:
         """Somebody removed the folder of an attempt: nothing can be learnt of it any more."""
@@ -323,7 +312,8 @@ class Supervisor:
 
     def _set_up(self, worker: str, step: int, grant: Grant | None, now: float) -> None:
         """Start a command that prepares the worktree, unless all of them have done so already."""
-        if self.state.is_over_for(worker):
+        begun = self._runner.started(self._layout.setup(worker, step)) is not None
+        if not begun and self.state.is_over_for(worker):
             problem = "not started: the race is over for it"
             self._journal.note(ev.SetupEnded(now, worker, step, None, None, known=False, problem=problem))
             return
@@ -332,7 +322,8 @@ class Supervisor:
                 self._journal.note(ev.SetupSkipped(now, worker))
                 return
             launch = prepare_setup(self._race, worker, step, os.environ, grant)
-            self._follow_setup(worker, step)
+            intake = SetupIntake(self._journal, self._runner, self._race, worker, step)
+            self._follow(f"setup {worker}", intake)
             with points.around("spawn"):
                 self._runner.start(launch)
         except (OSError, ToolError) as error:
@@ -341,10 +332,6 @@ class Supervisor:
                 return
             problem = f"it could not be started: {error}"
             self._journal.note(ev.SetupEnded(now, worker, step, None, None, known=False, problem=problem))
-
-    def _follow_setup(self, worker: str, step: int) -> None:
-        intake = SetupIntake(self._journal, self._runner, self._race, worker, step)
-        self._follow(f"setup {worker}", intake)
 
     def _launch(self, worker: str, attempt: int, grant: Grant | None, now: float) -> None:
         try:
