@@ -66,6 +66,8 @@ def check(root: Path, items: Sequence[IncludeSpec]) -> None:
 
 def bring(root: Path, worktree: Path, items: Sequence[IncludeSpec]) -> list[str]:
     """Bring along what is not there yet; what there is to say about it. ToolError where the disk does not let us."""
+    if not items:
+        return []
     brought = _Brought(_marks(worktree))
     try:
         for item in items:

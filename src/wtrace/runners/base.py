@@ -27,10 +27,6 @@ class Launch:
     cwd: Path
     env: Mapping[str, str] = field(default_factory=dict)  # the whole environment, not an addition
     grace_s: float = 10.0  # between SIGTERM and SIGKILL, for what is left over when the leader has gone
-    # What it asks for. This machine's GPUs are in the environment already; another engine reserves by these numbers.
-    gpus: float = 0.0
-    cpus: float | None = None
-    memory_bytes: int | None = None
     marker: str = ""  # unique to this attempt; put into the environment, so that escaped processes are found
 
 

@@ -40,16 +40,12 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int, grant: Grant |
     (folder / "metrics.jsonl").touch(mode=0o600)
     for name in NEWEST:
         _link_newest(layout.worker(worker) / name, Path("attempts", str(attempt), name))
-    spec = race.spec.worker(worker)
     return Launch(
         folder=folder,
         command=command_of(race, worker, attempt),
         cwd=working_directory(race, worker),
         env=environment_of(race, worker, folder / "metrics.jsonl", os.environ, grant),
         grace_s=race.spec.grace_s,
-        gpus=spec.gpus,
-        cpus=spec.cpus,
-        memory_bytes=spec.memory_bytes,
         marker=f"{race.id}/{worker}/{attempt}",
     )
 
