@@ -89,7 +89,7 @@ def test_stop_ends_them(lab: Lab) -> None:
     lab.wtrace("run", "--detach")
     lab.wait_for_mark("after")
     lab.wtrace("stop")
-    assert lab.survivors() == []
+    lab.wait_for(lambda: not lab.survivors(), "nobody to be left")
     assert not (lab.latest / "a" / "output" / "told").exists()
     assert lab.status()["race"]["state"] == "won"
 

@@ -99,7 +99,7 @@ if os.environ["WTRACE_WORKER"] == "b":
     )
     lab.wtrace("run")
     assert lab.worker("b")["state"] == "skipped"
-    assert lab.survivors() == []
+    lab.wait_for(lambda: not lab.survivors(), "nobody to be left")
 
 
 def test_a_supervisor_that_dies_meanwhile_does_not_prepare_twice(lab: Lab) -> None:
@@ -135,7 +135,7 @@ time.sleep(600)
     assert lab.worker("a")["state"] == "waiting"
     lab.wtrace("stop")
     assert lab.worker("a")["state"] == "skipped"
-    assert lab.survivors() == []
+    lab.wait_for(lambda: not lab.survivors(), "nobody to be left")
 
 
 def test_python_is_the_worktrees_own_once_the_set_up_has_made_it(lab: Lab) -> None:
@@ -181,6 +181,21 @@ def test_the_log_of_a_set_up_is_shown_while_there_is_no_other(lab: Lab) -> None:
     lab.race({"a": WIN}, workers=commands(python(lab, "fail", "print('no such wheel'); raise SystemExit(3)")))
     lab.wtrace("run", expect=1)
     assert lab.wtrace("logs", "a").stdout == "no such wheel\n"
+
+
+def test_an_environment_that_the_set_up_made_is_nobodys_work_and_one_that_was_there_is(lab: Lab) -> None:
+    make = "import pathlib, venv; pathlib.Path('.venv').exists() or venv.create('.venv', symlinks=True)"
+    lab.race({"a": WIN}, workers=commands(python(lab, "make", make)))
+    lab.wtrace("run")
+    tree = worktree(lab, "a")
+    assert (tree / ".venv" / "bin" / "python").exists()
+    assert "uncommitted" not in lab.wtrace("run").stdout
+    assert "removed" in lab.wtrace("clean").stdout
+    lab.git("worktree", "add", "--quiet", str(tree), "try/a")
+    (tree / ".venv").mkdir()
+    (tree / ".venv" / "mine").write_text("mine")
+    lab.wtrace("setup")
+    assert "uncommitted changes" in lab.wtrace("setup").stdout
 
 
 def test_setup_is_not_run_while_a_race_uses_the_worktrees(lab: Lab) -> None:

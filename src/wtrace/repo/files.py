@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from wtrace.errors import UsageError
-from wtrace.repo import git, include
+from wtrace.repo import git, include, notes
 from wtrace.repo.branches import commit_of, head_commit
 from wtrace.repo.find import common_of, git_dir_of
 
@@ -66,7 +66,7 @@ def blob_id(root: Path, commit: str, path: str) -> str | None:
 def changed_files(path: Path) -> tuple[str, ...]:
     """What differs from the commit in this worktree, staged or not, untracked files included.
 
-    Not: caches, ignored files, and what was brought along and has not been touched.
+    Not: caches, ignored files, an environment that the set-up made, and what was brought along and was not touched.
     """
     changed = [(item[:2], item[3:]) for item in git.run(path, *STATUS).items]
     untracked = own_untracked(path, [name for state, name in changed if state == "??"])
@@ -74,9 +74,13 @@ def changed_files(path: Path) -> tuple[str, ...]:
 
 
 def own_untracked(path: Path, names: list[str]) -> list[str]:
-    """Of untracked files of a worktree those that somebody made there."""
-    brought = include.unchanged(path, names)
-    return [name for name in names if name not in brought and not is_regenerated(name)]
+    """Of untracked files of a worktree those that somebody made there, and that nothing makes again."""
+    brought, made = include.unchanged(path, names), notes.made_by_setup(path)
+    return [
+        name
+        for name in names
+        if name not in brought and name.split("/")[0] not in made and not is_regenerated(name)
+    ]
 
 
 def patch(path: Path, *, untracked_limit_bytes: int = 50_000_000) -> bytes:

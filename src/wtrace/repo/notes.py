@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from wtrace.repo.find import git_dir_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+SETUP = "wtrace-setup"
+"""What the commands of `setup` have done: JSON, with what they `made` that was not there before."""
 
 
 def read(worktree: Path, name: str) -> str | None:
@@ -26,3 +30,18 @@ def write(worktree: Path, name: str, text: str) -> None:
     new = file.with_name(f"{name}.new")
     new.write_text(text, encoding="utf-8", errors="surrogateescape")
     new.replace(file)
+
+
+def read_setup(worktree: Path) -> dict[str, object]:
+    """The note about the set-up; empty where there is none that can be read."""
+    try:
+        noted: object = json.loads(read(worktree, SETUP) or "{}")
+    except ValueError:
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def made_by_setup(worktree: Path) -> tuple[str, ...]:
+    """Folders at the top of the worktree that its set-up made, and would make again: an environment."""
+    made = read_setup(worktree).get("made")
+    return tuple(map(str, made)) if isinstance(made, list) else ()

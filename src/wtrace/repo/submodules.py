@@ -41,7 +41,10 @@ def _listed(worktree: Path) -> Iterator[tuple[str, str]]:
     names = {}
     for item in git.run(worktree, *asked, ok=(0, 1, 128)).items:
         key, _, path = item.partition("\n")
-        names[path] = key.removeprefix("submodule.").removesuffix(".path")
+        name = key.removeprefix("submodule.").removesuffix(".path")
+        names[path] = (
+            name if path not in names else ""
+        )  # of two names for one path git takes one: ask it alone
     for line in git.run(worktree, "ls-files", "--stage", "-z").items:
         path = line.partition("\t")[2]
         if line.startswith("160000 ") and path in names:
@@ -51,7 +54,9 @@ def _listed(worktree: Path) -> Iterator[tuple[str, str]]:
 def _repository(known: Path, name: str) -> Path | None:
     """The main worktree's repository of a submodule; a name is data from outside and may not lead elsewhere."""
     found = known / name
-    inside = found.resolve().is_relative_to(known.resolve()) and found.resolve() != known.resolve()
+    inside = (
+        bool(name) and found.resolve().is_relative_to(known.resolve()) and found.resolve() != known.resolve()
+    )
     return found if inside and (found / "HEAD").is_file() else None
 
 

@@ -44,7 +44,7 @@ def in_folder(path: Path) -> tuple[str, ...]:
 
 
 def regenerated(path: Path) -> list[str]:
-    """The untracked caches in a worktree, and what was brought along and not touched: all of which may go."""
+    """What may go with a worktree: its untracked caches, what was brought along and not touched, what set-up made."""
     names = [item[3:] for item in _status(path) if item[:2] in _UNTRACKED]
     own = set(own_untracked(path, names))
     return [name for name in names if name not in own]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
 
-STAMP = "wtrace-setup"
+ENVIRONMENT = ".venv"
 
 LOCK_FILES = (
     "*.lock", "*-lock.*", "Pipfile", "environment*.y*ml", "package*.json", "pylock*.toml", "pyproject.toml",
@@ -53,22 +53,35 @@ def is_set_up(race: RaceContext, name: str) -> bool:
 def is_stamped(worker: WorkerSpec, worktree: Path, commit: str) -> bool:
     """The same, of a worktree without a race. An environment that somebody removed is made again."""
     try:
-        noted: dict[str, object] = json.loads(notes.read(worktree, STAMP) or "{}")
-        return noted == _stamp(worker, worktree, commit)
-    except (OSError, ValueError):
+        noted = notes.read_setup(worktree)
+        gone = ENVIRONMENT in notes.made_by_setup(worktree) and not (worktree / ENVIRONMENT).exists()
+        return noted.get("stamp") == stamp_of(worker, worktree, commit) and not gone
+    except OSError:
         return False
+
+
+def begin(worktree: Path) -> None:
+    """Note, before the first command, whether an environment would be the set-up's own: `clean` may then remove it."""
+    made = set(notes.made_by_setup(worktree))
+    if not (worktree / ENVIRONMENT).exists():
+        made.add(ENVIRONMENT)
+    notes.write(worktree, notes.SETUP, json.dumps({"made": sorted(made)}))
 
 
 def stamp(worker: WorkerSpec, worktree: Path, commit: str) -> None:
     """Note that the set-up was done. Where that cannot be written, it is done again next time."""
     with contextlib.suppress(OSError):
-        notes.write(worktree, STAMP, json.dumps(_stamp(worker, worktree, commit)))
+        made = [name for name in notes.made_by_setup(worktree) if (worktree / name).exists()]
+        noted = {"stamp": stamp_of(worker, worktree, commit), "made": made}
+        notes.write(worktree, notes.SETUP, json.dumps(noted))
 
 
 def prepare_setup(
     race: RaceContext, worker: str, step: int, inherited: Mapping[str, str], grant: Grant | None = None
 ) -> Launch:
     """Make the folder of one command and say what is to be started in it. It reports no metrics."""
+    if step == 1:
+        begin(Path(race.places[worker].worktree))
     folder = race.layout.setup(worker, step)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     race.layout.output(worker).mkdir(mode=0o700, exist_ok=True)
@@ -124,10 +137,6 @@ class SetupIntake:
 
     def close(self) -> None:
         """Nothing is held open between two calls."""
-
-
-def _stamp(worker: WorkerSpec, worktree: Path, commit: str) -> dict[str, object]:
-    return {"stamp": stamp_of(worker, worktree, commit), "venv": (worktree / ".venv").exists()}
 
 
 def _lock_files(worker: WorkerSpec, worktree: Path) -> Iterator[Path]:
