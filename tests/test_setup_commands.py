@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from race_lab import Lab, Script
+from test_race_end_to_end import BOTH, hybrid_race, same_script
 
 NOTE = "import os, pathlib; pathlib.Path('prepared').open('a').write(os.environ['WTRACE_WORKER'] + '\\n')"
 WIN: Script = [["check", 5, 2.0], ["forever"]]
@@ -196,6 +197,17 @@ def test_an_environment_that_the_set_up_made_is_nobodys_work_and_one_that_was_th
     (tree / ".venv" / "mine").write_text("mine")
     lab.wtrace("setup")
     assert "uncommitted changes" in lab.wtrace("setup").stdout
+
+
+def test_a_hybrid_is_set_up_when_it_has_been_made(lab: Lab) -> None:
+    hybrid_race(lab, BOTH, "needed=1")
+    same_script(lab)
+    file = lab.root / "wtrace.toml"
+    text = file.read_text().replace("combines =", commands(python(lab, "note", NOTE)) + "combines =")
+    file.write_text(text)
+    lab.wtrace("run")
+    assert lab.worker("both")["state"] == "won"
+    assert (worktree(lab, "both") / "prepared").read_text() == "both\n"
 
 
 def test_setup_is_not_run_while_a_race_uses_the_worktrees(lab: Lab) -> None:

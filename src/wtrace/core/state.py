@@ -162,20 +162,7 @@ def _pass_over(state: State, names: Sequence[str]) -> State:
 
 
 def _setup_skipped(state: State, event: ev.SetupSkipped) -> State:
-    if state.is_over_for(event.worker):
-        return _never_started(state, event.worker, event.at)
-    return _set_up(state, event.worker, event.at)
-
-
-def _never_started(state: State, name: str, at: float) -> State:
-    why = "stopped" if state.verdict is None else f"beaten by {state.verdict.worker}"
-    return _change(state, name, phase=Ended("skipped", at), ended=at, note=f"never started: {why}")
-
-
-def _set_up(state: State, name: str, at: float) -> State:
-    phase = state.workers[name].phase
-    step = phase.step if isinstance(phase, SettingUp) else 1
-    return _change(state, name, phase=SettingUp(step, at, done=True), set_up=True, note=None)
+    return _change(state, event.worker, set_up=True)
 
 
 def _setup_stopping(state: State, event: ev.SetupStopping) -> State:
@@ -187,15 +174,17 @@ def _setup_stopping(state: State, event: ev.SetupStopping) -> State:
 def _setup_ended(state: State, event: ev.SetupEnded) -> State:
     name, worker = event.worker, state.workers[event.worker]
     if state.is_over_for(name):
-        return _never_started(state, name, event.at)
+        why = "stopped" if state.verdict is None else f"beaten by {state.verdict.worker}"
+        note = f"never started: {why}"
+        return _change(state, name, phase=Ended("skipped", event.at), ended=event.at, note=note)
     if event.problem is not None:
         exit_ = ExitStanding(event.code, event.signal, event.known)
         phase = Ended("failed", event.at, exit=exit_)
         return _change(state, name, phase=phase, ended=event.at, note=f"its set-up failed: {event.problem}")
-    if event.step >= len(state.spec.worker(name).setup):
-        return _set_up(state, name, event.at)
     assert isinstance(worker.phase, SettingUp)
-    return _change(state, name, phase=replace(worker.phase, done=True))
+    all_done = event.step >= len(state.spec.worker(name).setup)
+    told = None if all_done else worker.note
+    return _change(state, name, phase=replace(worker.phase, done=True), set_up=all_done, note=told)
 
 
 def _hybrid_made(state: State, event: ev.HybridMade) -> State:

@@ -110,6 +110,9 @@ class Supervisor:
         try:
             self._watch_requests()
             self._take_over()
+            for spec in self.state.spec.workers:
+                if not spec.combines:
+                    self._note_set_up(spec.name, self._clock.now())
             self._turn(set(), everything=True)
             self._warm_up()
             while self._goes_on():
@@ -153,6 +156,13 @@ class Supervisor:
             for deed in decide.unfinished(self.state)
             if not (isinstance(deed, decide.Launch) and deed.worker in self._intakes)
         )
+
+    def _note_set_up(self, worker: str, now: float) -> None:
+        """Note that a worktree needs no set-up: it was done, and nothing that it depends on has changed since."""
+        waits = isinstance(self.state.workers[worker].phase, Waiting)
+        wanted = self.state.spec.worker(worker).setup and not self.state.workers[worker].set_up
+        if waits and wanted and is_set_up(self._race, worker):
+            self._journal.note(ev.SetupSkipped(now, worker))
 
     def _give_up(self, worker: str, phase: Launching | Running | Stopping) -> None:
         """Somebody removed the folder of an attempt: nothing can be learnt of it any more."""
@@ -311,16 +321,13 @@ class Supervisor:
         return self._layout.attempt(worker, 0 if isinstance(phase, Waiting | SettingUp) else phase.attempt)
 
     def _set_up(self, worker: str, step: int, grant: Grant | None, now: float) -> None:
-        """Start a command that prepares the worktree, unless all of them have done so already."""
+        """Start a command that prepares the worktree."""
         begun = self._runner.started(self._layout.setup(worker, step)) is not None
         if not begun and self.state.is_over_for(worker):
             problem = "not started: the race is over for it"
             self._journal.note(ev.SetupEnded(now, worker, step, None, None, known=False, problem=problem))
             return
         try:
-            if step == 1 and is_set_up(self._race, worker):
-                self._journal.note(ev.SetupSkipped(now, worker))
-                return
             launch = prepare_setup(self._race, worker, step, os.environ, grant)
             intake = SetupIntake(self._journal, self._runner, self._race, worker, step)
             self._follow(f"setup {worker}", intake)
@@ -358,6 +365,7 @@ class Supervisor:
             return
         self._race.places[worker] = place
         self._journal.note(ev.HybridMade(now, worker, place.commit, place.worktree, note))
+        self._note_set_up(worker, now)
 
     def _confirm(self, number: int, attempt: int, now: float) -> None:
         """Freeze the claim's checkpoint if that has not been done, and start its confirmation."""
