@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 import venv
@@ -138,6 +139,18 @@ def test_what_pip_installs_as_editable_is_found(lab: Lab) -> None:
     assert done.returncode == 0, done.stderr
     racing(lab, str(python))
     assert "problem  imports a: mylib comes from" in imports(lab, expect=1)
+
+
+def test_a_repo_that_needs_git_lfs_says_so_where_it_is_missing(lab: Lab, tmp_path: Path) -> None:
+    (lab.root / ".gitattributes").write_text("*.bin filter=lfs\n")
+    lab.race({"a": []})
+    bare = tmp_path / "bin"
+    bare.mkdir()
+    for name in ("git", "env", "sh"):
+        (bare / name).symlink_to(str(shutil.which(name)))
+    lab.env["PATH"] = str(bare)
+    lab.env["GIT_EXEC_PATH"] = lab.git("--exec-path").strip()
+    assert "warning  git lfs: this repository uses it" in lab.wtrace("doctor").stdout
 
 
 def test_what_is_asked_for_and_not_there_is_a_problem(lab: Lab) -> None:

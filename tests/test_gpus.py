@@ -216,6 +216,15 @@ def test_a_worker_waits_until_others_free_the_memory_of_a_gpu(box: Lab, gpus: Gp
     assert box.worker("a")["state"] == "won"
 
 
+def test_nobody_starts_where_too_little_memory_would_be_left(lab: Lab) -> None:
+    lab.race({"a": [["forever"]]}, race='memory_floor = "900 TB"')
+    lab.wtrace("run", "--detach")
+    lab.wait_for(lambda: "waits for memory" in lab.wtrace("status").stdout, "why it waits")
+    assert lab.worker("a")["state"] == "waiting"
+    lab.wtrace("stop")
+    assert lab.worker("a")["state"] == "skipped"
+
+
 def test_threads_are_divided_and_ports_are_everybodys_own(box: Lab, gpus: Gpus) -> None:
     box.env |= {"MASTER_PORT": "29500", "OMP_NUM_THREADS": "7"}
     race(box, {"a": [["check", 5, 1.0]], "b": [["check", 5, 1.0]]}, extra="max_parallel = 2")

@@ -218,3 +218,30 @@ def test_setup_is_not_run_while_a_race_uses_the_worktrees(lab: Lab) -> None:
     lab.write_config(["a"], workers=commands(["false"]))
     assert "a race runs already" in lab.wtrace("setup", expect=2).stderr
     lab.wtrace("stop")
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "after-commit:1",
+        "before-spawn:1",
+        "after-spawn:1",
+        "before-commit:2",
+        "after-commit:2",
+        "before-spawn:2",
+        "before-report:1",
+    ],
+)
+def test_wherever_the_supervisor_is_killed_the_set_up_and_the_end_happen_once(lab: Lab, point: str) -> None:
+    """Two commands prepare, one runs for the winner; each leaves a line."""
+    once = python(lab, "once", "import sys; open(sys.argv[1], 'a').write('x')")
+    steps = [[*once, f"{lab.home}/{name}"] for name in ("first", "second")]
+    after = f'[after]\nwinner = [["python", "{once[1]}", "{lab.home}/after"]]'
+    lab.race({"a": WIN}, workers=commands(*steps), extra=after)
+    lab.env["WTRACE_TEST_POINTS"] = f"{point}:kill"
+    lab.wtrace("run", "--detach")
+    lab.wait_for(lambda: not lab.status()["supervisor"]["alive"], "the supervisor's death")
+    del lab.env["WTRACE_TEST_POINTS"]
+    lab.wtrace("run", "--resume")
+    assert [(lab.home / name).read_text() for name in ("first", "second", "after")] == ["x"] * 3
+    assert lab.worker("a")["state"] == "won"

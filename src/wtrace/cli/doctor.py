@@ -81,7 +81,7 @@ def _worktrees(root: Path, spec: RaceSpec) -> Iterator[Answer]:
 
     trusted = _trust(root, spec).state == "ok" or os.environ.get("WTRACE_TRUST") == "1"
     yield from (Answer(*found) for found in ask.about_resources(spec))
-    yield from (Answer(*found) for found in ask.about_include(root, spec))
+    yield from (Answer(*found) for found in (*ask.about_include(root, spec), *ask.about_lfs(root)))
     yield from (Answer(*found) for found in ask.about_imports(root, spec, trusted=trusted))
 
 

@@ -35,6 +35,15 @@ def about_include(root: Path, spec: RaceSpec) -> Iterator[Found]:
             yield f"include {worker.name}", "problem", error.what, error.hint or error.seen
 
 
+def about_lfs(root: Path) -> Iterator[Found]:
+    """Whether files that Git LFS keeps can be fetched."""
+    from wtrace.repo import lfs
+    from wtrace.repo.find import common_dir
+
+    if lfs.is_used(common_dir(root), root) and not lfs.is_installed(root):
+        yield "git lfs", "warning", "this repository uses it, and it is not installed", "install git-lfs"
+
+
 def about_imports(root: Path, spec: RaceSpec, *, trusted: bool) -> Iterator[Found]:
     """Whose code each worker would import. Its Python is started for it, hence only when its commands are approved."""
     from wtrace.core.layout import Layout

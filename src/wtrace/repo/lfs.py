@@ -16,9 +16,9 @@ POINTER = b"version https://git-lfs.github.com/spec/"
 
 def fetch(common: Path, worktree: Path) -> list[str]:
     """Replace pointers by what they point to, without a network where it is there already; what is missing, in words."""
-    if not _is_used(common, worktree) or not (pointers := _pointers(worktree)):
+    if not is_used(common, worktree) or not (pointers := _pointers(worktree)):
         return []
-    if git.run(worktree, "lfs", "version", ok=None).code != 0:
+    if not is_installed(worktree):
         return [f"{name_some(pointers)}: only pointers; install git-lfs, then `wtrace setup`"]
     outcome = git.run(worktree, "lfs", "pull", ok=None)  # asks nobody for what this repository has
     left = _pointers(worktree)
@@ -26,8 +26,13 @@ def fetch(common: Path, worktree: Path) -> list[str]:
     return [f"{name_some(left)}: only pointers; Git LFS could not fetch them ({why})"] if left else []
 
 
-def _is_used(common: Path, worktree: Path) -> bool:
-    """A cheap question first: most repositories never heard of it."""
+def is_installed(folder: Path) -> bool:
+    """Whether git knows the command."""
+    return git.run(folder, "lfs", "version", ok=None).code == 0
+
+
+def is_used(common: Path, worktree: Path) -> bool:
+    """Whether it may be used: a cheap question, since most repositories never heard of it."""
     try:
         return (common / "lfs").is_dir() or b"filter=lfs" in (worktree / ".gitattributes").read_bytes()
     except OSError:
