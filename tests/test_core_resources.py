@@ -303,7 +303,7 @@ def test_nothing_is_given_twice_and_everybody_gets_a_turn(shop: Shop, data: st.D
         shop.ends(data.draw(st.sampled_from(shop.busy())))
     for name, worker in shop.state.workers.items():
         assert isinstance(worker.phase, Ended)
-        fits = impossible(shop.state, name) is None
+        fits = impossible(shop.state, shop.spec.worker(name)) is None
         assert worker.phase.outcome == ("finished" if fits else "failed")
 
 

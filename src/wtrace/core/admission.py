@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from wtrace.core.resources import Room, Scarce
+    from wtrace.core.spec import WorkerSpec
     from wtrace.core.state import State, Worker
 
 MOST_OFTEN_PASSED = 3
@@ -44,6 +45,8 @@ def admit(
         yield from (Admitted(name, attempt, None) for name, attempt in ready[: max(0, free)])
         return
     held = [worker.grant or Grant() for worker in state.workers.values() if isinstance(worker.phase, BUSY)]
+    if not ready or len(held) >= (state.spec.max_parallel or len(state.workers)):
+        return
     young = [worker.grant for worker in state.workers.values() if worker.grant and _is_young(worker, now)]
     passed: list[tuple[str, Scarce]] = []
     kept: set[Scarce] = set()  # what somebody waits for who was passed over often enough
@@ -64,11 +67,11 @@ def admit(
                 kept.add(found.what)
 
 
-def impossible(state: State, name: str) -> str | None:
+def impossible(state: State, worker: WorkerSpec) -> str | None:
     """Why this machine can never run the worker; None: it can, or the machine is not known yet."""
-    if state.machine is None:
+    if state.machine is None or not (worker.gpus or worker.cpus or worker.memory_bytes):
         return None
-    return never_fits(demand_of(state.spec, state.spec.worker(name), state.machine), state.machine)
+    return never_fits(demand_of(state.spec, worker, state.machine), state.machine)
 
 
 def lack_of(state: State, name: str, now: float, room: Room | None) -> Lack | None:

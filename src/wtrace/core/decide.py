@@ -148,10 +148,11 @@ def _silences(state: State, now: float) -> Iterator[ev.Event]:
 
 
 def _refusals(state: State, now: float) -> Iterator[ev.Event]:
-    for name, worker in state.workers.items():
-        reason = impossible(state, name) if isinstance(worker.phase, Waiting | Retrying) else None
-        if reason is not None and not state.is_over_for(name):
-            yield ev.WorkerRefused(now, name, reason)
+    for spec in state.spec.workers:
+        waits = isinstance(state.workers[spec.name].phase, Waiting | Retrying)
+        reason = impossible(state, spec) if waits else None
+        if reason is not None and not state.is_over_for(spec.name):
+            yield ev.WorkerRefused(now, spec.name, reason)
 
 
 def _race_outcome(state: State) -> ev.RaceOutcome:
