@@ -156,5 +156,5 @@ def test_a_repo_that_needs_git_lfs_says_so_where_it_is_missing(lab: Lab, tmp_pat
 def test_what_is_asked_for_and_not_there_is_a_problem(lab: Lab) -> None:
     lab.race({"a": []}, workers='include = ["data/"]\ncpus = 9999')
     told = lab.wtrace("doctor", expect=1).stdout
-    assert "problem  include a: include: the main worktree has no data/" in told
+    assert "problem  files to bring: workers.a.include: the main worktree has no data/" in told
     assert "problem  resources a: it asks for 9999 cores" in told

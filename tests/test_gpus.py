@@ -214,6 +214,7 @@ def test_a_worker_waits_until_others_free_the_memory_of_a_gpu(box: Lab, gpus: Gp
     gpus.are(9)
     box.wtrace("watch")
     assert box.worker("a")["state"] == "won"
+    assert "memory" not in box.wtrace("status").stdout.split("★ a won")[0]
 
 
 def test_nobody_starts_where_too_little_memory_would_be_left(lab: Lab) -> None:

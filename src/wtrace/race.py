@@ -37,8 +37,11 @@ def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
 
     UsageError or ToolError with nothing half-made.
     """
+    from wtrace.repo import include
     from wtrace.repo.worktrees import prepare
 
+    for each in spec.workers:  # a hybrid's too, which are brought much later
+        include.check(root, each.name, each.include)
     requests = [record.request_of(each) for each in spec.workers if not each.combines]
     return prepare(root, requests, base=spec.base, parent=record.worktrees_folder(root, spec))
 

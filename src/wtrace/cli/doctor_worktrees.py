@@ -30,9 +30,9 @@ def about_include(root: Path, spec: RaceSpec) -> Iterator[Found]:
 
     for worker in spec.workers:
         try:
-            include.check(root, worker.include)
+            include.check(root, worker.name, worker.include)
         except WtraceError as error:
-            yield f"include {worker.name}", "problem", error.what, error.hint or error.seen
+            yield "files to bring", "problem", error.what, error.hint or error.seen
 
 
 def about_lfs(root: Path) -> Iterator[Found]:

@@ -147,12 +147,17 @@ def _worker_refused(state: State, event: ev.WorkerRefused) -> State:
 def _setup_started(state: State, event: ev.SetupStarted) -> State:
     phase = SettingUp(event.step, event.at)
     state = _pass_over(state, event.ahead_of)
-    return _change(state, event.worker, phase=phase, grant=event.grant, note=_setup_note(state, event))
-
-
-def _setup_note(state: State, event: ev.SetupStarted) -> str:
     steps = len(state.spec.worker(event.worker).setup)
-    return f"its worktree is being set up: command {event.step} of {steps}"
+    note = f"its worktree is being set up: command {event.step} of {steps}"
+    return _change(
+        state, event.worker, phase=phase, grant=event.grant, note=_lasting(state, event.worker) or note
+    )
+
+
+def _lasting(state: State, name: str) -> str | None:
+    """What is noted of a worker beyond its start: what a hybrid is made of, why it is tried again."""
+    worker = state.workers[name]
+    return worker.note if worker.merged or isinstance(worker.phase, Retrying) else None
 
 
 def _pass_over(state: State, names: Sequence[str]) -> State:
@@ -183,7 +188,7 @@ def _setup_ended(state: State, event: ev.SetupEnded) -> State:
         return _change(state, name, phase=phase, ended=event.at, note=f"its set-up failed: {event.problem}")
     assert isinstance(worker.phase, SettingUp)
     all_done = event.step >= len(state.spec.worker(name).setup)
-    told = None if all_done else worker.note
+    told = _lasting(state, name) if all_done else worker.note
     return _change(state, name, phase=replace(worker.phase, done=True), set_up=all_done, note=told)
 
 
@@ -201,6 +206,7 @@ def _worker_launched(state: State, event: ev.WorkerLaunched) -> State:
         event.worker,
         phase=Launching(event.attempt, event.at),
         grant=event.grant,
+        note=_lasting(state, event.worker),
         passed_over=0,
         started=event.at,
         ended=None,

@@ -47,18 +47,19 @@ class _Brought:
     left_out: list[str] = field(default_factory=list)
 
 
-def check(root: Path, items: Sequence[IncludeSpec]) -> None:
+def check(root: Path, worker: str, items: Sequence[IncludeSpec]) -> None:
     """UsageError for what the main worktree does not have, or has only through a link."""
     for item in items:
         path = _clean(item.path)
         if not os.path.lexists(root / path):
             raise UsageError(
-                f"include: the main worktree has no {item.path}", seen=f"it would be {root / path}"
+                f"workers.{worker}.include: the main worktree has no {item.path}",
+                seen=f"it would be {root / path}",
             )
         link = next((part for part in (*reversed(path.parents), path) if (root / part).is_symlink()), None)
         if link is not None and not (item.link and link == path):
             raise UsageError(
-                f"include: {item.path} is reached through a link",
+                f"workers.{worker}.include: {item.path} is reached through a link",
                 seen=f"{root / link} leads to {_link_of(root / link)}",
                 hint=f'a copy never follows links; for a link to it: include = [{{ path = "{link}", link = true }}]',
             )

@@ -46,7 +46,7 @@ def prepare(
     common = common_dir(root)
     with lock.writing(common):
         for request in requests:
-            include.check(root, request.include)
+            include.check(root, request.worker, request.include)
         plan = make_plan(root, common, requests, base=base, parent=parent)
         for entry in plan.undo:
             halfmade.undo(root, common, entry)

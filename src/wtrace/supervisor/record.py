@@ -118,9 +118,10 @@ def check_commands(spec: RaceSpec, prepared: Sequence[Prepared]) -> None:
         worker = spec.worker(made.worker)
         script = missing_script(worker, made.path)
         if script is not None:
+            sparse = "add its folder to `sparse`, " if worker.sparse else ""
             raise ConfigError(
                 f"workers.{worker.name}.command: branch {worker.branch} has no {script}",
-                hint=f"commit it there, or name another command (the worktree is {made.path})",
+                hint=f"commit it there, {sparse}or name another command (the worktree is {made.path})",
             )
 
 
