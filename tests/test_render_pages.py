@@ -31,6 +31,12 @@ def row(page: str, name: str) -> str:
     return next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
 
 
+def test_the_progress_page_tells_how_each_target_was_last_reached() -> None:
+    page = progress_page(running_race(), ["macbook: last reached 12 min ago; <asleep>"])
+    assert section(page, "Mirrors").strip().endswith("- macbook: last reached 12 min ago; &lt;asleep&gt;")
+    assert "Mirrors" not in progress_page(running_race())
+
+
 def test_the_progress_page_of_a_running_race() -> None:
     page = progress_page(running_race())
     assert "early-persistence: running" in page.splitlines()[0]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtrace.core import criteria, toml
 from wtrace.core.command import PLACEHOLDERS
+from wtrace.core.data import data
 from wtrace.core.kinds import Kind, Place, Text, Whole, any_text, check_placeholders, shown, wrong
 from wtrace.core.names import variable_problem
 from wtrace.core.schema import Key, as_table, read_keys, write_keys
@@ -17,7 +17,7 @@ from wtrace.core.text import plain as visible
 from wtrace.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Command(Kind):
     """An argument list; its placeholders must be known."""
 
@@ -39,7 +39,7 @@ class Command(Kind):
         return argv
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ListOf(Kind):
     """A list whose items are all of one kind."""
 
@@ -67,7 +67,7 @@ class ListOf(Kind):
         return [self.item.plain(each) for each in value]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Variables(Kind):
     """Environment variables: a table of text."""
 
@@ -87,7 +87,7 @@ class Variables(Kind):
         return dict(value)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RunnerSettings(Kind):
     """A `[runners.NAME]`: settings that only the engine itself understands."""
 
@@ -112,7 +112,7 @@ class RunnerSettings(Kind):
         return value.settings
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SuccessCriterion(Kind):
     """An entry of `[success]`: the criterion's text, or a table with `is` and `for_checks`."""
 
@@ -143,7 +143,7 @@ class SuccessCriterion(Kind):
         return value.text if value.for_checks == 1 else {"is": value.text, "for_checks": value.for_checks}
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SampleTest(Kind):
     """A criterion on one sample."""
 
@@ -162,7 +162,7 @@ class SampleTest(Kind):
         return value.text
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Pattern(Kind):
     """A regular expression with named groups."""
 
@@ -185,7 +185,7 @@ class Pattern(Kind):
         return text
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class MetricsTable(Kind):
     """Where metrics come from: `{ from = "stdout", pattern = "…" }`."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wtrace.core import criteria_parser
 from wtrace.core.criteria_words import Mistake
+from wtrace.core.data import data
 from wtrace.core.expressions import (
     Aggregate,
     Column,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SHOWN = 100  # characters of a text around a mistake
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Criterion:
     """`expression op threshold`. The threshold is as written; `referee.applied_threshold` corrects it.
 

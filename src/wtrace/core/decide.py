@@ -7,11 +7,11 @@ and changes the phase that asked for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.claims import open_claim
+from wtrace.core.data import data
 from wtrace.core.phases import ALIVE, Ended, Launching, Retrying, Running, Stopping, Waiting
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ KILL_AFTER_GRACE_S = 5.0
 KILL_AGAIN_AFTER_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Launch:
     """Start this attempt."""
 
@@ -33,7 +33,7 @@ class Launch:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Stop:
     """End this worker in good order."""
 
@@ -42,7 +42,7 @@ class Stop:
     cause: ev.StopCause
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Kill:
     """End this worker at once: it has outlived the grace period."""
 
@@ -50,7 +50,7 @@ class Kill:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Confirm:
     """Judge this claim again on held-out data."""
 
@@ -59,7 +59,7 @@ class Confirm:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class KillConfirmation:
     """End a confirmation that outlasted its timeout, or that nobody needs any more."""
 
@@ -67,7 +67,7 @@ class KillConfirmation:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class MakeHybrid:
     """Merge the branches that this worker combines into its own."""
 

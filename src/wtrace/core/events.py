@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from wtrace.core.data import data
 from wtrace.core.standing import CriterionStanding
 
 StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted"]
 RaceOutcome = Literal["won", "no_winner", "stopped"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SupervisorStarted:
     """A supervisor took the race over: the first one, or one that resumes."""
 
@@ -23,7 +23,7 @@ class SupervisorStarted:
     resumed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class HybridMade:
     """All others ended without success, and the branches that a hybrid combines were merged into its own."""
 
@@ -34,7 +34,7 @@ class HybridMade:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class HybridFailed:
     """The branches that a hybrid combines could not be merged; `reason` says why and how to go on by hand."""
 
@@ -43,7 +43,7 @@ class HybridFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerLaunched:
     """The start of an attempt was decided. Stored before the runner is asked, so that it is never asked twice."""
 
@@ -52,7 +52,7 @@ class WorkerLaunched:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStarted:
     """The runner says that the attempt runs."""
 
@@ -63,7 +63,7 @@ class WorkerStarted:
     handle: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class LinesRead:
     """New complete lines of a metrics file. Kept as the file's position, not in the journal."""
 
@@ -76,7 +76,7 @@ class LinesRead:
     end_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SampleIdsFixed:
     """The first check of the race fixed which samples all workers are judged on."""
 
@@ -85,7 +85,7 @@ class SampleIdsFixed:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CheckJudged:
     """The referee judged the first check of a planned epoch."""
 
@@ -98,7 +98,7 @@ class CheckJudged:
     unfair: str | None = None  # every criterion was met, but the judge's files are not those of the race
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class JudgeFilesFixed:
     """The files that judge, as they were in every branch when the race began: sha256 by path."""
 
@@ -106,7 +106,7 @@ class JudgeFilesFixed:
     digests: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class DataReported:
     """A training said by which checksum its data go."""
 
@@ -115,7 +115,7 @@ class DataReported:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ClaimMade:
     """A check met every criterion."""
 
@@ -126,7 +126,7 @@ class ClaimMade:
     checkpoint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CheckpointFrozen:
     """The checkpoint of a claim was copied to where nobody changes it."""
 
@@ -136,7 +136,7 @@ class CheckpointFrozen:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ConfirmationStarted:
     """A claim is being judged again on held-out data."""
 
@@ -146,7 +146,7 @@ class ConfirmationStarted:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ConfirmationEnded:
     """The confirmation was judged, or failed (`problem`)."""
 
@@ -158,7 +158,7 @@ class ConfirmationEnded:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class VerdictReached:
     """The first claim that counts. Stored before the first signal goes out."""
 
@@ -168,7 +168,7 @@ class VerdictReached:
     confirmed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStalled:
     """No metric for longer than `stall_after`."""
 
@@ -177,7 +177,7 @@ class WorkerStalled:
     silent_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerRecovered:
     """A stalled worker reported again."""
 
@@ -185,7 +185,7 @@ class WorkerRecovered:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerPaused:
     """A worker was halted on request."""
 
@@ -193,7 +193,7 @@ class WorkerPaused:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerUnpaused:
     """A halted worker was let go on."""
 
@@ -201,7 +201,7 @@ class WorkerUnpaused:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class StopAsked:
     """Somebody asked to stop these workers; none named: the race."""
 
@@ -210,7 +210,7 @@ class StopAsked:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStopping:
     """A worker is being ended: SIGTERM now, SIGKILL after the grace period."""
 
@@ -219,7 +219,7 @@ class WorkerStopping:
     cause: StopCause
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerExited:
     """No process of the attempt is left."""
 
@@ -237,7 +237,7 @@ class WorkerExited:
     resumable: bool = False  # and something lies in its output folder that it can go on from
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RaceEnded:
     """Nobody runs any more and nothing is left to decide."""
 
@@ -245,7 +245,7 @@ class RaceEnded:
     outcome: RaceOutcome
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Noticed:
     """Something that a person should read, and that changes nothing."""
 

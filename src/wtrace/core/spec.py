@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +20,7 @@ KeepCheckpoints = Literal["best", "all", "last"]
 MetricsSource = Literal["jsonl", "stdout", "csv", "tensorboard", "hf"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class MetricsSpec:
     """Where a worker's metrics come from. `pattern` finds them in its log, by named groups."""
 
@@ -26,7 +28,7 @@ class MetricsSpec:
     pattern: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerSpec:
     """One branch of the race and how its training starts. `None` means: as `[race]` says."""
 
@@ -49,7 +51,7 @@ class WorkerSpec:
     metrics: MetricsSpec = field(default_factory=MetricsSpec)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class JudgeSpec:
     """How checks are judged. `files` must be byte-equal in every branch."""
 
@@ -58,7 +60,7 @@ class JudgeSpec:
     stop_at_first: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ConfirmSpec:
     """A claim is judged again on held-out data by this command."""
 
@@ -67,7 +69,7 @@ class ConfirmSpec:
     timeout_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class FiguresSpec:
     """What the figures show."""
 
@@ -75,7 +77,7 @@ class FiguresSpec:
     sample_pass: tuple[Criterion, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RunnerSpec:
     """`[runners.NAME]`: a place to run, with the engine's own settings."""
 
@@ -83,7 +85,7 @@ class RunnerSpec:
     settings: Mapping[str, str | int | float | bool]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SyncSpec:
     """`[sync.NAME]`: a machine that progress and results are mirrored to."""
 
@@ -96,7 +98,7 @@ class SyncSpec:
     ssh_config: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RaceSpec:
     """A whole race, resolved: every default is filled in."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import retry
 from wtrace.core.claims import Claim, Due, claims_left, open_claim
 from wtrace.core.contract import finite
+from wtrace.core.data import data
 from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping, Waiting
 from wtrace.core.standing import CheckPoint, ExitStanding, Happening
 from wtrace.core.telling import tell
@@ -25,7 +26,7 @@ RECENT_CHECKS = 32
 RECENT_HAPPENINGS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Worker:
     """What is known of one worker."""
 
@@ -51,7 +52,7 @@ class Worker:
         return bool(self.judged >> epoch & 1)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class State:
     """A race at one moment."""
 

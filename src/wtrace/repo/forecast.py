@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.repo.branches import branch_commit, commit_of
 from wtrace.repo.find import common_dir
 from wtrace.repo.mergetree import Conflict, merge_tree
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Forecast:
     """What a merge of one worker into the base would meet: files that conflict, or trouble of another kind."""
 

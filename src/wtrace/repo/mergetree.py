@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.errors import ToolError
 from wtrace.repo import git
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 USAGE = 129  # git's exit code for options that it does not know
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Conflict:
     """Two commits that git cannot merge alone: the files that conflict, or why there is no merge at all."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from wtrace.results.strength import Measured
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CheckRow:
     """One check as it was recorded. `judged` is False for checks that only the figures use, or that came twice."""
 
@@ -33,7 +35,7 @@ class CheckRow:
         return sum(criterion.met for criterion in self.criteria)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Evidence:
     """All that is recorded about a race and is not in its standing."""
 

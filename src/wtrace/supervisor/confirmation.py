@@ -125,9 +125,11 @@ class ConfirmationIntake:
         self._claim = claim
         self._attempt = attempt
 
-    def read(self, now: float) -> bool:
+    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
         """Note the end of the confirmation once it has ended; there is never more to read at once."""
-        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
+        look = may_have_ended or self.is_lost
+        exit_ = self._runner.exited(self.folder) if look else None
+        exit_ = exit_ or (unknown_exit(now) if self.is_lost else None)
         if exit_ is not None:
             self._note_end(now, exit_)
             self.done = True

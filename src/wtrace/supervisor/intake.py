@@ -90,11 +90,11 @@ class Intake:
         self.done = False
         self.is_lost = False  # nobody is left of it, and no exit could be written down: its folder is gone
 
-    def read(self, now: float) -> bool:
+    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
         """Note what is new; True when there is more to read than one turn should take."""
         self._note_start(now)
         # The exit first, the lines after it: what was written before the exit is then certainly read.
-        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
+        exit_ = self._exit(now) if may_have_ended or self.is_lost else None
         if exit_ is not None:
             points.reach("before-drain")
         more = self._note_lines(now)
@@ -102,6 +102,9 @@ class Intake:
             self._note_exit(now, exit_)
             points.reach("after-drain")
         return more
+
+    def _exit(self, now: float) -> Exit | None:
+        return self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("wtrace")
 
 TRY_AGAIN_AFTER_S = 1.0
+GATHER_S = 0.005  # lines that come faster than this one after the other are stored several at once
 
 Deed = decide.Action | ev.WorkerPaused | ev.WorkerUnpaused
 
@@ -86,6 +87,7 @@ class Supervisor:
             race.root, race.id, race.layout.folder, [target.name for target in race.spec.sync]
         )
         self._courier = Courier(race.spec.notify_urls, race.layout.log)
+        self._woken = 0.0  # monotonic
         self._stuck_since: float | None = None
         self._postponed: list[Deed] = []  # what the disk does not let us do yet
         self._waits_told: set[Deed] = set()
@@ -159,7 +161,12 @@ class Supervisor:
         )
 
     def _warm_up(self) -> None:
-        """Import what judging needs while the workers start: the first check should not wait for it."""
+        """Import what judging and the end need while the workers start.
+
+        The first check should not wait for it, nor should the end of a long race find another version on the disk.
+        """
+        from wtrace.supervisor import merging, proof  # noqa: F401
+
         if any(criterion.columns for criterion in self.state.spec.success):
             warm_up()
 
@@ -179,7 +186,15 @@ class Supervisor:
         ]
         due = min((time for time in times if time is not None), default=None)
         self._selector.select(None if due is None else max(0.0, due - now))
+        self._gather()
         return self._watcher.changed()
+
+    def _gather(self) -> None:
+        """Where something happens all the time, wait for some more of it; after a quiet moment lose no time."""
+        since_last_s = time.monotonic() - self._woken
+        if since_last_s < GATHER_S:
+            time.sleep(GATHER_S - since_last_s)
+        self._woken = time.monotonic()
 
     def _turn(self, changed: set[Path], *, everything: bool = False) -> None:
         now = self._clock.now()
@@ -198,12 +213,14 @@ class Supervisor:
             changed.add(folder)
             if folder in self._by_path:
                 self._intakes[self._by_path[folder]].is_lost = True
-        names = {self._by_path[path] for path in changed if path in self._by_path} | self._unread
-        self._unread = set()
+        unread, self._unread = self._unread, set()
+        names = {self._by_path[path] for path in changed if path in self._by_path} | unread
         # In the order of the config: what changed in one turn of the loop has no other order that can be known.
         for name in [name for name in self._intakes if everything or name in names]:
             intake = self._intakes[name]
-            if not intake.done and intake.read(now):
+            # An exit appears in the attempt's folder, which is watched too; to look for it at every line is dear.
+            may_have_ended = everything or name in unread or intake.folder in changed
+            if not intake.done and intake.read(now, may_have_ended=may_have_ended):
                 self._unread.add(name)
         if everything or self._layout.requests in changed:
             self._take_requests(now)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.text import number, seconds
 from wtrace.core.wording import epoch_pace_s
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wtrace.core.standing import Standing, WorkerStanding
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Saving:
     """One worker's planned epochs that were not trained because the race was decided."""
 
