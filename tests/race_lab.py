@@ -58,6 +58,10 @@ def play(step):
         write(bytes(values[0]))
     elif kind == "print":
         print(values[0], flush=True)
+    elif kind == "append":
+        (OUTPUT / values[0]).parent.mkdir(parents=True, exist_ok=True)
+        with open(OUTPUT / values[0], "a") as file:
+            file.write(values[1])
     elif kind == "wait":
         wait_for(values[0])
     elif kind == "mark":

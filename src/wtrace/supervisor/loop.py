@@ -7,6 +7,7 @@ finds either nothing or the whole turn, and doing the recorded deeds again does 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -23,7 +24,7 @@ from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
 from wtrace.results.courier import Courier
 from wtrace.results.notices import notices_of
-from wtrace.supervisor import hybrids, points
+from wtrace.supervisor import hybrids, points, translating
 from wtrace.supervisor.attempts import may_pass, prepare_attempt
 from wtrace.supervisor.confirmation import (
     ConfirmationIntake,
@@ -175,7 +176,7 @@ class Supervisor:
             self._agents.due(now),
             now if self._unread or self._journal.has_news else None,
             None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
-            now + TRY_AGAIN_AFTER_S if self._postponed else None,
+            now + TRY_AGAIN_AFTER_S if self._postponed or self._hindered() else None,
         ]
         due = min((time for time in times if time is not None), default=None)
         self._selector.select(None if due is None else max(0.0, due - now))
@@ -199,14 +200,25 @@ class Supervisor:
             if folder in self._by_path:
                 self._intakes[self._by_path[folder]].is_lost = True
         names = {self._by_path[path] for path in changed if path in self._by_path} | self._unread
+        names |= self._hindered()
         self._unread = set()
         # In the order of the config: what changed in one turn of the loop has no other order that can be known.
         for name in [name for name in self._intakes if everything or name in names]:
-            intake = self._intakes[name]
-            if not intake.done and intake.read(now):
-                self._unread.add(name)
+            self._read(name, now)
         if everything or self._layout.requests in changed:
             self._take_requests(now)
+
+    def _read(self, name: str, now: float) -> None:
+        intake = self._intakes[name]
+        if intake.done:
+            return
+        if intake.is_translated:
+            with contextlib.suppress(ToolError):  # said below, if it stays so
+                self._watch_again(intake)  # before reading: what comes after it is told
+        if intake.read(now):
+            self._unread.add(name)
+        if intake.is_translated and not intake.done:
+            self._watch_sources(name, now)
 
     def _take_requests(self, now: float) -> None:
         self._watch_requests()
@@ -365,6 +377,7 @@ class Supervisor:
             worker=worker,
             attempt=attempt,
             since=self._positions.get((worker, attempt)),
+            translation=translating.translation_of(self._race, worker, folder),
         )
         self._follow(worker, intake)
 
@@ -376,10 +389,38 @@ class Supervisor:
         self._watcher.watch_file(intake.metrics)
         self._unread.add(key)
 
+    def _watch_sources(self, key: str, now: float) -> None:
+        """Be told of the files that a worker's metrics are translated from; read them once more where they are new."""
+        intake = self._intakes[key]
+        wanted = intake.sources.files | intake.sources.folders
+        known = {path for path, name in self._by_path.items() if name == key}
+        for path in known - wanted - {intake.folder, intake.metrics}:
+            self._watcher.forget(path)
+            del self._by_path[path]
+        for path in wanted - known:
+            self._by_path[path] = key
+            self._unread.add(key)
+        try:
+            self._watch_again(intake)
+        except ToolError as error:
+            self._journal.note(ev.Noticed(now, key, f"{error}: its metrics may be seen late"))
+
+    def _watch_again(self, intake: Intake | ConfirmationIntake) -> None:
+        """A folder that was removed and made anew has lost its watch."""
+        for folder in intake.sources.folders:
+            if folder.is_dir():
+                self._watcher.watch_folder(folder)
+        for file in intake.sources.files:
+            if file.parent.is_dir():
+                self._watcher.watch_file(file)
+
+    def _hindered(self) -> set[str]:
+        return {name for name, intake in self._intakes.items() if not intake.done and intake.hindered}
+
     def _unfollow(self, key: str) -> None:
         intake = self._intakes.pop(key, None)
         if intake is not None:
             intake.close()
-            for path in (intake.folder, intake.metrics):
+            for path in [path for path, name in self._by_path.items() if name == key]:
                 self._watcher.forget(path)
-                self._by_path.pop(path, None)
+                del self._by_path[path]
