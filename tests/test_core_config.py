@@ -523,7 +523,7 @@ def test_the_reference_page_is_written_from_the_schema() -> None:
 
 def uncommented(template: str) -> str:
     """The template with every setting in its comments switched on."""
-    return re.sub(r"^# (?=[a-z_]+ = |\[confirm\])", "", template, flags=re.MULTILINE)
+    return re.sub(r"^# (?=[a-z_]+ = |\[(confirm|metrics)\])", "", template, flags=re.MULTILINE)
 
 
 def test_the_template_is_a_config_and_so_is_every_setting_in_its_comments() -> None:
@@ -547,7 +547,7 @@ def test_the_template_is_a_config_and_so_is_every_setting_in_its_comments() -> N
     )
     switched_on = parse(uncommented(text).replace('env = { NAME = "value" }.', ""))
     assert switched_on.confirm is not None and switched_on.cost_per_hour == 3.06
-    assert len(switched_on.success) == 3
+    assert len(switched_on.success) == 3 and switched_on.metrics.source == "stdout"
 
 
 @settings(max_examples=150, deadline=None)

@@ -74,6 +74,14 @@ def test_an_epoch_without_what_the_criteria_use_is_no_check_and_that_is_told_onc
     assert [event for event, _, _ in told(translator.finish())] == ["epoch"]
 
 
+def test_an_epoch_that_was_cut_short_is_no_reason_to_doubt_the_names() -> None:
+    translator = Translator(PLAN)
+    translator.take(settled(2, loss=0.5))
+    translator.take(open_(4, train=0.3))
+    assert [record["event"] for record in translator.finish()] == ["epoch"]
+    assert translator.hints == []
+
+
 def test_two_files_of_one_training_that_are_read_one_after_the_other_make_whole_checks() -> None:
     train = [open_(epoch, train=0.5) for epoch in (1, 2, 3, 4)]
     validation = [open_(epoch, loss=0.4) for epoch in (1, 2, 3, 4)]

@@ -321,21 +321,20 @@ class TestPlaces:
         )
 
     def test_a_file_that_becomes_a_link_later_is_not_followed_either(self, tmp_path: Path) -> None:
-        secret = tmp_path / "secret"
-        secret.write_text("epoch,loss\n1,0\n")
-        made: list[Callable[[Path], Reader]] = [
-            lambda path: CsvFile(path, "epoch"),
-            lambda path: LogLines(path, "epoch"),
-            lambda path: EventFile(path, None),
-            lambda path: TrainerState(path, "epoch"),
+        made: list[tuple[Callable[[Path], Reader], bytes]] = [
+            (lambda path: CsvFile(path, "epoch"), b"epoch,loss\n1,0\n"),
+            (lambda path: LogLines(path, "epoch"), b'{"epoch": 1, "loss": 0}\n'),
+            (lambda path: EventFile(path, None), event_file([(1, {"loss": 0})])),
+            (lambda path: TrainerState(path, "epoch"), b'{"log_history": [{"epoch": 1, "loss": 0}]}'),
         ]
-        for make in made:
-            link = tmp_path / "link"
-            link.symlink_to(secret)
+        secret, link = tmp_path / "secret", tmp_path / "link"
+        link.symlink_to(secret)
+        for make, content in made:
+            secret.write_bytes(content)
+            assert values(all_of(make(secret))) == [(1, {"loss": 0})]
             reader = make(link)
             assert values(all_of(reader)) == []
             reader.finish()
-            link.unlink()
 
     def test_too_many_folders_end_the_search(self, tmp_path: Path) -> None:
         for n in range(places.MOST_FOLDERS + 10):

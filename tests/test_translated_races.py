@@ -98,6 +98,27 @@ def test_an_epoch_of_several_csv_rows_is_judged_when_the_next_one_begins(lab: La
     ]
 
 
+def test_a_file_in_folders_that_are_made_late_and_made_anew_wakes_the_race(lab: Lab) -> None:
+    """Nothing else happens that the supervisor could be woken by."""
+    rows = "epoch,val_loss\n1,0.9\n"
+    script = [
+        ["wait", "go"],
+        ["append", "logs/version_0/metrics.csv", rows],
+        ["wait", "again"],
+        ["remove", "logs"],
+    ]
+    script += [["append", "logs/version_0/metrics.csv", f"{rows}2,0.1\n"], ["forever"]]
+    race(lab, {"a": script}, CSV)
+    running = lab.start("run")
+    lab.wait_for(lambda: lab.worker("a")["state"] == "running", "the worker to run")
+    lab.wait_for((lab.latest / "results" / "dashboard.html").exists, "the first turn to be over")
+    lab.open_gate("go")
+    lab.wait_for(lambda: lab.worker("a")["lines"] == 1, "the row to be read", timeout_s=10)
+    lab.open_gate("again")
+    output, _ = running.communicate(timeout=20)
+    assert running.returncode == 0, output
+
+
 def test_the_last_epoch_is_judged_when_the_worker_ends(lab: Lab) -> None:
     rows = "epoch,step,val_loss\n1,1,0.9\n2,2,0.1"
     race(lab, {"a": [["append", "metrics.csv", rows], ["exit", 0]]}, CSV)
@@ -159,23 +180,27 @@ def test_a_second_attempt_does_not_read_the_rows_of_the_first(lab: Lab) -> None:
     assert len(records(lab, "a", 2)) == 2  # its own two rows, not the two of the first
 
 
-def test_event_files_and_trainer_states_decide_races(lab: Lab, tmp_path: Path) -> None:
+def test_event_files_trainer_states_and_files_of_json_decide_races(lab: Lab, tmp_path: Path) -> None:
     written = event_file([(epoch, {"val_loss": 0.3 / epoch}) for epoch in (1, 2)])
     source = tmp_path / "events"
     source.write_bytes(written)
     state = tmp_path / "state.json"
     log = [{"epoch": 1.5, "loss": 0.4, "step": 3}, {"epoch": 2.0, "val_loss": 0.1, "step": 4}]
     state.write_text(json.dumps({"epoch": 2.0, "log_history": log}))
+    lines = tmp_path / "lines"
+    lines.write_text("".join(json.dumps({"epoch": n, "val_loss": 0.3 / n}) + "\n" for n in (1, 2)))
     for kind, name, given in (
         ("tensorboard", "runs/events.out.tfevents.1.host", source),
         ("hf", "checkpoint-4/trainer_state.json", state),
+        ("jsonl", "logs/log.txt", lines),
     ):
         code = (
             "import os, pathlib, shutil, time\n"
             f"at = pathlib.Path(os.environ['WTRACE_OUTPUT'], '{name}')\nat.parent.mkdir()\n"
             f"shutil.copy('{given}', at)\ntime.sleep(60)\n"
         )
-        race(lab, {}, f"[metrics]\nfrom = '{kind}'\n")
+        path = 'path = "{output}/logs/*.txt"\n' if kind == "jsonl" else ""
+        race(lab, {}, f"[metrics]\nfrom = '{kind}'\n{path}")
         worker = f'[workers.{kind}]\nbranch = "try/{kind}"\ncommand = ["python", "-c", {json.dumps(code)}]\n'
         with (lab.root / "wtrace.toml").open("a") as config:
             config.write(worker)

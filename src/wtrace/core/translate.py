@@ -56,6 +56,7 @@ class Translator:
         self._epochs: dict[int, _Epoch] = {}
         self._open: set[int] = set()  # epochs with something untold
         self._newest = -1
+        self._has_checked = False
         self.hints: list[str] = []  # what a person should know; whoever tells it empties the list
         self._hinted: set[str] = set()
 
@@ -64,6 +65,7 @@ class Translator:
         known = self._epochs.setdefault(epoch, _Epoch())
         known.told |= values.keys()
         known.checked = known.checked or is_check
+        self._has_checked = self._has_checked or is_check
         if not known.checked:
             known.values |= {name: value for name, value in values.items() if isinstance(value, int | float)}
         self._newest = max(self._newest, epoch)
@@ -100,7 +102,9 @@ class Translator:
         plan = self._plan
         planned = is_planned(epoch, plan.check_every, plan.max_epochs) and not known.checked
         complete = plan.wanted <= known.values.keys()
-        if planned and not complete:
+        if (
+            planned and not complete and not self._has_checked
+        ):  # else the names are right: it was ended amid an epoch
             self._hint_at_what_is_missing(epoch, known.values)
         check = planned and complete
         names = known.values if check else sorted(known.untold)
@@ -111,6 +115,7 @@ class Translator:
         }
         if check and plan.checkpoint is not None:
             record["checkpoint"] = plan.checkpoint.replace("{epoch}", str(epoch - 1 + plan.first_epoch))
+        self._has_checked = self._has_checked or check
         known.told |= known.untold
         known.untold.clear()
         known.checked = known.checked or check
