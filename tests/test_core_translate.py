@@ -57,6 +57,10 @@ def test_what_may_still_change_waits_for_the_next_epoch() -> None:
     assert told(translator.flush()) == [("check", 2, {"loss": 0.9})]
 
 
+def test_an_epoch_that_has_only_begun_ends_the_one_before() -> None:
+    assert translated([open_(2, loss=0.1), open_(3), open_(2, loss=0.9)]) == [("check", 2, {"loss": 0.1})]
+
+
 def test_a_check_is_never_made_of_a_part() -> None:
     """Two rows of one epoch, the validation's after the training's: one check that has both."""
     assert translated([open_(2, train=0.3), open_(2, loss=0.2), open_(3, train=0.1)]) == [
@@ -188,7 +192,7 @@ def test_a_row_says_what_its_cells_say() -> None:
         3, {"loss": 0.5}, settled=False
     )
     assert readings.of_cells(header, ["", "9", "0.5", "ok"], "epoch") is None
-    assert readings.of_cells(header, ["3", "9", "", ""], "epoch") is None
+    assert readings.of_cells(header, ["3", "9", "", ""], "epoch") == Reading(3, {}, settled=False)
     assert readings.of_cells(header, ["3", "9"], "epoch") == "a row of 2 cells under a header of 4"
     assert readings.of_cells(("epoch", "loss"), ["3", "0.5"], "epoch") == Reading(
         3, {"loss": 0.5}, settled=True

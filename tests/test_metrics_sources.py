@@ -24,7 +24,7 @@ from wtrace.metrics.sources import places
 from wtrace.metrics.sources.csvfile import CsvFile
 from wtrace.metrics.sources.eventfile import EventFile
 from wtrace.metrics.sources.items import OwnLine, Problem, Reader
-from wtrace.metrics.sources.limit import TookTooLongError, cpu_limit
+from wtrace.metrics.sources.limit import CpuLimit, TookTooLongError
 from wtrace.metrics.sources.loglines import MOST_BROKEN_OFF, LogLines
 from wtrace.metrics.sources.places import Where, look
 from wtrace.metrics.sources.protobuf import masked_crc, scalars
@@ -69,6 +69,18 @@ class TestLogs:
         assert all_of(reader) == []
         assert values(reader.finish()) == [(3, {"loss": 0.3})]
 
+    def test_metrics_may_stand_on_lines_after_their_epochs(self, tmp_path: Path) -> None:
+        """As Keras prints them, and the tutorials of PyTorch."""
+        log = tmp_path / "training.log"
+        append(
+            log,
+            "loss: 9\nEpoch 1/3\n2/2 - 0s - loss: 2.7 - val_loss: 2.5\nEpoch 2/3\n2/2 - 0s - loss: 2.6 - val_loss: 2.3\n",
+        )
+        pattern = r"Epoch (?P<epoch>\d+)/|loss: (?P<loss>\S+)( - val_loss: (?P<val_loss>\S+))?"
+        assert values(all_of(LogLines(log, "epoch", pattern=pattern))) == [
+            (1, {}), (1, {"loss": 2.7, "val_loss": 2.5}), (2, {}), (2, {"loss": 2.6, "val_loss": 2.3}),
+        ]  # fmt: skip
+
     def test_progress_bars_and_colours_hide_nothing(self, tmp_path: Path) -> None:
         """A progress bar of hours is one line to `\\n`; what is printed after it must be found."""
         log = tmp_path / "training.log"
@@ -111,10 +123,10 @@ class TestLogs:
         assert len(found) == MOST_BROKEN_OFF
 
     def test_the_limit_is_for_its_block_only(self) -> None:
-        with pytest.raises(TookTooLongError), cpu_limit(0.01):
+        with pytest.raises(TookTooLongError), CpuLimit(0.01):
             while True:
                 pass
-        with cpu_limit(0.01):
+        with CpuLimit(0.01):
             pass
         until = time.process_time() + 0.05
         while time.process_time() < until:
@@ -138,7 +150,7 @@ class TestCsv:
         append(path, "epoch,val loss,note\r\n1,0.5,a")
         assert all_of(reader) == []
         append(path, "\r\n2,,\r\n3,0.3,")
-        assert values(all_of(reader)) == [(1, {"val loss": 0.5})]
+        assert values(all_of(reader)) == [(1, {"val loss": 0.5}), (2, {})]
         assert values(reader.finish()) == [(3, {"val loss": 0.3})]
 
     def test_a_logger_that_rewrites_its_file_for_a_new_column(self, tmp_path: Path) -> None:

@@ -224,3 +224,35 @@ def test_what_is_amiss_is_told_in_words(lab: Lab) -> None:
     told = (lab.latest / "results" / "PARALLEL_PROGRESS.md").read_text()
     assert "first_epoch = 0" in told.replace("\\", "")
     assert "lacks val_loss" in told.replace("\\", "")
+
+
+def test_what_a_source_cannot_say_is_told_before_and_in_the_race(lab: Lab) -> None:
+    race(lab, {"a": [["exit", 0]]}, CSV + '[confirm]\ncommand = ["true"]\n', '"mean(accuracy) >= 0.5"')
+    doubts = (
+        "`loss` is judged on samples, and there are none in such a source (csv)",
+        "its claims cannot be confirmed: set `checkpoint` beside `from`",
+    )
+    planned = lab.wtrace("run", "--dry-run").stdout
+    told = lab.wtrace("run", expect=1).stdout
+    for doubt in doubts:
+        assert f"warning: {doubt}" in planned
+        assert f"a: {doubt}" in told
+
+
+def test_a_claim_names_its_checkpoint_and_is_confirmed(lab: Lab) -> None:
+    script = [
+        ["append", "models/1.pt", "best"],
+        ["append", "metrics.csv", "epoch,val_loss\n0,0.9\n1,0.1\n"],
+        ["forever"],
+    ]
+    code = (
+        "import json, os, sys\n"
+        "good = open(sys.argv[1]).read() == 'best'\n"
+        "record = {'event': 'check', 'epoch': 2, 'metrics': {'val_loss': 0.1 if good else 9}}\n"
+        "open(os.environ['WTRACE_METRICS'], 'a').write(json.dumps(record) + '\\n')\n"
+    )
+    confirm = f'[confirm]\ncommand = ["python", "-c", {json.dumps(code)}, "{{checkpoint}}"]\n'
+    race(lab, {"a": script}, f'{CSV}first_epoch = 0\ncheckpoint = "models/{{epoch}}.pt"\n{confirm}')
+    lab.wtrace("run")
+    assert lab.status()["race"]["winner_epoch"] == 2
+    assert (lab.latest / "claims" / "1" / "checkpoint.pt").read_text() == "best"

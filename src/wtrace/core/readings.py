@@ -19,7 +19,7 @@ _AROUND_NUMBERS = " \t,;:%()[]'\""
 class Reading:
     """Metrics of one epoch, numbered as the source does; 4.6 lies in the fifth of epochs counted from 1.
 
-    `settled`: no later reading of this epoch can say something else of the same metrics.
+    Without values it says that the epoch has begun. `settled`: no later reading of this epoch can say something else of the same metrics.
     """
 
     epoch: float
@@ -88,7 +88,7 @@ def _reading(found: Mapping[str, object], epoch_key: str, *, settled: bool) -> R
         for name, given in found.items()
         if name not in {epoch_key, STEP} and _is_name(name) and (value := number(given)) is not None
     }
-    return Reading(epoch, values, settled=settled or epoch_key == STEP) if values else None
+    return Reading(epoch, values, settled=settled or epoch_key == STEP)
 
 
 def _is_name(name: str) -> bool:

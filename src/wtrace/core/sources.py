@@ -11,7 +11,7 @@ from wtrace.errors import ConfigError
 
 if TYPE_CHECKING:
     from wtrace.core.kinds import Place
-    from wtrace.core.spec import MetricsSpec
+    from wtrace.core.spec import MetricsSpec, RaceSpec, WorkerSpec
 
 Base = Literal["output", "worktree", "cwd"]
 
@@ -63,6 +63,21 @@ def told_source(spec: MetricsSpec) -> str:
     if spec.source == "stdout":
         return "its log, lines of JSON" if spec.pattern is None else f"its log, by the pattern {spec.pattern}"
     return f"{spec.source} files, {spec.path or DEFAULT_PATHS[spec.source]}"
+
+
+def doubts(spec: RaceSpec, worker: WorkerSpec) -> list[str]:
+    """Why this worker may never win, whatever its metrics are: its source does not say what the race asks for."""
+    metrics = spec.metrics_of(worker)
+    if worker.control or (metrics.pattern is None and metrics.source in {"jsonl", "stdout"}):
+        return []  # lines of the worker protocol are passed on, with their samples and checkpoints
+    found = [
+        f"`{criterion.name}` is judged on samples, and there are none in such a source ({metrics.source})"
+        for criterion in spec.success
+        if criterion.columns
+    ]
+    if spec.confirm is not None and metrics.checkpoint is None:
+        found.append("its claims cannot be confirmed: set `checkpoint` beside `from`")
+    return found
 
 
 def path_problem(path: str) -> str | None:

@@ -59,8 +59,9 @@ class Translation:
         log: Path,
         where: Where | None,
         leftovers: Mapping[str, Leftover],
+        hints: Iterable[str] = (),
     ) -> None:
-        """`where` is None where the log is the source. Appends to `metrics`, which exists."""
+        """`where` is None where the log is the source. Appends to `metrics`, which exists. `hints`: the first ones."""
         self._spec = spec
         self._log = log
         self._where = where
@@ -71,7 +72,7 @@ class Translation:
         self._readers: dict[Path, Reader] = {}  # in the order in which they were found
         self._folders: frozenset[Path] = frozenset()
         self._told: set[str] = set()
-        self._hints: list[str] = []
+        self._hints = list(hints)
         self._recall(metrics)
 
     @property

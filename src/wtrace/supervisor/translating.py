@@ -31,6 +31,7 @@ def translation_of(race: RaceContext, worker: str, folder: Path) -> Translation 
         log=folder / "training.log",
         where=_where(race, worker),
         leftovers=_read_leftovers(folder),
+        hints=sources.doubts(race.spec, spec),
     )
 
 

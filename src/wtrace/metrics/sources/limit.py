@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import FrameType
 
 
@@ -15,18 +14,30 @@ class TookTooLongError(Exception):
     """The work was broken off."""
 
 
-@contextlib.contextmanager
-def cpu_limit(seconds: float) -> Iterator[None]:
-    """Raise TookTooLongError inside of the block once this thread has computed for so long. In the main thread only.
+class CpuLimit:
+    """Raises TookTooLongError inside of its block once this process has computed for so long. In the main thread only.
 
     Python's `re` looks for signals while it searches, so that it can be broken off (Modules/_sre/sre_lib.h).
     """
-    signal.signal(signal.SIGVTALRM, _break_off)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> Self:
+        _hear()
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds)
+        return self
+
+    def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+@cache
+def _hear() -> None:
+    """Once: the signal means nothing else here."""
+    signal.signal(signal.SIGVTALRM, _break_off)
 
 
 def _break_off(_number: int, _frame: FrameType | None) -> None:

@@ -11,7 +11,7 @@ from wtrace.core.text import unstyled
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import BadLine, Other, decode
 from wtrace.metrics.sources.items import OwnLine, Problem
-from wtrace.metrics.sources.limit import TookTooLongError, cpu_limit
+from wtrace.metrics.sources.limit import CpuLimit, TookTooLongError
 from wtrace.metrics.sources.textlines import as_text, beginning_at
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ class LogLines:
         self._file = MetricsFile(path, beginning_at(path, skip), read_as=as_text, returns_end_lines=True)
         self._key = epoch_key
         self._pattern = None if pattern is None else re.compile(pattern)
+        self._epoch: str | None = (
+            None  # of the last line that named one: the metrics may stand on lines after it
+        )
         self._broken_off = 0
         self._name = path.name
 
@@ -73,11 +76,14 @@ class LogLines:
             return None
         text = unstyled(raw[: 4 * LONGEST_SEARCHED].decode("utf-8", "replace"))[:LONGEST_SEARCHED]
         try:
-            with cpu_limit(SEARCH_LIMIT_S):
+            with CpuLimit(SEARCH_LIMIT_S):
                 groups = readings.groups_of(pattern, text)
         except (TookTooLongError, RecursionError):
             return self._gave_up()
-        return None if groups is None else self._told(readings.of_groups(groups, self._key))
+        if groups is None:
+            return None
+        self._epoch = groups[self._key] or self._epoch
+        return self._told(readings.of_groups({**groups, self._key: self._epoch}, self._key))
 
     def _told(self, reading: Reading | str | None) -> Reading | Problem | None:
         if isinstance(reading, str):
