@@ -349,6 +349,10 @@ def test_a_mistake_about_metrics_is_told_with_its_place(case: str) -> None:
     assert mistake(with_worker(f"[metrics]\n{table}")).what == f"metrics.{what}"
 
 
+def test_a_pattern_that_python_wonders_about_is_taken_without_a_word() -> None:
+    parse(with_worker("metrics = { from = 'stdout', pattern = '[[a](?P<epoch>.)(?P<b>.)' }"))
+
+
 def test_a_workers_metrics_take_the_place_of_the_races() -> None:
     race = parse(
         with_worker('metrics = { from = "csv", path = "{worktree}/a/*.csv" }\n[metrics]\nfrom = "stdout"')

@@ -11,6 +11,7 @@ from wtrace.core import criteria, toml
 from wtrace.core.command import PLACEHOLDERS
 from wtrace.core.kinds import Kind, Place, Text, Whole, any_text, check_placeholders, shown, wrong
 from wtrace.core.names import variable_problem
+from wtrace.core.readings import compiled
 from wtrace.core.schema import Key, read_keys, write_keys
 from wtrace.core.sources import LONGEST_PATTERN
 from wtrace.core.spec import MetricsSpec, RunnerSpec
@@ -177,7 +178,7 @@ class Pattern(Kind):
         """The expression, which must compile and name at least one group."""
         text = Text(self.expects).read(value, at)
         try:
-            groups = re.compile(text).groupindex
+            groups = compiled(text).groupindex
         except (re.error, RecursionError, OverflowError) as error:
             raise ConfigError(
                 f"{at}: this regular expression cannot be used: {visible(str(error), 100)}"

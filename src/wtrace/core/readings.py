@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,10 +73,13 @@ def of_entry(entry: Mapping[str, object], epoch_key: str) -> Reading | str | Non
 
 def header_of(line: str) -> tuple[str, tuple[str, ...]]:
     """The delimiter of a CSV file and its column names, by its first line."""
-    line = line.removeprefix("\ufeff")
+    line = line.removeprefix("\ufeff").strip("\r\n")
     delimiter = max(DELIMITERS, key=line.count)
-    names = (name.strip().strip('"') for name in line.rstrip("\r\n").split(delimiter))
-    return delimiter, tuple(names)
+    try:
+        names = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        names = line.split(delimiter)
+    return delimiter, tuple(name.strip() for name in names)
 
 
 def _reading(found: Mapping[str, object], epoch_key: str, *, settled: bool) -> Reading | str | None:
@@ -94,6 +99,13 @@ def _reading(found: Mapping[str, object], epoch_key: str, *, settled: bool) -> R
 def _is_name(name: str) -> bool:
     """Whether a metric can be called so: on one line, and as JSON in UTF-8."""
     return 0 < len(name) <= LONGEST_NAME and name.isprintable()
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The regular expression. `re.error`, RecursionError or OverflowError where it is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on what a later Python may understand otherwise
+        return re.compile(pattern)
 
 
 def groups_of(pattern: re.Pattern[str], text: str) -> Mapping[str, str | None] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from wtrace.core.names import CONTROL
+from wtrace.core.readings import compiled
 from wtrace.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _refuse_what_own_lines_say(spec: MetricsSpec, at: Place) -> None:
 def _check_groups(spec: MetricsSpec, at: Place) -> None:
     assert spec.pattern is not None
     wanted = epoch_key(spec)
-    groups = list(re.compile(spec.pattern).groupindex)
+    groups = list(compiled(spec.pattern).groupindex)
     if wanted not in groups:
         raise ConfigError(
             f"{at}: no group is called `{wanted}`, so that no epoch is found; got {', '.join(groups)}",

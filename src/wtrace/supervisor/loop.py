@@ -7,7 +7,6 @@ finds either nothing or the whole turn, and doing the recorded deeds again does 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import selectors
@@ -36,6 +35,7 @@ from wtrace.supervisor.intake import Intake
 from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.requests import events_of_request, pending_requests
 from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts
+from wtrace.supervisor.watching import Watching
 from wtrace.sync.agents import Agents
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Supervisor:
         self._watcher = make_watcher()
         self._selector = selectors.DefaultSelector()
         self._intakes: dict[str, Intake | ConfirmationIntake] = {}  # by worker; confirmations by `claim N`
-        self._by_path: dict[Path, str] = {}
+        self._watching = Watching(self._watcher)
         self._deeds: list[Deed] = []
         self._unread: set[str] = set()
         self._taken: list[Path] = []  # requests that may be deleted once they are stored
@@ -197,10 +197,9 @@ class Supervisor:
         for folder in self._runner.lost():
             log.warning("the guardian of %s is gone; its processes were ended", folder)
             changed.add(folder)
-            if folder in self._by_path:
-                self._intakes[self._by_path[folder]].is_lost = True
-        names = {self._by_path[path] for path in changed if path in self._by_path} | self._unread
-        names |= self._hindered()
+            if (owner := self._watching.owner(folder)) is not None:
+                self._intakes[owner].is_lost = True
+        names = {self._watching.owner(path) for path in changed} | self._unread | self._hindered()
         self._unread = set()
         # In the order of the config: what changed in one turn of the loop has no other order that can be known.
         for name in [name for name in self._intakes if everything or name in names]:
@@ -212,13 +211,22 @@ class Supervisor:
         intake = self._intakes[name]
         if intake.done:
             return
-        if intake.is_translated:
-            with contextlib.suppress(ToolError):  # said below, if it stays so
-                self._watch_again(intake)  # before reading: what comes after it is told
+        try:
+            if intake.is_translated:
+                self._watching.watch_again(intake.sources)  # before reading: what comes after it is told
+        except ToolError:
+            pass  # said below, if it stays so
         if intake.read(now):
             self._unread.add(name)
         if intake.is_translated and not intake.done:
-            self._watch_sources(name, now)
+            self._follow_sources(name, intake, now)
+
+    def _follow_sources(self, name: str, intake: Intake | ConfirmationIntake, now: float) -> None:
+        try:
+            if self._watching.follow_sources(name, intake):
+                self._unread.add(name)
+        except ToolError as error:
+            self._journal.note(ev.Noticed(now, name, f"{error}: its metrics may be seen late"))
 
     def _take_requests(self, now: float) -> None:
         self._watch_requests()
@@ -384,35 +392,8 @@ class Supervisor:
     def _follow(self, key: str, intake: Intake | ConfirmationIntake) -> None:
         self._unfollow(key)
         self._intakes[key] = intake
-        self._by_path[intake.folder] = self._by_path[intake.metrics] = key
-        self._watcher.watch_folder(intake.folder)
-        self._watcher.watch_file(intake.metrics)
+        self._watching.follow(key, intake)
         self._unread.add(key)
-
-    def _watch_sources(self, key: str, now: float) -> None:
-        """Be told of the files that a worker's metrics are translated from; read them once more where they are new."""
-        intake = self._intakes[key]
-        wanted = intake.sources.files | intake.sources.folders
-        known = {path for path, name in self._by_path.items() if name == key}
-        for path in known - wanted - {intake.folder, intake.metrics}:
-            self._watcher.forget(path)
-            del self._by_path[path]
-        for path in wanted - known:
-            self._by_path[path] = key
-            self._unread.add(key)
-        try:
-            self._watch_again(intake)
-        except ToolError as error:
-            self._journal.note(ev.Noticed(now, key, f"{error}: its metrics may be seen late"))
-
-    def _watch_again(self, intake: Intake | ConfirmationIntake) -> None:
-        """A folder that was removed and made anew has lost its watch."""
-        for folder in intake.sources.folders:
-            if folder.is_dir():
-                self._watcher.watch_folder(folder)
-        for file in intake.sources.files:
-            if file.parent.is_dir():
-                self._watcher.watch_file(file)
 
     def _hindered(self) -> set[str]:
         return {name for name, intake in self._intakes.items() if not intake.done and intake.hindered}
@@ -421,6 +402,4 @@ class Supervisor:
         intake = self._intakes.pop(key, None)
         if intake is not None:
             intake.close()
-            for path in [path for path, name in self._by_path.items() if name == key]:
-                self._watcher.forget(path)
-                del self._by_path[path]
+            self._watching.unfollow(key)

@@ -32,7 +32,7 @@ class LogLines:
         """`skip`: bytes at the beginning that are not to be read."""
         self._file = MetricsFile(path, beginning_at(path, skip), read_as=as_text, returns_end_lines=True)
         self._key = epoch_key
-        self._pattern = None if pattern is None else re.compile(pattern)
+        self._pattern = None if pattern is None else readings.compiled(pattern)
         self._epoch: str | None = (
             None  # of the last line that named one: the metrics may stand on lines after it
         )
