@@ -256,3 +256,21 @@ def test_a_claim_names_its_checkpoint_and_is_confirmed(lab: Lab) -> None:
     lab.wtrace("run")
     assert lab.status()["race"]["winner_epoch"] == 2
     assert (lab.latest / "claims" / "1" / "checkpoint.pt").read_text() == "best"
+
+
+def test_a_worker_of_which_nothing_was_found_is_told_why(lab: Lab) -> None:
+    race(lab, {name: [["print", "epoch: 2"], ["exit", 0]] for name in ("log", "json", "csv")}, "")
+    config = (lab.root / "wtrace.toml").read_text()
+    for name, metrics in (
+        ("log", f"'stdout', pattern = '{PATTERN}'"),
+        ("json", "'stdout'"),
+        ("csv", "'csv'"),
+    ):
+        config = config.replace(
+            f"[workers.{name}]\n", f"[workers.{name}]\nmetrics = {{ from = {metrics} }}\n"
+        )
+    (lab.root / "wtrace.toml").write_text(config)
+    told = lab.wtrace("run", expect=1).stdout
+    assert "log: no line of its log matches its pattern\n" in told
+    assert "json: no line of its log is an object of JSON with an epoch\n" in told
+    assert "csv: no file of this attempt is {output}/**/metrics.csv\n" in told

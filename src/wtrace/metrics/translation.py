@@ -72,6 +72,7 @@ class Translation:
         self._readers: dict[Path, Reader] = {}  # in the order in which they were found
         self._folders: frozenset[Path] = frozenset()
         self._told: set[str] = set()
+        self._found_any = False
         self._hints = list(hints)
         self._recall(metrics)
 
@@ -84,6 +85,17 @@ class Translation:
     def hindered(self) -> bool:
         """Whether records wait for the disk: call `pump` again in a while."""
         return self._mirror.is_behind
+
+    @property
+    def emptiness(self) -> str | None:
+        """Why nothing was found until now, in words; None where something was."""
+        if self._found_any:
+            return None
+        if self._where is None:
+            what = "matches its pattern" if self._spec.pattern else "is an object of JSON with an epoch"
+            return f"no line of its log {what}"
+        path = self._spec.path or sources.DEFAULT_PATHS[self._spec.source]
+        return f"no epoch was found in {path}" if self._readers else f"no file of this attempt is {path}"
 
     def pump(self, *, ended: bool) -> bool:
         """Translate what is new. True: there is more than one turn should take. `ended`: nobody writes any more."""
@@ -161,6 +173,7 @@ class Translation:
     def _translated(self, items: Iterable[Reading | OwnLine | Problem]) -> list[bytes]:
         lines: list[bytes] = []
         for item in items:
+            self._found_any = self._found_any or not isinstance(item, Problem)
             if isinstance(item, Problem):
                 self._hint(item.kind, item.text)
             elif not isinstance(item, OwnLine):

@@ -102,7 +102,7 @@ class Intake:
         exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
         if exit_ is not None:
             points.reach("before-drain")
-        untranslated = self._translate(now, ended=exit_ is not None)
+        untranslated = self._translate(now, exit_)
         more = self._note_lines(now) or untranslated
         if exit_ is not None and not more and not self.hindered:
             self._note_exit(now, exit_)
@@ -130,12 +130,16 @@ class Intake:
         """Whether the disk keeps translated records from being written: read again in a while."""
         return self._translation is not None and self._translation.hindered
 
-    def _translate(self, now: float, *, ended: bool) -> bool:
+    def _translate(self, now: float, exit_: Exit | None) -> bool:
         """Bring the metrics file up to what the worker's own files say; True when there is more."""
-        if self._translation is None:
+        translation = self._translation
+        if translation is None:
             return False
-        more = self._translation.pump(ended=ended)
-        for hint in self._translation.take_hints():
+        more = translation.pump(ended=exit_ is not None)
+        hints = translation.take_hints()
+        if exit_ is not None and exit_.code == 0 and not more and translation.emptiness:
+            hints.append(translation.emptiness)
+        for hint in hints:
             self._notice_file(now, hint)
         return more
 
