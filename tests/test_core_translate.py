@@ -206,6 +206,10 @@ def test_names_that_no_record_can_carry_are_left_out() -> None:
 
 
 def test_a_step_says_that_an_epoch_has_several_lines() -> None:
+    assert readings.of_object({"epoch": 1, "loss": 2, "iter": 50}, "epoch") == Reading(
+        1, {"loss": 2}, settled=False
+    )
+    assert readings.of_object({"step": 50, "loss": 2}, "step") == Reading(50, {"loss": 2}, settled=True)
     pattern = re.compile(r"epoch (?P<epoch>\d+)(?: step (?P<step>\d+))? loss (?P<loss>\S+)")
     for text, is_settled in (("epoch 3 loss 0.5", True), ("epoch 3 step 7 loss 0.5", False)):
         groups = readings.groups_of(pattern, text)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-STEP = "step"
+STEPS = frozenset({"step", "global_step", "iter", "iteration", "batch"})
+"""What tells apart several readings of one epoch; none of these is a metric."""
 LONGEST_NAME = 200
 DELIMITERS = ",;\t"
 _AROUND_NUMBERS = " \t,;:%()[]'\""
@@ -48,12 +49,12 @@ def number(value: object) -> float | None:
 
 def of_groups(groups: Mapping[str, str | None], epoch_key: str) -> Reading | str | None:
     """What the named groups of a match say; the text says why it cannot be used, None: it says nothing."""
-    return _reading(groups, epoch_key, settled=groups.get(STEP) is None)
+    return _reading(groups, epoch_key, settled=not _steps(groups))
 
 
 def of_object(value: Mapping[str, object], epoch_key: str) -> Reading | str | None:
-    """What a JSON object says. One with a `step` may be one of several of its epoch."""
-    return _reading(value, epoch_key, settled=value.get(STEP) is None)
+    """What a JSON object says. One with a step may be one of several of its epoch."""
+    return _reading(value, epoch_key, settled=not _steps(value))
 
 
 def of_cells(header: Sequence[str], cells: Sequence[str], epoch_key: str) -> Reading | str | None:
@@ -61,7 +62,7 @@ def of_cells(header: Sequence[str], cells: Sequence[str], epoch_key: str) -> Rea
     if len(cells) != len(header):
         return f"a row of {len(cells)} cells under a header of {len(header)}"
     given = {name: cell for name, cell in zip(header, cells, strict=True) if cell.strip()}
-    return _reading(given, epoch_key, settled=STEP not in header or epoch_key == STEP)
+    return _reading(given, epoch_key, settled=STEPS.isdisjoint(header))
 
 
 def of_entry(entry: Mapping[str, object], epoch_key: str) -> Reading | str | None:
@@ -91,9 +92,13 @@ def _reading(found: Mapping[str, object], epoch_key: str, *, settled: bool) -> R
     values = {
         name: value
         for name, given in found.items()
-        if name not in {epoch_key, STEP} and _is_name(name) and (value := number(given)) is not None
+        if name != epoch_key and name not in STEPS and _is_name(name) and (value := number(given)) is not None
     }
-    return Reading(epoch, values, settled=settled or epoch_key == STEP)
+    return Reading(epoch, values, settled=settled or epoch_key in STEPS)
+
+
+def _steps(found: Mapping[str, object]) -> bool:
+    return any(found.get(name) is not None for name in STEPS)
 
 
 def _is_name(name: str) -> bool:

@@ -12,6 +12,7 @@ from wtrace import Reporter
 from wtrace.integrations.plan import is_planned
 
 _EVALUATION = "eval_"
+_NEARLY = 1e-6  # epochs
 
 
 class TransformersReporter(TrainerCallback):
@@ -23,6 +24,7 @@ class TransformersReporter(TrainerCallback):
     def __init__(self) -> None:
         super().__init__()
         self._reporter = Reporter()
+        self._at_end = False  # of an epoch: `state.epoch` need not be a whole number then
         self._logged: dict[str, Any] = {}  # of the training, last
 
     def samples(self, state: Any) -> Mapping[str, Any] | None:  # noqa: ARG002 (for subclasses)
@@ -33,6 +35,14 @@ class TransformersReporter(TrainerCallback):
         """The Trainer's hook."""
         if state.is_world_process_zero:
             self._reporter.start(max_epochs=_epochs(args))
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """The Trainer's hook; the evaluation at the end of the epoch follows it."""
+        self._at_end = True
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """The Trainer's hook."""
+        self._at_end = False
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
         """The Trainer's hook. What an evaluation logs follows in `on_evaluate`."""
@@ -46,11 +56,12 @@ class TransformersReporter(TrainerCallback):
         if not state.is_world_process_zero or state.epoch is None:
             return
         told = {name: value for name, value in (metrics or {}).items() if name != "epoch"}
-        epoch = round(state.epoch)
-        if abs(state.epoch - epoch) < 1e-6 and is_planned(epoch, _epochs(args)):
+        epoch = math.ceil(state.epoch - _NEARLY)
+        at_end = self._at_end or epoch - state.epoch < _NEARLY
+        if at_end and is_planned(epoch, _epochs(args)):
             self._reporter.check(epoch, {**self._logged, **told}, samples=self.samples(state))
         else:
-            self._reporter.epoch(math.ceil(state.epoch - 1e-6), told)
+            self._reporter.epoch(epoch, told)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """The Trainer's hook."""
