@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wtrace.core import view
 from wtrace.core.layout import Layout
 from wtrace.core.plan import count_planned, divisor
+from wtrace.core.sources import doubts, told_source
 from wtrace.core.text import plain
 from wtrace.supervisor.attempts import command_of, own_environment, working_directory
 from wtrace.supervisor.context import RaceContext
@@ -54,6 +55,8 @@ def _worker_lines(race: RaceContext, worker: WorkerSpec) -> Iterator[str]:
     yield f"  in:      {working_directory(race, worker.name)}"
     metrics = race.layout.attempt(worker.name, 1) / "metrics.jsonl"
     yield f"  command: {shlex.join(command_of(race, worker.name, 1))}"
+    yield f"  metrics: {told_source(race.spec.metrics_of(worker))}"
+    yield from (f"  warning: {doubt}" for doubt in doubts(race.spec, worker))
     for name, value in own_environment(race, worker.name, metrics).items():
         yield f"  {name}={value}"
     for name in sorted(worker.env):

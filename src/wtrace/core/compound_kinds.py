@@ -11,7 +11,9 @@ from wtrace.core.command import PLACEHOLDERS
 from wtrace.core.data import data
 from wtrace.core.kinds import Kind, Place, Text, Whole, any_text, check_placeholders, shown, wrong
 from wtrace.core.names import variable_problem
-from wtrace.core.schema import Key, as_table, read_keys, write_keys
+from wtrace.core.readings import compiled
+from wtrace.core.schema import Key, read_keys, write_keys
+from wtrace.core.sources import LONGEST_PATTERN
 from wtrace.core.spec import MetricsSpec, RunnerSpec
 from wtrace.core.text import plain as visible
 from wtrace.errors import ConfigError
@@ -114,11 +116,12 @@ class RunnerSettings(Kind):
 
 @data
 class SuccessCriterion(Kind):
-    """An entry of `[success]`: the criterion's text, or a table with `is` and `for_checks`."""
+    """An entry of `[success]`: the criterion's text, or a table with `is`, `for_checks` and `min_checks`."""
 
     keys: tuple[Key, ...] = (
         Key("is", Text(), "The criterion.", required=True, field="text"),
         Key("for_checks", Whole(1, 1000), "Checks in a row at which it must hold.", default=1),
+        Key("min_checks", Whole(1, 1000), "A worker's first check that may meet it.", default=1),
     )
 
     @property
@@ -133,14 +136,14 @@ class SuccessCriterion(Kind):
         if isinstance(value, dict):
             given = read_keys(self.keys, value, at)
         else:
-            given = {"text": Text(self.expects).read(value, at), "for_checks": 1}
-        return _placed(
-            at, lambda: criteria.parse_criterion(at.name, given["text"], for_checks=given["for_checks"])
-        )
+            given = {"text": Text(self.expects).read(value, at)}
+        return _placed(at, lambda: criteria.parse_criterion(at.name, **given))
 
     def plain(self, value: criteria.Criterion) -> object:
         """The text, or the table where it says more."""
-        return value.text if value.for_checks == 1 else {"is": value.text, "for_checks": value.for_checks}
+        counts = {"for_checks": value.for_checks, "min_checks": value.min_checks}
+        more = {name: count for name, count in counts.items() if count != 1}
+        return {"is": value.text, **more} if more else value.text
 
 
 @data
@@ -175,11 +178,13 @@ class Pattern(Kind):
         """The expression, which must compile and name at least one group."""
         text = Text(self.expects).read(value, at)
         try:
-            groups = re.compile(text).groupindex
+            groups = compiled(text).groupindex
         except (re.error, RecursionError, OverflowError) as error:
             raise ConfigError(
                 f"{at}: this regular expression cannot be used: {visible(str(error), 100)}"
             ) from None
+        if len(text) > LONGEST_PATTERN:
+            raise ConfigError(f"{at}: longer than {LONGEST_PATTERN:,} characters")
         if not groups:
             raise ConfigError(f"{at}: no named group; got {shown(text)}", hint=r"for example (?P<loss>\S+)")
         return text
@@ -198,7 +203,9 @@ class MetricsTable(Kind):
 
     def read(self, value: object, at: Place) -> MetricsSpec:
         """The source of the metrics."""
-        return MetricsSpec(**read_keys(self.keys, as_table(value, at), at))
+        if not isinstance(value, dict):
+            raise wrong(at, self.expects, value)
+        return MetricsSpec(**read_keys(self.keys, value, at))
 
     def plain(self, value: MetricsSpec) -> object:
         """The table."""

@@ -22,10 +22,14 @@ MetricsSource = Literal["jsonl", "stdout", "csv", "tensorboard", "hf"]
 
 @data
 class MetricsSpec:
-    """Where a worker's metrics come from. `pattern` finds them in its log, by named groups."""
+    """Where a worker's metrics come from; `core.sources` says what the parts mean. `None`: as usual for the source."""
 
     source: MetricsSource = "jsonl"
     pattern: str | None = None
+    path: str | None = None
+    epoch_key: str | None = None
+    first_epoch: int = 1
+    checkpoint: str | None = None
 
 
 @data
@@ -48,7 +52,7 @@ class WorkerSpec:
     runner: str | None = None
     include: tuple[str, ...] = ()
     setup: tuple[Argv, ...] = ()
-    metrics: MetricsSpec = field(default_factory=MetricsSpec)
+    metrics: MetricsSpec | None = None
 
 
 @data
@@ -120,6 +124,7 @@ class RaceSpec:
     worktrees: str = "../{repo}-worktrees"
     judge: JudgeSpec = field(default_factory=JudgeSpec)
     confirm: ConfirmSpec | None = None
+    metrics: MetricsSpec = field(default_factory=MetricsSpec)
     figures: FiguresSpec = field(default_factory=FiguresSpec)
     keep_checkpoints: KeepCheckpoints = "best"
     hopeless_below: float = 0.0
@@ -142,3 +147,7 @@ class RaceSpec:
     def retries_of(self, worker: WorkerSpec) -> int:
         """How often this worker is started again after a crash."""
         return self.retries if worker.retries is None else worker.retries
+
+    def metrics_of(self, worker: WorkerSpec) -> MetricsSpec:
+        """Where this worker's metrics come from."""
+        return self.metrics if worker.metrics is None else worker.metrics

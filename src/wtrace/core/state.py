@@ -184,7 +184,11 @@ def _check_judged(state: State, event: ev.CheckJudged) -> State:
     criteria = state.spec.success
     before = worker.streaks or (0,) * len(criteria)
     streaks = tuple(n + 1 if result.met else 0 for n, result in zip(before, event.results, strict=True))
-    holds = all(n >= criterion.for_checks for n, criterion in zip(streaks, criteria, strict=True))
+    checks = worker.checks + 1
+    holds = all(
+        n >= criterion.for_checks and checks >= criterion.min_checks
+        for n, criterion in zip(streaks, criteria, strict=True)
+    )
     may_claim = event.unfair is None and _may_claim(state, event.worker)
     point = CheckPoint(
         event.epoch, event.at, tuple(r.value for r in event.results), tuple(r.met for r in event.results)
@@ -195,7 +199,7 @@ def _check_judged(state: State, event: ev.CheckJudged) -> State:
         state,
         event.worker,
         epoch=max(worker.epoch, event.epoch),
-        checks=worker.checks + 1,
+        checks=checks,
         judged=worker.judged | 1 << event.epoch,
         results=event.results,
         streaks=streaks,

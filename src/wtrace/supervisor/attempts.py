@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core.command import fill, with_python
 from wtrace.runners.base import Launch
+from wtrace.supervisor import translating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,7 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.output(worker).mkdir(mode=0o700, exist_ok=True)
     (folder / "metrics.jsonl").touch(mode=0o600)
+    translating.note_leftovers(race, worker, folder)
     for name in NEWEST:
         _link_newest(layout.worker(worker) / name, Path("attempts", str(attempt), name))
     return Launch(

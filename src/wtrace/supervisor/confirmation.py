@@ -15,6 +15,7 @@ from wtrace.core.command import fill, with_python
 from wtrace.core.plan import confirm_divisor
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import Check
+from wtrace.metrics.translation import NOTHING_WATCHED
 from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import (
     command_values,
@@ -120,6 +121,9 @@ class ConfirmationIntake:
         self.metrics = folder / "metrics.jsonl"
         self.done = False
         self.is_lost = False
+        self.is_translated = False
+        self.hindered = False
+        self.sources = NOTHING_WATCHED
         self._journal = journal
         self._runner = runner
         self._claim = claim

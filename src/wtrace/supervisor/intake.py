@@ -11,6 +11,7 @@ from wtrace.core.phases import ALIVE, Launching
 from wtrace.core.plan import is_planned
 from wtrace.metrics.follower import MetricsFile, Position
 from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt, printable
+from wtrace.metrics.translation import NOTHING_WATCHED, Watched
 from wtrace.runners.base import Exit
 from wtrace.store.reader import StoredPosition
 from wtrace.supervisor import points
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.metrics.follower import Line
+    from wtrace.metrics.translation import Translation
     from wtrace.runners.base import Runner
     from wtrace.supervisor.journal import Journal
 
@@ -69,7 +71,9 @@ class Intake:
         worker: str,
         attempt: int,
         since: StoredPosition | None,
+        translation: Translation | None = None,
     ) -> None:
+        """`translation`: what writes the metrics file where the worker itself does not."""
         self.folder = folder
         self.metrics = folder / "metrics.jsonl"
         self._journal = journal
@@ -81,6 +85,7 @@ class Intake:
         self._count = since or StoredPosition(0, 0, 0, 0, 0, 0, None)
         start = None if since is None else Position(since.offset, since.device, since.inode)
         self._file = MetricsFile(self.metrics, start)
+        self._translation = translation
         self._problem: str | None = None
         self._quiet_until: dict[
             str, float
@@ -97,8 +102,9 @@ class Intake:
         exit_ = self._exit(now) if may_have_ended or self.is_lost else None
         if exit_ is not None:
             points.reach("before-drain")
-        more = self._note_lines(now)
-        if exit_ is not None and not more:
+        untranslated = self._translate(now, exit_)
+        more = self._note_lines(now) or untranslated
+        if exit_ is not None and not more and not self.hindered:
             self._note_exit(now, exit_)
             points.reach("after-drain")
         return more
@@ -107,8 +113,38 @@ class Intake:
         return self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
         self._file.close()
+        if self._translation is not None:
+            self._translation.close()
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether the metrics come from files of the worker's own."""
+        return self._translation is not None
+
+    @property
+    def sources(self) -> Watched:
+        """What else than the attempt's folder and its metrics file is to be watched."""
+        return NOTHING_WATCHED if self._translation is None else self._translation.watched
+
+    @property
+    def hindered(self) -> bool:
+        """Whether the disk keeps translated records from being written: read again in a while."""
+        return self._translation is not None and self._translation.hindered
+
+    def _translate(self, now: float, exit_: Exit | None) -> bool:
+        """Bring the metrics file up to what the worker's own files say; True when there is more."""
+        translation = self._translation
+        if translation is None:
+            return False
+        more = translation.pump(ended=exit_ is not None)
+        hints = translation.take_hints()
+        if exit_ is not None and exit_.code == 0 and not more and translation.emptiness:
+            hints.append(translation.emptiness)
+        for hint in hints:
+            self._notice_file(now, hint)
+        return more
 
     def _note_start(self, now: float) -> None:
         if isinstance(self._journal.state.workers[self._worker].phase, Launching):
