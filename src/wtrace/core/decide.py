@@ -92,6 +92,7 @@ def _facts(state: State, now: float) -> Iterator[ev.Event]:
     if first is not None and state.verdict is None and not state.stop_asked:
         yield ev.VerdictReached(now, first.worker, first.epoch, confirmed=first.status == "confirmed")
     yield from _silences(state, now)
+    yield from _lost_hopes(state, now)
     if _is_over(state):
         yield ev.RaceEnded(now, _race_outcome(state))
 
@@ -122,6 +123,12 @@ def _silences(state: State, now: float) -> Iterator[ev.Event]:
             yield ev.WorkerStalled(now, name, silent_s)
         if phase.stalled and silent_s < state.spec.stall_after_s:
             yield ev.WorkerRecovered(now, name)
+
+
+def _lost_hopes(state: State, now: float) -> Iterator[ev.Event]:
+    for name, worker in state.workers.items():
+        if isinstance(worker.phase, Running) and not worker.hopeless and state.has_lost_hope(name):
+            yield ev.WorkerFoundHopeless(now, name, worker.chance or 0.0, worker.checks)
 
 
 def _race_outcome(state: State) -> ev.RaceOutcome:
@@ -175,6 +182,8 @@ def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
         return "winner" if state.verdict.worker == name else "beaten"
     if state.is_refuted(name):
         return "refuted"
+    if state.workers[name].hopeless:
+        return "hopeless"
     if phase.stalled and state.spec.on_stall != "warn":
         return "stalled"
     return None

@@ -10,7 +10,7 @@ from typing import Literal
 
 from wtrace.core.standing import CriterionStanding
 
-StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted"]
+StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless"]
 RaceOutcome = Literal["won", "no_winner", "stopped"]
 
 
@@ -186,6 +186,16 @@ class WorkerRecovered:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerFoundHopeless:
+    """The chance that a worker may still succeed, by its checks so far, fell below `[stop] hopeless_below`."""
+
+    at: float
+    worker: str
+    chance: float
+    checks: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerPaused:
     """A worker was halted on request."""
 
@@ -272,6 +282,7 @@ Event = (
     | VerdictReached
     | WorkerStalled
     | WorkerRecovered
+    | WorkerFoundHopeless
     | WorkerPaused
     | WorkerUnpaused
     | StopAsked

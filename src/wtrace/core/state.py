@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import retry
+from wtrace.core.chance import chance_left
 from wtrace.core.claims import Claim, Due, claims_left, open_claim
 from wtrace.core.contract import finite
 from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping, Waiting
 from wtrace.core.standing import CheckPoint, ExitStanding, Happening
-from wtrace.core.telling import tell
+from wtrace.core.telling import hopeless, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,8 @@ class Worker:
     reported: bool = False  # the running attempt has sent a line
     stop_asked: bool = False
     merged: bool = False  # a hybrid whose branch has been made
+    chance: float | None = None  # that it may still succeed, where that matters and can be told
+    hopeless: bool = False  # it was found to have no chance left
 
     def has_judged(self, epoch: int) -> bool:
         """Whether a check of that epoch has been judged already."""
@@ -94,6 +97,13 @@ class State:
         ended = all(isinstance(self.workers[name].phase, Ended) for name in firsts)
         undecided = any(open_claim(self.spec, claim) for claim in self.claims)
         return ended and self.verdict is None and not self.stop_asked and not undecided
+
+    def has_lost_hope(self, worker: str) -> bool:
+        """Whether this worker's chance fell below the limit. A control has none to lose; a claimant is waited for."""
+        chance_left = self.workers[worker].chance
+        claims = self.is_confirming(worker) or any(due.worker == worker for due in self.due)
+        may_win = not claims and self.verdict is None and not self.spec.worker(worker).control
+        return may_win and chance_left is not None and chance_left < self.spec.hopeless_below
 
     def is_confirming(self, worker: str) -> bool:
         """Whether a claim of this worker waits for its confirmation."""
@@ -190,6 +200,7 @@ def _check_judged(state: State, event: ev.CheckJudged) -> State:
     )
     if holds and may_claim:
         state = replace(state, due=(*state.due, Due(event.worker, event.epoch, event.checkpoint)))
+    recent = (*worker.recent[-RECENT_CHECKS + 1 :], point)
     return _change(
         state,
         event.worker,
@@ -198,9 +209,14 @@ def _check_judged(state: State, event: ev.CheckJudged) -> State:
         judged=worker.judged | 1 << event.epoch,
         results=event.results,
         streaks=streaks,
-        recent=(*worker.recent[-RECENT_CHECKS + 1 :], point),
+        recent=recent,
         best=better(worker.best, point, criteria[0].op),
+        chance=chance_left(state.spec, event.worker, recent, worker.checks + 1, event.results),
     )
+
+
+def _found_hopeless(state: State, event: ev.WorkerFoundHopeless) -> State:
+    return _change(state, event.worker, hopeless=True, note=f"ended early: it {hopeless(event)}")
 
 
 def _may_claim(state: State, name: str) -> bool:
@@ -339,6 +355,7 @@ _OUTCOME_OF_CAUSE: Mapping[ev.StopCause, WorkerState] = {
     "asked": "stopped",
     "stalled": "stopped",
     "refuted": "refuted",
+    "hopeless": "terminated",
 }
 
 
@@ -391,7 +408,8 @@ def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
 
 
 def _note_after_exit(state: State, event: ev.WorkerExited, phase: Phase) -> str | None:
-    if isinstance(phase, Ended) and phase.outcome == "terminated" and state.verdict is not None:
+    before = state.workers[event.worker].phase
+    if isinstance(before, Stopping) and before.cause == "beaten" and state.verdict is not None:
         return f"beaten by {state.verdict.worker}"
     if isinstance(phase, Retrying) or (isinstance(phase, Ended) and phase.outcome in ("failed", "lost")):
         return event.reason or event.last_words or (retry.REBOOTED if event.rebooted else None)
@@ -424,6 +442,7 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.VerdictReached: _verdict_reached,
     ev.WorkerStalled: _worker_stalled,
     ev.WorkerRecovered: _worker_recovered,
+    ev.WorkerFoundHopeless: _found_hopeless,
     ev.WorkerPaused: _worker_paused,
     ev.WorkerUnpaused: _worker_unpaused,
     ev.StopAsked: _stop_asked,

@@ -57,7 +57,13 @@ _WHY: Mapping[ev.StopCause, str] = {
     "asked": "asked to stop",
     "stalled": "stalled",
     "refuted": "its claims were refuted",
+    "hopeless": "it has no chance left",
 }
+
+
+def hopeless(event: ev.WorkerFoundHopeless) -> str:
+    """Why a worker is given up: `has at most 1.3 % chance of success left, by 6 checks`."""
+    return f"has at most {100 * event.chance:.2g} % chance of success left, by {event.checks} checks"
 
 
 def _exited(event: ev.WorkerExited) -> str:
@@ -84,6 +90,7 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.VerdictReached: _verdict,
     ev.WorkerStalled: lambda e: f"{e.worker} stalled: no metric for {e.silent_s:.0f} s",
     ev.WorkerRecovered: lambda e: f"{e.worker} reports again",
+    ev.WorkerFoundHopeless: lambda e: f"{e.worker} {hopeless(e)}",
     ev.WorkerPaused: lambda e: f"{e.worker} paused",
     ev.WorkerUnpaused: lambda e: f"{e.worker} goes on",
     ev.StopAsked: _stop_asked,

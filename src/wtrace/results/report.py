@@ -60,6 +60,7 @@ def failure_report(standing: Standing, evidence: Evidence) -> str:
         f"# {markdown(standing.name)}: no winner",
         _not_won(standing, checks),
         _dates(standing, evidence),
+        evidence.saved,
         pictures_part(evidence),
         claims_part(standing, evidence),
         _closest(standing, checks),
