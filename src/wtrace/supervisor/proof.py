@@ -20,6 +20,7 @@ from wtrace.results.evidence import CheckRow, Evidence
 from wtrace.results.figures import saved as saving
 from wtrace.results.files import write_atomically
 from wtrace.results.report import failure_report, success_report
+from wtrace.results.report_html import report_html
 from wtrace.results.strength import Measured
 from wtrace.store.reader import Reader
 from wtrace.supervisor import figures, points
@@ -40,7 +41,7 @@ log = logging.getLogger("wtrace")
 
 
 def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> Path | None:
-    """Write the report and the last progress page, draw the figures; returns the report's path.
+    """Write the report (as Markdown and as HTML) and the last progress page, draw the figures; returns the report's path.
 
     A failure here never changes the verdict: it is logged, and None is returned where there is no report.
     """
@@ -68,6 +69,11 @@ def _write(race: RaceContext, standing: Standing, evidence: Evidence) -> Path:
     else:
         path, text = race.layout.failure_report, failure_report(standing, evidence)
     write_atomically(path, text)
+    try:
+        figures = {name: race.layout.results / name for name in evidence.figures}
+        write_atomically(path.with_suffix(".html"), report_html(text, figures))
+    except Exception:
+        log.exception("the report could not be written as HTML")
     return path
 
 
