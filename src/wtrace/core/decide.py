@@ -98,8 +98,9 @@ def _facts(state: State, now: float) -> Iterator[ev.Event]:
 
 
 def _first_that_counts(state: State) -> Claim | None:
-    """The first claim, or with `[confirm]` the first that was confirmed."""
-    counts = (claim for claim in state.claims if state.spec.confirm is None or claim.status == "confirmed")
+    """The first claim, or with `[confirm]` the first that was confirmed; none of a worker that was refused."""
+    fair = (claim for claim in state.claims if not state.is_refused(claim.worker))
+    counts = (claim for claim in fair if state.spec.confirm is None or claim.status == "confirmed")
     return next(counts, None)
 
 
@@ -178,6 +179,8 @@ def _ends(state: State, now: float) -> Iterator[Action]:
 def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
     if state.stop_asked or state.workers[name].stop_asked:
         return "asked"
+    if state.is_refused(name):
+        return "foreign"
     if state.verdict is not None and state.spec.judge.stop_at_first:
         return "winner" if state.verdict.worker == name else "beaten"
     if state.is_refuted(name):

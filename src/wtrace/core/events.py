@@ -10,7 +10,7 @@ from typing import Literal
 
 from wtrace.core.standing import CriterionStanding
 
-StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless"]
+StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign"]
 RaceOutcome = Literal["won", "no_winner", "stopped"]
 
 
@@ -113,6 +113,22 @@ class DataReported:
     at: float
     worker: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StrictnessAsked:
+    """`wtrace run --strict`: a worker that runs code from outside of its worktree is refused."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignCodeReported:
+    """A training said which files of the repo it imported although they lie outside of its worktree."""
+
+    at: float
+    worker: str
+    files: str  # in words, a few of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +291,8 @@ Event = (
     | CheckJudged
     | JudgeFilesFixed
     | DataReported
+    | StrictnessAsked
+    | ForeignCodeReported
     | ClaimMade
     | CheckpointFrozen
     | ConfirmationStarted

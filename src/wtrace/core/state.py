@@ -13,7 +13,7 @@ from wtrace.core.claims import Claim, Due, claims_left, open_claim
 from wtrace.core.contract import finite
 from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping, Waiting
 from wtrace.core.standing import CheckPoint, ExitStanding, Happening
-from wtrace.core.telling import hopeless, tell
+from wtrace.core.telling import foreign_code, hopeless, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +68,8 @@ class State:
     claims: tuple[Claim, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)  # checksum of the data by worker, as first reported
     judge_files: Mapping[str, str] = field(default_factory=dict)  # sha256 of each, as the race began
+    strict: bool = False  # who runs code from outside of its worktree is refused
+    foreign: Mapping[str, str] = field(default_factory=dict)  # such files by worker, in words
     verdict: ev.VerdictReached | None = None
     stop_asked: bool = False
     outcome: ev.RaceOutcome | None = None
@@ -85,6 +87,10 @@ class State:
         """Whether the race asks this worker to leave, or not to start at all."""
         beaten = self.verdict is not None and self.spec.judge.stop_at_first
         return beaten or self.stop_asked or self.workers[worker].stop_asked
+
+    def is_refused(self, worker: str) -> bool:
+        """Whether no verdict may rest on this worker: what it trains is not its branch."""
+        return self.strict and worker in self.foreign
 
     def is_refuted(self, worker: str) -> bool:
         """Whether all the claims that this worker may make have been refuted."""
@@ -317,6 +323,16 @@ def _data_reported(state: State, event: ev.DataReported) -> State:
     return replace(state, data={**state.data, event.worker: event.digest})
 
 
+def _strictness_asked(state: State, _event: ev.StrictnessAsked) -> State:
+    return replace(state, strict=True)
+
+
+def _foreign_code_reported(state: State, event: ev.ForeignCodeReported) -> State:
+    state = replace(state, foreign={**state.foreign, event.worker: event.files})
+    refused = "refused: it " if state.strict else "it "
+    return _change(state, event.worker, note=refused + foreign_code(event.files))
+
+
 def _worker_stalled(state: State, event: ev.WorkerStalled) -> State:
     return _change_running(state, event.worker, stalled=True)
 
@@ -356,6 +372,7 @@ _OUTCOME_OF_CAUSE: Mapping[ev.StopCause, WorkerState] = {
     "stalled": "stopped",
     "refuted": "refuted",
     "hopeless": "terminated",
+    "foreign": "failed",
 }
 
 
@@ -436,6 +453,8 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.ClaimMade: _claim_made,
     ev.JudgeFilesFixed: _judge_files_fixed,
     ev.DataReported: _data_reported,
+    ev.StrictnessAsked: _strictness_asked,
+    ev.ForeignCodeReported: _foreign_code_reported,
     ev.CheckpointFrozen: _checkpoint_frozen,
     ev.ConfirmationStarted: _confirmation_started,
     ev.ConfirmationEnded: _confirmation_ended,
