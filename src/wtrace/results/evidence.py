@@ -55,4 +55,5 @@ class Evidence:
     )  # by worker: what its start record said
     figures: tuple[str, ...] = ()  # paths seen from the report
     saved: str | None = None  # what stopping early saved, in words
+    merges: Mapping[str, str] = field(default_factory=dict)  # by worker: whether it could be merged, in words
     written_at: float | None = None  # when the report was written; seconds since 1970

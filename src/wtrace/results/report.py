@@ -18,6 +18,7 @@ from wtrace.results.record import (
     checks_part,
     ended_part,
     environment_part,
+    merges_part,
     pictures_part,
     reproduce_part,
     rules_part,
@@ -75,6 +76,7 @@ def _record(standing: Standing, evidence: Evidence) -> list[str | None]:
     return [
         rules_part(standing, evidence),
         starts_part(evidence),
+        merges_part(evidence),
         reproduce_part(evidence),
         environment_part(evidence),
         checks_part(standing, evidence),

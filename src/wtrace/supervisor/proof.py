@@ -24,6 +24,7 @@ from wtrace.results.report_html import report_html
 from wtrace.results.strength import Measured
 from wtrace.store.reader import Reader
 from wtrace.supervisor import figures, points
+from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import write_pages
 from wtrace.supervisor.record import recall_curves
 
@@ -126,6 +127,7 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         measured=tuple(measured),
         starts={worker: info for worker, info in starts.items() if info},
         saved=_saved(race, standing),
+        merges=_merges(race),
         written_at=time.time(),
     )
 
@@ -144,6 +146,11 @@ def _measured(split: str, raw: bytes) -> list[Measured]:
 def _start_info(raw: bytes) -> Mapping[str, object]:
     record = decode(raw)
     return (record.info or {}) if isinstance(record, Start) else {}
+
+
+def _merges(race: RaceContext) -> dict[str, str]:
+    commits = {name: place.commit for name, place in race.places.items()}
+    return {each.worker: each.words for each in merge_outlook(race.root, race.spec, commits)}
 
 
 def _saved(race: RaceContext, standing: Standing) -> str | None:
