@@ -48,6 +48,15 @@ def test_a_few_checks_in_a_row_rule_nothing_out() -> None:
     assert told(curve(1.00, 1.05, 1.00, 1.05), RATIO) > 0.02
 
 
+def test_a_training_that_has_just_begun_to_take_off_is_given_time() -> None:
+    """A recorded accuracy: its longer trend leads nowhere, its latest one does, and at epoch 10 it was there."""
+    points = curve(0.575, 0.573, 0.58, 0.58, 0.59, 0.62, every=1)
+    goal = CriterionInfo("accuracy", "mean(accuracy) >= 0.9", ">=", 0.9, 0.9)
+    found = chance(points, [goal], check_every=1, max_epochs=12)
+    assert found is not None
+    assert found > 0.05
+
+
 def test_the_least_criterion_counts() -> None:
     points = [
         CheckPoint(5 * (i + 1), 0.0, (flat, 0.15 + flat / 100), (False, True)) for i, flat in enumerate(FLAT)

@@ -2,8 +2,9 @@
 
 An upper bound rather than the chance itself, since a worker is ended by it. Of the criteria the one with the least
 chance counts, as if the others came with it; of the checks the one with the greatest. Each criterion is extrapolated
-on the forecast's robust line, with Student's t of two degrees of freedom around it: one in fifty lies beyond 4.85
-standard deviations on one side, so a few checks in a row never rule anything out.
+on the forecast's robust line, through its recent checks or through the latest four, whichever promises more, with
+Student's t of two degrees of freedom around it: one in fifty lies beyond 4.85 standard deviations on one side, so a
+few checks in a row never rule anything out.
 
 Left out is what says nothing about later: p values, which stay at 1 until the ratio is near its margin; a criterion
 with too few numbers; and one whose values do not vary, as those of a training that has not begun to learn.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from wtrace.core.standing import CheckPoint, CriterionStanding
 
 FEWEST_CHECKS = 4
+LATEST = 4  # checks by which a training may have begun to take off
 MAD_TO_SD = 1.4826  # of a normal distribution
 
 
@@ -65,15 +67,24 @@ def chance(
     if not left:
         return 0.0
     found = [
-        chance_of(line, criterion, left)
+        chance_of(series(points, index, logarithm=False), criterion, left)
         for index, criterion in enumerate(criteria)
-        if not is_p_value(criterion) and (line := fitted(series(points, index, logarithm=False))) is not None
+        if not is_p_value(criterion)
     ]
     return min((each for each in found if each is not None), default=None)
 
 
-def chance_of(line: Line, criterion: CriterionInfo, left: Sequence[int]) -> float | None:
-    """That the criterion holds at the most promising of the epochs left; None where its values do not vary."""
+def chance_of(
+    pairs: Sequence[tuple[float, float]], criterion: CriterionInfo, left: Sequence[int]
+) -> float | None:
+    """That a criterion with these values will hold, on its longer or its latest trend, whichever promises more."""
+    lines = (fitted(pairs), fitted(pairs[-LATEST:]))
+    found = [chance_on(line, criterion, left) for line in lines if line is not None]
+    return max((each for each in found if each is not None), default=None)
+
+
+def chance_on(line: Line, criterion: CriterionInfo, left: Sequence[int]) -> float | None:
+    """That it holds at the most promising of the epochs left; None where the line's values do not vary."""
     n = len(line.epochs)
     residuals = [y - line.slope * x for x, y in zip(line.epochs, line.values, strict=True)]
     level = median(residuals)
