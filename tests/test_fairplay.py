@@ -80,7 +80,10 @@ def test_strict_ends_a_worker_that_runs_other_code_before_a_verdict_rests_on_it(
     assert "a is being ended: it runs code that is not its branch's" in done.stdout
     assert "a check at epoch 5 does not count: runs code from outside" in done.stdout
     assert "\x1b" not in done.stdout
-    assert "refused: it runs code from outside" in (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
+    report = (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
+    assert "refused: it runs code from outside" in report
+    assert "`a` ran code from outside of its worktree, refused" in report
+    assert "`a` met every criterion at epoch 5, which did not count" in report
 
 
 def test_how_strict_a_race_is_was_settled_at_its_start(lab: Lab) -> None:

@@ -14,6 +14,7 @@ from standing_samples import big_race, evidence_of, lost_race, running_race, sta
 from wtrace.core.standing import Happening, Standing
 from wtrace.results.closest import closest_to, complements, contested, most_at_once
 from wtrace.results.evidence import CheckRow, Evidence
+from wtrace.results.fairplay import FairPlay, fair_play_part
 from wtrace.results.page import fenced
 from wtrace.results.progress import progress_page
 from wtrace.results.record import CHECKS_SHOWN
@@ -201,6 +202,46 @@ def test_the_closest_is_the_best_value_in_the_direction_of_the_operator() -> Non
     assert best is not None
     assert best.worker == "b"
     assert complements(["attention_ratio"], checks) is None
+
+
+def test_what_was_looked_at_for_fair_play_is_told_whatever_was_found() -> None:
+    nothing = fair_play_part(FairPlay(), confirmed=True)
+    for said in (
+        "no file that judges was named",
+        "no training reported a checksum",
+        "samples carry no ids, so",
+        "no training reported code from outside",
+        "no worktree held uncommitted changes",
+        "is not known: the confirmation's samples carry no ids",
+    ):
+        assert said in nothing, said
+    found = fair_play_part(
+        FairPlay(
+            judge_files={"evaluate.py": "ab12"},
+            data={"a": "sha256:one", "b": "sha256:two"},
+            ids_agree=True,
+            foreign={"b": "/repo/model.py"},
+            strict=True,
+            patches={"a": "cd34"},
+            uncounted=(("b", 5, "its data are not those of a"),),
+            held_out_uses=(1, 1),
+        ),
+        confirmed=True,
+    )
+    for said in (
+        "byte-equal in every branch at the start, and hashed again at each claim: `evaluate.py` (sha256 `ab12`)",
+        "**not trained on the same data**",
+        "judged on the same samples, by their ids",
+        "`b` ran code from outside of its worktree, refused (`--strict`): /repo/model",
+        "`a` raced with uncommitted changes, kept as `uncommitted.patch` (sha256 `cd34`)",
+        "`b` met every criterion at epoch 5, which did not count: its data are not those of a",
+        "used 1 time to confirm a claim, in 1 race of this repo",
+    ):
+        assert said in found, said
+    assert "same data, by checksum `x`: `a`, `b`" in fair_play_part(
+        FairPlay(data={"a": "x", "b": "x"}), confirmed=False
+    )
+    assert "held-out" not in fair_play_part(FairPlay(), confirmed=False)
 
 
 def test_a_report_of_many_checks_stays_small_and_says_what_it_left_out() -> None:

@@ -13,6 +13,7 @@ from wtrace.core.wording import (
 )
 from wtrace.results.claims import claims_part
 from wtrace.results.closest import closest_to, complements, contested, ever_met, most_at_once
+from wtrace.results.fairplay import fair_play_part
 from wtrace.results.page import bullets, page, table
 from wtrace.results.record import (
     checks_part,
@@ -75,6 +76,7 @@ def failure_report(standing: Standing, evidence: Evidence) -> str:
 def _record(standing: Standing, evidence: Evidence) -> list[str | None]:
     return [
         rules_part(standing, evidence),
+        None if evidence.fair is None else fair_play_part(evidence.fair, confirmed=evidence.confirmed),
         starts_part(evidence),
         merges_part(evidence),
         reproduce_part(evidence),

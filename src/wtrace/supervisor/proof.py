@@ -24,6 +24,7 @@ from wtrace.results.report_html import report_html
 from wtrace.results.strength import Measured
 from wtrace.store.reader import Reader
 from wtrace.supervisor import figures, points
+from wtrace.supervisor.fairness import fair_play
 from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import write_pages
 from wtrace.supervisor.record import recall_curves
@@ -110,6 +111,7 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         for _, worker, _, raw in reader.confirmations(race.id):
             if standing.confirmed and worker == standing.winner:
                 measured += _measured("held-out data", raw)
+        fair = fair_play(reader, race)
         starts = {worker: _start_info(raw) for worker, _, raw in reader.records(race.id, "start")}
     return Evidence(
         checks=tuple(checks),
@@ -128,6 +130,7 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         starts={worker: info for worker, info in starts.items() if info},
         saved=_saved(race, standing),
         merges=_merges(race),
+        fair=fair,
         written_at=time.time(),
     )
 
