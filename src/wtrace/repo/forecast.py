@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 SHOWN = 3  # files
+WHOLE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ def conflict_forecast(root: Path, base: str | None, commits: Mapping[str, str]) 
 
 
 def _forecast(root: Path, base: str, worker: str, name: str, env: Mapping[str, str]) -> Forecast:
-    commit = branch_commit(root, name) or commit_of(root, name)
+    # A whole id is a commit that was looked up before: asking again would triple the time.
+    commit = name if WHOLE_ID.fullmatch(name) else branch_commit(root, name) or commit_of(root, name)
     if commit is None:
         return Forecast(worker, trouble=f"there is no branch {name!r}")
     merged = merge_tree(root, base, commit, env)
