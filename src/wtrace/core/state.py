@@ -106,10 +106,11 @@ class State:
 
     def has_lost_hope(self, worker: str) -> bool:
         """Whether this worker's chance fell below the limit. A control has none to lose; a claimant is waited for."""
-        chance_left = self.workers[worker].chance
+        chance = self.workers[worker].chance
+        if chance is None or chance >= self.spec.hopeless_below:
+            return False
         claims = self.is_confirming(worker) or any(due.worker == worker for due in self.due)
-        may_win = not claims and self.verdict is None and not self.spec.worker(worker).control
-        return may_win and chance_left is not None and chance_left < self.spec.hopeless_below
+        return not claims and self.verdict is None and not self.spec.worker(worker).control
 
     def is_confirming(self, worker: str) -> bool:
         """Whether a claim of this worker waits for its confirmation."""
