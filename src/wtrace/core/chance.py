@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from wtrace.core.forecast import Z_80, fitted, is_p_value, median, series
+from wtrace.core.forecast import LATEST, Z_80, fitted, is_p_value, median, series
 from wtrace.core.plan import count_planned, planned_epochs
 from wtrace.core.standing import CriterionInfo
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from wtrace.core.standing import CheckPoint, CriterionStanding
 
 FEWEST_CHECKS = 4
-LATEST = 4  # checks by which a training may have begun to take off
 MAD_TO_SD = 1.4826  # of a normal distribution
 
 
