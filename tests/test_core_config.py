@@ -97,7 +97,6 @@ def test_every_line_of_the_schema_is_needed_to_say_what_it_says(line: str) -> No
         (with_worker('runner = "slurm"'), "workers.plain.runner: `runner`"),
         (with_worker('include = [".env"]'), "workers.plain.include: `include`"),
         (with_worker('setup = [["uv", "sync"]]'), "workers.plain.setup: `setup`"),
-        (with_worker("[stop]\nhopeless_below = 0.1"), "stop.hopeless_below: `hopeless_below`"),
         (with_worker('[keep]\ncheckpoints = "all"'), "keep.checkpoints: `checkpoints`"),
         (with_worker('[after]\nwinner = [["ls"]]'), "after.winner: `winner`"),
         (with_worker('[runners.ray]\naddress = "auto"'), "runners: [runners.NAME]"),
@@ -109,7 +108,7 @@ def test_a_part_that_is_not_built_is_refused_and_its_default_is_not(text: str, p
 
 def test_defaults_of_parts_that_are_not_built_change_nothing() -> None:
     text = with_race('runner = "local"') + (
-        'gpus = 0\ninclude = []\n[metrics]\nfrom = "jsonl"\n[stop]\nhopeless_below = 0.0\n'
+        'gpus = 0\ninclude = []\n[metrics]\nfrom = "jsonl"\n'
         '[keep]\ncheckpoints = "best"\n[after]\nwinner = []\n[notify]\nurls = []\n[sync]\n[runners]\n'
     )
     assert parse(text) == parse(MINIMAL)

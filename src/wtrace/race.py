@@ -40,10 +40,11 @@ def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
     return prepare(root, requests, base=spec.base, parent=record.worktrees_folder(root, spec))
 
 
-def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> str:
+def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None], strict: bool = False) -> str:
     """Set up a race and let it run under a supervisor of its own; returns its id. Refused while another one runs.
 
-    `told` is called with each worktree once all are there.
+    `told` is called with each worktree once all are there. `strict`: workers that run code from outside of their
+    worktree are refused.
     """
     layout = Layout(root)
     home.make_home(layout)
@@ -54,7 +55,7 @@ def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> st
         for made in prepared:
             told(made)
         record.check_commands(spec, prepared)
-        race_id = record.create(layout, spec, prepared)
+        race_id = record.create(layout, spec, prepared, strict=strict)
         supervisor.supervise(race_id)
     return race_id
 

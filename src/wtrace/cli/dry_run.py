@@ -12,10 +12,11 @@ from wtrace.core.sources import doubts, told_source
 from wtrace.core.text import plain
 from wtrace.supervisor.attempts import command_of, own_environment, working_directory
 from wtrace.supervisor.context import RaceContext
+from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.record import worktrees_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from wtrace.core.spec import RaceSpec, WorkerSpec
@@ -32,17 +33,21 @@ def print_plan(root: Path, spec: RaceSpec) -> None:
         for worker in spec.workers
     }
     race = RaceContext(RACE_ID, spec, layout, places)
-    for line in _lines(race):
+    branches = {worker.name: worker.branch for worker in spec.workers if not worker.combines}
+    outlook = {each.worker: each.words for each in merge_outlook(root, spec, branches) if each.conflicts}
+    for line in _lines(race, outlook):
         print(plain(line))
 
 
-def _lines(race: RaceContext) -> Iterator[str]:
+def _lines(race: RaceContext, outlook: Mapping[str, str]) -> Iterator[str]:
     spec = race.spec
     at_once = spec.max_parallel or len(spec.workers)
     yield f"race {spec.name}: {len(spec.workers)} workers, at most {at_once} at once"
     yield f"p thresholds are divided by {divisor(spec)}"
     for worker in sorted(spec.workers, key=lambda worker: -worker.priority):
         yield from _worker_lines(race, worker)
+        if worker.name in outlook:
+            yield f"  merge:   if it wins, it {outlook[worker.name]}"
     yield "nothing was started"
 
 

@@ -22,6 +22,7 @@ from wtrace.cli.common import (
 from wtrace.cli.interrupts import Interrupted, interrupts
 from wtrace.core.layout import Layout
 from wtrace.core.text import plain
+from wtrace.errors import UsageError
 from wtrace.store import home
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would start where; start nothing.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse a worker that runs code from outside of its worktree."),
+    ] = False,
     trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -61,6 +66,10 @@ def run(
     Exit code 0: a winner; 1: none; 2: a mistake in usage or config; 130: interrupted here, and the race stopped.
     """
     root = find_root()
+    if resume and strict:
+        raise UsageError(
+            "--strict is settled when a race starts", hint="a race that is resumed is as strict as it was"
+        )
     if resume:
         return _resume(root, as_json=as_json, detach=detach)
     from wtrace.core import config as configs
@@ -75,15 +84,15 @@ def run(
         print_plan(root, spec)
         return 0
     require_trust(root, given, approve=trust)
-    return _start(root, spec, as_json=as_json, detach=detach)
+    return _start(root, spec, as_json=as_json, detach=detach, strict=strict)
 
 
-def _start(root: Path, spec: RaceSpec, *, as_json: bool, detach: bool) -> int:
+def _start(root: Path, spec: RaceSpec, *, as_json: bool, detach: bool, strict: bool) -> int:
     from wtrace import race
 
     with interrupts():  # from the first moment: a race that has begun is never left by accident
         try:
-            race_id = race.start(root, spec, told=_silent if as_json else _tell_setup)
+            race_id = race.start(root, spec, told=_silent if as_json else _tell_setup, strict=strict)
         except Interrupted:
             return _interrupted_start(root, as_json=as_json)
         return _follow(root, race_id, as_json=as_json, detach=detach)

@@ -92,13 +92,15 @@ def _facts(state: State, now: float) -> Iterator[ev.Event]:
     if first is not None and state.verdict is None and not state.stop_asked:
         yield ev.VerdictReached(now, first.worker, first.epoch, confirmed=first.status == "confirmed")
     yield from _silences(state, now)
+    yield from _lost_hopes(state, now)
     if _is_over(state):
         yield ev.RaceEnded(now, _race_outcome(state))
 
 
 def _first_that_counts(state: State) -> Claim | None:
-    """The first claim, or with `[confirm]` the first that was confirmed."""
-    counts = (claim for claim in state.claims if state.spec.confirm is None or claim.status == "confirmed")
+    """The first claim, or with `[confirm]` the first that was confirmed; none of a worker that was refused."""
+    fair = (claim for claim in state.claims if not state.is_refused(claim.worker))
+    counts = (claim for claim in fair if state.spec.confirm is None or claim.status == "confirmed")
     return next(counts, None)
 
 
@@ -122,6 +124,12 @@ def _silences(state: State, now: float) -> Iterator[ev.Event]:
             yield ev.WorkerStalled(now, name, silent_s)
         if phase.stalled and silent_s < state.spec.stall_after_s:
             yield ev.WorkerRecovered(now, name)
+
+
+def _lost_hopes(state: State, now: float) -> Iterator[ev.Event]:
+    for name, worker in state.workers.items():
+        if isinstance(worker.phase, Running) and not worker.hopeless and state.has_lost_hope(name):
+            yield ev.WorkerFoundHopeless(now, name, worker.chance or 0.0, worker.checks)
 
 
 def _race_outcome(state: State) -> ev.RaceOutcome:
@@ -171,10 +179,14 @@ def _ends(state: State, now: float) -> Iterator[Action]:
 def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
     if state.stop_asked or state.workers[name].stop_asked:
         return "asked"
+    if state.is_refused(name):
+        return "foreign"
     if state.verdict is not None and state.spec.judge.stop_at_first:
         return "winner" if state.verdict.worker == name else "beaten"
     if state.is_refuted(name):
         return "refuted"
+    if state.workers[name].hopeless:
+        return "hopeless"
     if phase.stalled and state.spec.on_stall != "warn":
         return "stalled"
     return None

@@ -10,7 +10,7 @@ from typing import Literal
 from wtrace.core.data import data
 from wtrace.core.standing import CriterionStanding
 
-StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted"]
+StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign"]
 RaceOutcome = Literal["won", "no_winner", "stopped"]
 
 
@@ -116,6 +116,22 @@ class DataReported:
 
 
 @data
+class StrictnessAsked:
+    """`wtrace run --strict`: a worker that runs code from outside of its worktree is refused."""
+
+    at: float
+
+
+@data
+class ForeignCodeReported:
+    """A training said which files of the repo it imported although they lie outside of its worktree."""
+
+    at: float
+    worker: str
+    files: str  # in words, a few of them
+
+
+@data
 class ClaimMade:
     """A check met every criterion."""
 
@@ -183,6 +199,16 @@ class WorkerRecovered:
 
     at: float
     worker: str
+
+
+@data
+class WorkerFoundHopeless:
+    """The chance that a worker may still succeed, by its checks so far, fell below `[stop] hopeless_below`."""
+
+    at: float
+    worker: str
+    chance: float
+    checks: int
 
 
 @data
@@ -265,6 +291,8 @@ Event = (
     | CheckJudged
     | JudgeFilesFixed
     | DataReported
+    | StrictnessAsked
+    | ForeignCodeReported
     | ClaimMade
     | CheckpointFrozen
     | ConfirmationStarted
@@ -272,6 +300,7 @@ Event = (
     | VerdictReached
     | WorkerStalled
     | WorkerRecovered
+    | WorkerFoundHopeless
     | WorkerPaused
     | WorkerUnpaused
     | StopAsked

@@ -1,8 +1,9 @@
 """When will every criterion hold? A robust line through each criterion's recent checks, and the pace of the checks.
 
 The line is Theil and Sen's: the median of the slopes between all pairs of points, which a few wild checks do not
-move. Its uncertainty is Sen's interval of the slopes. P values, which fall by orders of magnitude, are fitted by
-their logarithm. Sources: Theil (1950), Proc. KNAW 53:386; Sen (1968), JASA 63:1379.
+move. Its uncertainty is Sen's interval of the slopes. The line through the latest checks alone must get there as well,
+since curves bend. P values, which fall by orders of magnitude, are fitted by their logarithm.
+Sources: Theil (1950), Proc. KNAW 53:386; Sen (1968), JASA 63:1379.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Trend = Literal["rising", "falling", "flat"]
 
 RECENT = 8  # checks; older ones say little, since learning curves bend
+LATEST = 4  # checks by which a curve that bends away has given itself away
 FEWEST = 3
 ROUNDING = 1e-6  # epochs; a line that is there at epoch 30.0000000004 is there at 30
 Z_80 = 1.2816  # 80 % of a normal distribution lie within so many standard deviations
@@ -124,11 +126,13 @@ def estimate(
     for index, criterion in enumerate(criteria):
         if last.met[index]:
             continue
-        line = fitted(series(points, index, logarithm=is_p_value(criterion)))
-        if line is None:
+        pairs = series(points, index, logarithm=is_p_value(criterion))
+        line, latest = fitted(pairs), fitted(pairs[-LATEST:])
+        if line is None or latest is None:
             return Estimate(None, reason=f"fewer than {FEWEST} values of {criterion.name}")
-        arrival = arrival_of(line, criterion, Schedule(last.epoch, check_every, max_epochs))
-        if arrival is None:
+        schedule = Schedule(last.epoch, check_every, max_epochs)
+        arrival = arrival_of(line, criterion, schedule)
+        if arrival is None or arrival_of(latest, criterion, schedule) is None:
             return Estimate(None, reason=NOT_ON_THIS_TREND)
         arrivals.append(arrival)
     return timed(arrivals, last, pace_s, now)

@@ -158,7 +158,6 @@ STOP = Table(
             Number(0, 1),
             "End a worker whose chance of success falls below this; 0: never.",
             0.0,
-            available=False,
         ),
     ),
 )

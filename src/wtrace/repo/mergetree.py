@@ -32,7 +32,7 @@ def merge_tree(root: Path, ours: str, theirs: str, env: Mapping[str, str] | None
         raise ToolError(
             "this git cannot merge without a worktree", seen=version, hint="take git 2.38 or newer"
         )
-    if outcome.code not in (0, 1):  # no common history, a missing object
+    if outcome.code not in (0, 1) or not outcome.items:  # no common history, a missing object
         return Conflict((), git.last_line(outcome))
     tree, *files = outcome.items
     return Conflict(tuple(dict.fromkeys(files))) if outcome.code else tree

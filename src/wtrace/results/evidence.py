@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wtrace.core.claims import Claim
     from wtrace.core.criteria import Criterion
     from wtrace.core.standing import CriterionStanding
+    from wtrace.results.fairplay import FairPlay
     from wtrace.results.strength import Measured
 
 
@@ -57,4 +58,6 @@ class Evidence:
     )  # by worker: what its start record said
     figures: tuple[str, ...] = ()  # paths seen from the report
     saved: str | None = None  # what stopping early saved, in words
+    fair: FairPlay | None = None  # what was looked at so that the race was fair
+    merges: Mapping[str, str] = field(default_factory=dict)  # by worker: whether it could be merged, in words
     written_at: float | None = None  # when the report was written; seconds since 1970

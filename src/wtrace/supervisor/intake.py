@@ -9,6 +9,7 @@ from wtrace.core import events as ev
 from wtrace.core import referee
 from wtrace.core.phases import ALIVE, Launching
 from wtrace.core.plan import is_planned
+from wtrace.core.telling import foreign_code
 from wtrace.metrics.follower import MetricsFile, Position
 from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt, printable
 from wtrace.metrics.translation import NOTHING_WATCHED, Watched
@@ -282,6 +283,8 @@ class Intake:
     def _unfair(self) -> str | None:
         """Why a check that met every criterion cannot count all the same."""
         state = self._journal.state
+        if state.is_refused(self._worker):
+            return foreign_code(state.foreign[self._worker])
         first = state.other_data(self._worker)
         if first is not None:
             return f"its data are not those of {first}: their checksums differ"
@@ -296,8 +299,9 @@ class Intake:
             if first is not None:
                 self._notice(now, f"its data are not those of {first}: its checks will not count")
         if isinstance(foreign, list) and foreign:
-            shown = ", ".join(map(str, foreign[:3])) + (", …" if len(foreign) > 3 else "")
-            self._notice(now, f"it runs code from outside of its worktree, not its branch's: {shown}")
+            shown = ", ".join(printable(str(name), 200) for name in foreign[:3])
+            more = ", …" if len(foreign) > 3 else ""
+            self._journal.note(ev.ForeignCodeReported(now, self._worker, shown + more))
 
     def _ids_problem(self, now: float, check: Check) -> str | None:
         """Samples with ids must be the same for every worker and check; the first check of the race fixes them."""

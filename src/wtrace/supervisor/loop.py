@@ -32,6 +32,7 @@ from wtrace.supervisor.confirmation import (
     prepare_confirmation,
 )
 from wtrace.supervisor.intake import Intake
+from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.requests import events_of_request, pending_requests
 from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts
@@ -110,6 +111,7 @@ class Supervisor:
             self._take_over()
             self._turn(set(), everything=True)
             self._warm_up()
+            self._foresee_conflicts()
             while self._goes_on():
                 self._turn(self._wait())
         finally:
@@ -170,6 +172,15 @@ class Supervisor:
 
         if any(criterion.columns for criterion in self.state.spec.success):
             warm_up()
+
+    def _foresee_conflicts(self) -> None:
+        """Told while there is time to do something about it. The workers start meanwhile."""
+        commits = {name: place.commit for name, place in self._race.places.items()}
+        for forecast in merge_outlook(self._race.root, self.state.spec, commits):
+            if not forecast.clean:
+                self._journal.note(
+                    ev.Noticed(self._clock.now(), forecast.worker, f"if it wins, it {forecast.words}")
+                )
 
     def _wait(self) -> set[Path]:
         if self._stuck_since is not None:
