@@ -32,7 +32,7 @@ def report(lab: Lab) -> str:
 
 
 def test_the_winners_commands_run_in_its_worktree_once_the_report_is_there(lab: Lab) -> None:
-    seen = "import pathlib, sys; print(len(list(pathlib.Path(sys.argv[1]).parents[1].glob('results/SUCC*'))))"
+    seen = "import pathlib, sys; print(len(list(pathlib.Path(sys.argv[1]).parents[1].glob('results/SUCCESS_REPORT.md'))))"
     lab.race({"a": WIN, "b": [["forever"]]}, extra=after(lab, NOTE, seen))
     done = lab.wtrace("run")
     folder = lab.latest / "a"

@@ -15,14 +15,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core import resources
-from wtrace.core.events import MachineFound, SupervisorStarted
 from wtrace.core.layout import Layout
 from wtrace.errors import ConfigError, UsageError
 from wtrace.store import home
-from wtrace.store.reader import Reader
-from wtrace.supervisor import record
-from wtrace.supervisor.spawn import only_race, spawn_supervisor
+from wtrace.supervisor.spawn import only_race, supervisor_ahead, wait_for_race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +35,7 @@ def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
     """
     from wtrace.repo import include
     from wtrace.repo.worktrees import prepare
+    from wtrace.supervisor import record
 
     for each in spec.workers:  # a hybrid's too, which are brought much later
         include.check(root, each.name, each.include)
@@ -48,6 +45,7 @@ def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
 
 def find_machine(spec: RaceSpec) -> Machine:
     """This machine, as far as the race depends on it."""
+    from wtrace.core import resources
     from wtrace.runners import machine
 
     return machine.look(
@@ -59,6 +57,8 @@ def find_machine(spec: RaceSpec) -> Machine:
 
 def check_resources(spec: RaceSpec) -> None:
     """ConfigError for a worker that this machine, all idle, could not run."""
+    from wtrace.core import resources
+
     machine = find_machine(spec)
     for worker in spec.workers:
         lack = resources.never_fits(resources.demand_of(spec, worker, machine), machine)
@@ -67,26 +67,31 @@ def check_resources(spec: RaceSpec) -> None:
             raise ConfigError(f"workers.{worker.name}: {lack}", hint=hint)
 
 
-def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> str:
+def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None], strict: bool = False) -> str:
     """Set up a race and let it run under a supervisor of its own; returns its id. Refused while another one runs.
 
-    `told` is called with each worktree once all are there.
+    `told` is called with each worktree once all are there. `strict`: workers that run code from outside of their
+    worktree are refused.
     """
     layout = Layout(root)
     check_resources(spec)
     home.make_home(layout)
-    with only_race(layout) as lock:
+    with only_race(layout) as lock, supervisor_ahead(layout, lock) as supervisor:
+        from wtrace.supervisor import record  # while the supervisor gets ready, too
+
         prepared = set_up(root, spec)
         for made in prepared:
             told(made)
         record.check_commands(spec, prepared)
-        race_id = record.create(layout, spec, prepared)
-        spawn_supervisor(layout, race_id, lock)
+        race_id = record.create(layout, spec, prepared, strict=strict)
+        supervisor.supervise(race_id)
     return race_id
 
 
 def resume(root: Path) -> str:
     """Take up the newest race, which lost its supervisor, with the config that it was started with; returns its id."""
+    from wtrace.store.reader import Reader
+
     layout = Layout(root)
     with Reader(layout.database) as reader:
         race_id = reader.latest()
@@ -96,21 +101,20 @@ def resume(root: Path) -> str:
         raise UsageError("there is no race to resume", hint="start one with `wtrace run`")
     if closed is not None:  # one that has ended may still want its report
         raise UsageError(f"race {race_id} has ended", hint="`wtrace run` starts a new one")
-    with only_race(layout) as lock:
-        spawn_supervisor(layout, race_id, lock)
+    with only_race(layout) as lock, supervisor_ahead(layout, lock) as supervisor:
+        supervisor.supervise(race_id)
     return race_id
 
 
 def supervise(root: Path, race_id: str) -> None:
     """Run the race to its end and write its proof. The lock of the repo is inherited from whoever started this."""
+    from wtrace.core.events import MachineFound, SupervisorStarted
     from wtrace.runners.local import LocalRunner
     from wtrace.store.writer import Writer
-    from wtrace.supervisor import after, keeping, points
+    from wtrace.supervisor import after, keeping, points, record
     from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.loop import Supervisor
-    from wtrace.supervisor.merging import merge_at_the_end
-    from wtrace.supervisor.proof import prove, tell_again
 
     layout = Layout(root)
     race, state, positions = record.recall(layout, race_id)
@@ -130,6 +134,9 @@ def supervise(root: Path, race_id: str) -> None:
             curves=record.recall_curves(layout, race_id),
         )
         state = supervisor.run()
+        from wtrace.supervisor.merging import merge_at_the_end
+        from wtrace.supervisor.proof import prove, tell_again
+
         standing = journal.standing(clock.now())
         keeping.thin(race, layout, standing, state.claims)
         prove(race, layout, standing, state.claims)
@@ -144,17 +151,29 @@ def supervise(root: Path, race_id: str) -> None:
 
 
 def main() -> None:
-    """`python -m wtrace.race ROOT RACE_ID`: the supervisor's process."""
+    """`python -m wtrace.race ROOT`: the supervisor's process, told on its standard input which race to run."""
     for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
+    _get_ready()
+    root = Path(sys.argv[1])
+    race_id = wait_for_race(root)
+    if race_id is None:
+        return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        supervise(Path(sys.argv[1]), sys.argv[2])
+        supervise(root, race_id)
     except BaseException:
         logging.getLogger("wtrace").exception(
             "the supervisor failed; the trainings go on; `wtrace run --resume`"
         )
         raise
+
+
+def _get_ready() -> None:
+    """Import what a race needs from its first moment, while its worktrees are made."""
+    import wtrace.runners.local
+    import wtrace.store.writer
+    import wtrace.supervisor.loop  # noqa: F401
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
     Brings along what `include` names, and runs the commands of `setup` where they have not run yet.
     """
     from wtrace import race
+    from wtrace.supervisor.outlook import merge_outlook
     from wtrace.supervisor.record import check_commands
     from wtrace.supervisor.setup_now import set_up_now
 
@@ -29,6 +30,9 @@ def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
     for made in prepared:
         for line in describe(made):
             print(line)
+    for forecast in merge_outlook(root, spec, {made.worker: made.commit for made in prepared}):
+        if not forecast.clean:
+            print(plain(f"if {forecast.worker} wins, it {forecast.words}"))
     check_commands(spec, prepared)
     set_up_now(root, spec, prepared, told=lambda line: print(plain(line), flush=True))
 

@@ -6,9 +6,9 @@ starts on what it waits for until it has started itself. So neither blocks the o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.phases import BUSY, Launching, Running, SettingUp
 from wtrace.core.resources import Grant, Lack, Taken, demand_of, fit, never_fits
 
@@ -24,7 +24,7 @@ SETTLED_AFTER_S = 60.0
 """What a worker uses of memory is taken to be visible from then on."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Admitted:
     """Who starts with what, and whom it goes ahead of although these are ranked above it."""
 

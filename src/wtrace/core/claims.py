@@ -5,8 +5,10 @@ With `[confirm]` each is judged again on held-out data, one at a time, in the or
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,7 @@ MOST_TRIES = 2
 """A confirmation that crashes or outlasts its timeout is tried once more, then refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Due:
     """A check that met every criterion and has not become a claim yet."""
 
@@ -27,7 +29,7 @@ class Due:
     checkpoint: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Claim:
     """A claim and how far its confirmation is."""
 

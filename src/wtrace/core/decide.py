@@ -7,12 +7,12 @@ and changes the phase that asked for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.admission import admit, impossible
 from wtrace.core.claims import open_claim
+from wtrace.core.data import data
 from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ KILL_AFTER_GRACE_S = 5.0
 KILL_AGAIN_AFTER_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Launch:
     """Start this attempt, with what it was given."""
 
@@ -37,7 +37,7 @@ class Launch:
     ahead_of: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SetUp:
     """Start the command number `step` that prepares the worker's worktree."""
 
@@ -47,7 +47,7 @@ class SetUp:
     ahead_of: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class StopSetup:
     """End a command that prepares a worktree."""
 
@@ -55,7 +55,7 @@ class StopSetup:
     step: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Stop:
     """End this worker in good order."""
 
@@ -64,7 +64,7 @@ class Stop:
     cause: ev.StopCause
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Kill:
     """End this worker at once: it has outlived the grace period."""
 
@@ -72,7 +72,7 @@ class Kill:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Confirm:
     """Judge this claim again on held-out data."""
 
@@ -81,7 +81,7 @@ class Confirm:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class KillConfirmation:
     """End a confirmation that outlasted its timeout, or that nobody needs any more."""
 
@@ -89,7 +89,7 @@ class KillConfirmation:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class MakeHybrid:
     """Merge the branches that this worker combines into its own."""
 
@@ -114,14 +114,16 @@ def _facts(state: State, now: float) -> Iterator[ev.Event]:
     if first is not None and state.verdict is None and not state.stop_asked:
         yield ev.VerdictReached(now, first.worker, first.epoch, confirmed=first.status == "confirmed")
     yield from _silences(state, now)
+    yield from _lost_hopes(state, now)
     yield from _refusals(state, now)
     if _is_over(state):
         yield ev.RaceEnded(now, _race_outcome(state))
 
 
 def _first_that_counts(state: State) -> Claim | None:
-    """The first claim, or with `[confirm]` the first that was confirmed."""
-    counts = (claim for claim in state.claims if state.spec.confirm is None or claim.status == "confirmed")
+    """The first claim, or with `[confirm]` the first that was confirmed; none of a worker that was refused."""
+    fair = (claim for claim in state.claims if not state.is_refused(claim.worker))
+    counts = (claim for claim in fair if state.spec.confirm is None or claim.status == "confirmed")
     return next(counts, None)
 
 
@@ -145,6 +147,12 @@ def _silences(state: State, now: float) -> Iterator[ev.Event]:
             yield ev.WorkerStalled(now, name, silent_s)
         if phase.stalled and silent_s < state.spec.stall_after_s:
             yield ev.WorkerRecovered(now, name)
+
+
+def _lost_hopes(state: State, now: float) -> Iterator[ev.Event]:
+    for name, worker in state.workers.items():
+        if isinstance(worker.phase, Running) and not worker.hopeless and state.has_lost_hope(name):
+            yield ev.WorkerFoundHopeless(now, name, worker.chance or 0.0, worker.checks)
 
 
 def _refusals(state: State, now: float) -> Iterator[ev.Event]:
@@ -204,10 +212,14 @@ def _ends(state: State, now: float) -> Iterator[Action]:
 def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
     if state.stop_asked or state.workers[name].stop_asked:
         return "asked"
+    if state.is_refused(name):
+        return "foreign"
     if state.verdict is not None and state.spec.judge.stop_at_first:
         return "winner" if state.verdict.worker == name else "beaten"
     if state.is_refuted(name):
         return "refuted"
+    if state.workers[name].hopeless:
+        return "hopeless"
     if phase.stalled and state.spec.on_stall != "warn":
         return "stalled"
     return None

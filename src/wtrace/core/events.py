@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from wtrace.core.data import data
 from wtrace.core.resources import Grant, Machine
 from wtrace.core.standing import CriterionStanding
 
-StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted"]
+StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign"]
 RaceOutcome = Literal["won", "no_winner", "stopped"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SupervisorStarted:
     """A supervisor took the race over: the first one, or one that resumes."""
 
@@ -24,7 +24,7 @@ class SupervisorStarted:
     resumed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class MachineFound:
     """What the supervisor may hand out."""
 
@@ -32,7 +32,7 @@ class MachineFound:
     machine: Machine
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class HybridMade:
     """All others ended without success, and the branches that a hybrid combines were merged into its own."""
 
@@ -43,7 +43,7 @@ class HybridMade:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class HybridFailed:
     """The branches that a hybrid combines could not be merged; `reason` says why and how to go on by hand."""
 
@@ -52,7 +52,7 @@ class HybridFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerRefused:
     """The worker can never run on this machine; `reason` says what it lacks."""
 
@@ -61,7 +61,7 @@ class WorkerRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SetupStarted:
     """The start of a command that prepares the worktree was decided; `step` counts from 1."""
 
@@ -72,7 +72,7 @@ class SetupStarted:
     ahead_of: tuple[str, ...] = ()  # workers ranked above it that lack something
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SetupSkipped:
     """Nothing of what the set-up depends on has changed since it was done in this worktree."""
 
@@ -80,7 +80,7 @@ class SetupSkipped:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SetupStopping:
     """A command that prepares a worktree is being ended: the race is over for its worker."""
 
@@ -88,7 +88,7 @@ class SetupStopping:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SetupEnded:
     """A command that prepares a worktree has ended; `problem` says why it failed."""
 
@@ -101,7 +101,7 @@ class SetupEnded:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerLaunched:
     """The start of an attempt was decided. Stored before the runner is asked, so that it is never asked twice."""
 
@@ -112,7 +112,7 @@ class WorkerLaunched:
     ahead_of: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStarted:
     """The runner says that the attempt runs."""
 
@@ -123,7 +123,7 @@ class WorkerStarted:
     handle: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class LinesRead:
     """New complete lines of a metrics file. Kept as the file's position, not in the journal."""
 
@@ -136,7 +136,7 @@ class LinesRead:
     end_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SampleIdsFixed:
     """The first check of the race fixed which samples all workers are judged on."""
 
@@ -145,7 +145,7 @@ class SampleIdsFixed:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CheckJudged:
     """The referee judged the first check of a planned epoch."""
 
@@ -158,7 +158,7 @@ class CheckJudged:
     unfair: str | None = None  # every criterion was met, but the judge's files are not those of the race
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class JudgeFilesFixed:
     """The files that judge, as they were in every branch when the race began: sha256 by path."""
 
@@ -166,7 +166,7 @@ class JudgeFilesFixed:
     digests: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class DataReported:
     """A training said by which checksum its data go."""
 
@@ -175,7 +175,23 @@ class DataReported:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
+class StrictnessAsked:
+    """`wtrace run --strict`: a worker that runs code from outside of its worktree is refused."""
+
+    at: float
+
+
+@data
+class ForeignCodeReported:
+    """A training said which files of the repo it imported although they lie outside of its worktree."""
+
+    at: float
+    worker: str
+    files: str  # in words, a few of them
+
+
+@data
 class ClaimMade:
     """A check met every criterion."""
 
@@ -186,7 +202,7 @@ class ClaimMade:
     checkpoint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CheckpointFrozen:
     """The checkpoint of a claim was copied to where nobody changes it."""
 
@@ -196,7 +212,7 @@ class CheckpointFrozen:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ConfirmationStarted:
     """A claim is being judged again on held-out data."""
 
@@ -206,7 +222,7 @@ class ConfirmationStarted:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ConfirmationEnded:
     """The confirmation was judged, or failed (`problem`)."""
 
@@ -218,7 +234,7 @@ class ConfirmationEnded:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class VerdictReached:
     """The first claim that counts. Stored before the first signal goes out."""
 
@@ -228,7 +244,7 @@ class VerdictReached:
     confirmed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStalled:
     """No metric for longer than `stall_after`."""
 
@@ -237,7 +253,7 @@ class WorkerStalled:
     silent_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerRecovered:
     """A stalled worker reported again."""
 
@@ -245,7 +261,17 @@ class WorkerRecovered:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
+class WorkerFoundHopeless:
+    """The chance that a worker may still succeed, by its checks so far, fell below `[stop] hopeless_below`."""
+
+    at: float
+    worker: str
+    chance: float
+    checks: int
+
+
+@data
 class WorkerPaused:
     """A worker was halted on request."""
 
@@ -253,7 +279,7 @@ class WorkerPaused:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerUnpaused:
     """A halted worker was let go on."""
 
@@ -261,7 +287,7 @@ class WorkerUnpaused:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class StopAsked:
     """Somebody asked to stop these workers; none named: the race."""
 
@@ -270,7 +296,7 @@ class StopAsked:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStopping:
     """A worker is being ended: SIGTERM now, SIGKILL after the grace period."""
 
@@ -279,7 +305,7 @@ class WorkerStopping:
     cause: StopCause
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerExited:
     """No process of the attempt is left."""
 
@@ -297,7 +323,7 @@ class WorkerExited:
     resumable: bool = False  # and something lies in its output folder that it can go on from
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RaceEnded:
     """Nobody runs any more and nothing is left to decide."""
 
@@ -305,7 +331,7 @@ class RaceEnded:
     outcome: RaceOutcome
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Noticed:
     """Something that a person should read, and that changes nothing."""
 
@@ -331,6 +357,8 @@ Event = (
     | CheckJudged
     | JudgeFilesFixed
     | DataReported
+    | StrictnessAsked
+    | ForeignCodeReported
     | ClaimMade
     | CheckpointFrozen
     | ConfirmationStarted
@@ -338,6 +366,7 @@ Event = (
     | VerdictReached
     | WorkerStalled
     | WorkerRecovered
+    | WorkerFoundHopeless
     | WorkerPaused
     | WorkerUnpaused
     | StopAsked

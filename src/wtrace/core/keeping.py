@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from wtrace.core.spec import KeepCheckpoints
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Named:
     """A checkpoint that a check named; `path` is relative to the worker's output folder."""
 
@@ -21,7 +22,7 @@ class Named:
     judged: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Thinning:
     """What is kept of a worker's checkpoints, and what is not. Both are paths below its output folder."""
 

@@ -5,8 +5,10 @@ Only workers of the local runner are given resources of this machine; another en
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +23,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 Scarce = Literal["places", "gpus", "cpus", "memory", "now"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Device:
     """A GPU that may be handed out. `id` is what `CUDA_VISIBLE_DEVICES` takes."""
 
@@ -29,7 +31,7 @@ class Device:
     memory_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Machine:
     """What there is. `by_bus`: the ids are indices in the order of the PCI bus."""
 
@@ -39,7 +41,7 @@ class Machine:
     by_bus: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Room:
     """What is free right now, whoever uses the rest. None, or a device that is missing: not known."""
 
@@ -47,7 +49,7 @@ class Room:
     devices: Mapping[str, int] = field(default_factory=dict)  # free bytes by id
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Demand:
     """What one worker asks for."""
 
@@ -67,7 +69,7 @@ class Demand:
         return any(wants.get(what, False) for what in scarce)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Grant:
     """What one worker was given. `devices` is None in a race that hands out no GPUs."""
 
@@ -85,7 +87,7 @@ class Grant:
         return min(self.gpus, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Lack:
     """Why a worker cannot start yet. `what` is "now" where not other workers but the moment is in the way."""
 
@@ -93,7 +95,7 @@ class Lack:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Taken:
     """What running workers hold. `young` are those whose use of memory cannot be seen in what is free yet."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from wtrace.core import sources
 from wtrace.core.kinds import Place
 from wtrace.core.nearest import did_you_mean
 from wtrace.core.text import plain as visible
@@ -27,9 +28,12 @@ def check(spec: RaceSpec) -> None:
         if worker.combines:
             _check_combines(spec, worker)
     _check_runners(spec)
+    sources.check(spec.metrics, Place(("metrics",)))
     for worker in spec.workers:
         _check_gpus(worker)
         _check_sparse(spec, worker)
+        if worker.metrics is not None:
+            sources.check(worker.metrics, _place(worker, "metrics"))
 
 
 def _check_that_it_can_be_won(spec: RaceSpec) -> None:

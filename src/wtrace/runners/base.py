@@ -10,15 +10,17 @@ A runner mirrors the worker's metrics, log and exit into `races/ID/WORKER/attemp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Launch:
     """One attempt to run a command. `folder` is the attempt's own folder; it exists already."""
 
@@ -30,7 +32,7 @@ class Launch:
     marker: str = ""  # unique to this attempt; put into the environment, so that escaped processes are found
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Started:
     """What `start.claim` says: the worker's own pid (None on another machine) and its opaque identity."""
 
@@ -38,7 +40,7 @@ class Started:
     handle: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Exit:
     """What `exit.json` says. Exactly one of `code` and `signal` is set when `known`."""
 

@@ -13,6 +13,7 @@ from wtrace.core.command import fill, with_python
 from wtrace.core.resources import default_variables, device_variables, variables
 from wtrace.runners.base import Launch
 from wtrace.runners.machine import free_port
+from wtrace.supervisor import translating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,7 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int, grant: Grant |
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.output(worker).mkdir(mode=0o700, exist_ok=True)
     (folder / "metrics.jsonl").touch(mode=0o600)
+    translating.note_leftovers(race, worker, folder)
     for name in NEWEST:
         _link_newest(layout.worker(worker) / name, Path("attempts", str(attempt), name))
     return Launch(

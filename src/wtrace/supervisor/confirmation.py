@@ -15,6 +15,7 @@ from wtrace.core.command import fill, with_python
 from wtrace.core.plan import confirm_divisor
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import Check
+from wtrace.metrics.translation import NOTHING_WATCHED
 from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import (
     command_values,
@@ -124,14 +125,19 @@ class ConfirmationIntake:
         self.metrics = folder / "metrics.jsonl"
         self.done = False
         self.is_lost = False
+        self.is_translated = False
+        self.hindered = False
+        self.sources = NOTHING_WATCHED
         self._journal = journal
         self._runner = runner
         self._claim = claim
         self._attempt = attempt
 
-    def read(self, now: float) -> bool:
+    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
         """Note the end of the confirmation once it has ended; there is never more to read at once."""
-        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
+        look = may_have_ended or self.is_lost
+        exit_ = self._runner.exited(self.folder) if look else None
+        exit_ = exit_ or (unknown_exit(now) if self.is_lost else None)
         if exit_ is not None:
             self._note_end(now, exit_)
             self.done = True

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from wtrace.core.data import data
 from wtrace.supervisor.attempts import environment_of, python_of, working_directory
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ print(json.dumps(found))
 Whose = Literal["own", "main", "other"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Imported:
     """Where a module of a worktree would be imported from."""
 
@@ -57,7 +57,7 @@ class Imported:
     whose: Whose
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Proof:
     """What was found out about one worker. `trouble` says why its Python could not be asked."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from wtrace.core import events as ev
 from wtrace.core.command import fill, with_python
 from wtrace.core.text import plain
+from wtrace.metrics.translation import NOTHING_WATCHED
 from wtrace.repo import notes
 from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import command_values, environment_of, python_of, working_directory
@@ -110,15 +111,20 @@ class SetupIntake:
         self.metrics = self.folder / "metrics.jsonl"
         self.done = False
         self.is_lost = False
+        self.is_translated = False
+        self.hindered = False
+        self.sources = NOTHING_WATCHED
         self._journal = journal
         self._runner = runner
         self._race = race
         self._worker = worker
         self._step = step
 
-    def read(self, now: float) -> bool:
+    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
         """Note the end of the command once it has ended; there is never more to read at once."""
-        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
+        look = may_have_ended or self.is_lost
+        exit_ = self._runner.exited(self.folder) if look else None
+        exit_ = exit_ or (unknown_exit(now) if self.is_lost else None)
         if exit_ is None:
             return False
         spec = self._race.spec.worker(self._worker)
