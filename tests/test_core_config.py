@@ -91,14 +91,7 @@ def test_every_line_of_the_schema_is_needed_to_say_what_it_says(line: str) -> No
     ("text", "place"),
     [
         (with_race('runner = "ray"'), "race.runner: `runner`"),
-        (with_worker("gpus = 0.5"), "workers.plain.gpus: `gpus`"),
-        (with_worker("cpus = 2"), "workers.plain.cpus: `cpus`"),
-        (with_worker('memory = "8 GB"'), "workers.plain.memory: `memory`"),
         (with_worker('runner = "slurm"'), "workers.plain.runner: `runner`"),
-        (with_worker('include = [".env"]'), "workers.plain.include: `include`"),
-        (with_worker('setup = [["uv", "sync"]]'), "workers.plain.setup: `setup`"),
-        (with_worker('[keep]\ncheckpoints = "all"'), "keep.checkpoints: `checkpoints`"),
-        (with_worker('[after]\nwinner = [["ls"]]'), "after.winner: `winner`"),
         (with_worker('[runners.ray]\naddress = "auto"'), "runners: [runners.NAME]"),
     ],
 )

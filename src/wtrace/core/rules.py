@@ -30,6 +30,8 @@ def check(spec: RaceSpec) -> None:
     _check_runners(spec)
     sources.check(spec.metrics, Place(("metrics",)))
     for worker in spec.workers:
+        _check_gpus(worker)
+        _check_sparse(spec, worker)
         if worker.metrics is not None:
             sources.check(worker.metrics, _place(worker, "metrics"))
 
@@ -127,6 +129,26 @@ def _check_runners(spec: RaceSpec) -> None:
             raise ConfigError(
                 f"{at}: no runner is called {_quoted(name)}{did_you_mean(name, known)}",
                 hint="the engine's settings stand in a table [runners.NAME]",
+            )
+
+
+def _check_gpus(worker: WorkerSpec) -> None:
+    if worker.gpus > 1 and worker.gpus != int(worker.gpus):
+        raise ConfigError(
+            f"{_place(worker, 'gpus')}: expected a whole number of GPUs, or a part of one, got {worker.gpus:g}",
+            hint="a part lies between 0 and 1, such as 0.25",
+        )
+
+
+def _check_sparse(spec: RaceSpec, worker: WorkerSpec) -> None:
+    """What judges must be checked out everywhere. Files at the root always are."""
+    folders = [PurePosixPath(folder) for folder in worker.sparse]
+    for name in spec.judge.files if folders else ():
+        file = PurePosixPath(name)
+        if len(file.parts) > 1 and not any(folder in file.parents for folder in folders):
+            raise ConfigError(
+                f"{_place(worker, 'sparse')}: {_quoted(name)}, which judges, would not be checked out",
+                hint=f"add {_quoted(str(file.parent))}",
             )
 
 
