@@ -96,8 +96,8 @@ command = ["python", "hybrid.py"]
 winner = [["python", "scripts/publish.py", "{output}"]]
 
 [runners.cluster]
-address = "ray://head:10001"
-retries = 2
+engine = "ray"
+address = "http://head:8265"
 
 [sync.macbook]
 host = "me@macbook"

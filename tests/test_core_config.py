@@ -67,7 +67,7 @@ def test_the_whole_schema_is_understood_and_written_back() -> None:
     assert supervised.memory_bytes == 16 * 10**9
     assert supervised.metrics == MetricsSpec("stdout", r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)")
     assert baseline.control and hybrid.combines == ("supervised", "baseline")
-    assert spec.runners == (RunnerSpec("cluster", {"address": "ray://head:10001", "retries": 2}),)
+    assert spec.runners == (RunnerSpec("cluster", {"engine": "ray", "address": "http://head:8265"}),)
     assert spec.sync == (
         SyncSpec(
             "macbook", "me@macbook", "races/{race}", 30.0, False, "/opt/homebrew/bin/rsync", "~/.ssh/races"
@@ -90,18 +90,15 @@ def test_every_line_of_the_schema_is_needed_to_say_what_it_says(line: str) -> No
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        (with_race('runner = "ray"'), "race.runner: `runner`"),
         (with_worker("gpus = 0.5"), "workers.plain.gpus: `gpus`"),
         (with_worker("cpus = 2"), "workers.plain.cpus: `cpus`"),
         (with_worker('memory = "8 GB"'), "workers.plain.memory: `memory`"),
-        (with_worker('runner = "slurm"'), "workers.plain.runner: `runner`"),
         (with_worker('include = [".env"]'), "workers.plain.include: `include`"),
         (with_worker('setup = [["uv", "sync"]]'), "workers.plain.setup: `setup`"),
         (with_worker('metrics = { from = "csv" }'), "workers.plain.metrics: `metrics`"),
         (with_worker("[stop]\nhopeless_below = 0.1"), "stop.hopeless_below: `hopeless_below`"),
         (with_worker('[keep]\ncheckpoints = "all"'), "keep.checkpoints: `checkpoints`"),
         (with_worker('[after]\nwinner = [["ls"]]'), "after.winner: `winner`"),
-        (with_worker('[runners.ray]\naddress = "auto"'), "runners: [runners.NAME]"),
     ],
 )
 def test_a_part_that_is_not_built_is_refused_and_its_default_is_not(text: str, place: str) -> None:

@@ -47,8 +47,11 @@ def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> st
 
     `told` is called with each worktree once all are there.
     """
+    from wtrace.supervisor.places import require_engines
+
     layout = Layout(root)
     home.make_home(layout)
+    require_engines(spec)
     with only_race(layout) as lock:
         prepared = set_up(root, spec)
         for made in prepared:
@@ -77,13 +80,13 @@ def resume(root: Path) -> str:
 
 def supervise(root: Path, race_id: str) -> None:
     """Run the race to its end and write its proof. The lock of the repo is inherited from whoever started this."""
-    from wtrace.runners.local import LocalRunner
     from wtrace.store.writer import Writer
     from wtrace.supervisor import points
     from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.loop import Supervisor
     from wtrace.supervisor.merging import merge_at_the_end
+    from wtrace.supervisor.places import make_runner
     from wtrace.supervisor.proof import prove
 
     layout = Layout(root)
@@ -96,7 +99,7 @@ def supervise(root: Path, race_id: str) -> None:
         supervisor = Supervisor(
             race,
             journal,
-            LocalRunner(),
+            make_runner(race.spec),
             clock,
             positions=positions,
             curves=record.recall_curves(layout, race_id),

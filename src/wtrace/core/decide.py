@@ -160,7 +160,7 @@ def _confirmation_deadline(state: State, claim: Claim) -> float:
 def _ends(state: State, now: float) -> Iterator[Action]:
     for name, worker in state.workers.items():
         phase = worker.phase
-        if isinstance(phase, Running):
+        if isinstance(phase, Running) or (isinstance(phase, Launching) and phase.waits_for is not None):
             cause = _stop_cause(state, name, phase)
             if cause is not None:
                 yield Stop(name, phase.attempt, cause)
@@ -168,14 +168,14 @@ def _ends(state: State, now: float) -> Iterator[Action]:
             yield Kill(name, phase.attempt)
 
 
-def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
+def _stop_cause(state: State, name: str, phase: Running | Launching) -> ev.StopCause | None:
     if state.stop_asked or state.workers[name].stop_asked:
         return "asked"
     if state.verdict is not None and state.spec.judge.stop_at_first:
         return "winner" if state.verdict.worker == name else "beaten"
     if state.is_refuted(name):
         return "refuted"
-    if phase.stalled and state.spec.on_stall != "warn":
+    if isinstance(phase, Running) and phase.stalled and state.spec.on_stall != "warn":
         return "stalled"
     return None
 

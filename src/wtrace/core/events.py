@@ -53,6 +53,16 @@ class WorkerLaunched:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerQueued:
+    """The engine has taken the attempt, and has not started it yet; `text` says what it waits for."""
+
+    at: float
+    worker: str
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStarted:
     """The runner says that the attempt runs."""
 
@@ -235,6 +245,7 @@ class WorkerExited:
     last_words: str | None = None  # the last line of the log of a worker that failed
     rebooted: bool = False  # the machine was restarted meanwhile
     resumable: bool = False  # and something lies in its output folder that it can go on from
+    taken: bool = False  # the place where it ran took it away: a lost node, a time limit, a preemption
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +270,7 @@ Event = (
     | HybridMade
     | HybridFailed
     | WorkerLaunched
+    | WorkerQueued
     | WorkerStarted
     | LinesRead
     | SampleIdsFixed

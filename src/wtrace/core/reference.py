@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import toml
 from wtrace.core.command import PLACEHOLDERS
-from wtrace.core.compound_kinds import MetricsTable
+from wtrace.core.compound_kinds import MetricsTable, RunnerSettings
+from wtrace.core.engines import SETTINGS
 from wtrace.core.tables import TABLES
 
 if TYPE_CHECKING:
@@ -60,8 +61,18 @@ def _section(table: Table) -> str:
         notes.append("The whole table may be left out.")
     text = f"## `{table.heading}`\n\n{' '.join([table.doc, *notes])}\n"
     if table.entry is not None:
-        return f"{text}\nEach value: {table.entry.expects}.\n"
+        settings = _settings() if isinstance(table.entry, RunnerSettings) else ""
+        return f"{text}\nEach value: {table.entry.expects}.\n{settings}"
     return f"{text}\n{_key_table(_with_inner(table.keys))}"
+
+
+def _settings() -> str:
+    rows = [
+        f"| {engine} | `{name}` | {doc} |"
+        for engine, known in SETTINGS.items()
+        for name, doc in known.items()
+    ]
+    return "\n".join(["", "| engine | setting | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 def _with_inner(keys: Iterable[Key]) -> Iterable[tuple[str, Key]]:

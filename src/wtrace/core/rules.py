@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from wtrace.core.engines import ENGINES, check_settings
 from wtrace.core.kinds import Place
 from wtrace.core.nearest import did_you_mean
 from wtrace.core.text import plain as visible
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from wtrace.core.spec import RaceSpec, WorkerSpec
-
-ENGINES = ("local", "ray", "slurm")
 
 
 def check(spec: RaceSpec) -> None:
@@ -112,6 +111,8 @@ def _check_combines(spec: RaceSpec, worker: WorkerSpec) -> None:
 
 
 def _check_runners(spec: RaceSpec) -> None:
+    for runner in spec.runners:
+        check_settings(runner)
     known = (*ENGINES, *(runner.name for runner in spec.runners))
     asked = [(Place(("race", "runner")), spec.runner)]
     asked += [

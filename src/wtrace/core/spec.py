@@ -137,6 +137,10 @@ class RaceSpec:
         """How many epochs this worker may train."""
         return self.max_epochs if worker.max_epochs is None else worker.max_epochs
 
+    def runner_of(self, worker: WorkerSpec) -> str:
+        """Where this worker runs: the name of a runner."""
+        return self.runner if worker.runner is None else worker.runner
+
     def retries_of(self, worker: WorkerSpec) -> int:
         """How often this worker is started again after a crash."""
         return self.retries if worker.retries is None else worker.retries

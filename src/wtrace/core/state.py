@@ -149,6 +149,13 @@ def _worker_launched(state: State, event: ev.WorkerLaunched) -> State:
     )
 
 
+def _worker_queued(state: State, event: ev.WorkerQueued) -> State:
+    phase = state.workers[event.worker].phase
+    if not isinstance(phase, Launching):
+        return state
+    return _change(state, event.worker, phase=replace(phase, waits_for=event.text))
+
+
 def _worker_started(state: State, event: ev.WorkerStarted) -> State:
     phase = Running(event.attempt, event.at, event.pid, event.handle, heard=event.at)
     return _change(state, event.worker, phase=phase, started=event.at)
@@ -385,6 +392,8 @@ def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
         return "won"
     if isinstance(phase, Stopping):
         return _OUTCOME_OF_CAUSE[phase.cause]
+    if event.taken:
+        return "lost"
     if not event.known:
         return "lost" if event.reason is None else "failed"
     return "finished" if event.code == 0 else "failed"
@@ -411,6 +420,7 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.HybridMade: _hybrid_made,
     ev.HybridFailed: _hybrid_failed,
     ev.WorkerLaunched: _worker_launched,
+    ev.WorkerQueued: _worker_queued,
     ev.WorkerStarted: _worker_started,
     ev.LinesRead: _lines_read,
     ev.SampleIdsFixed: _sample_ids_fixed,

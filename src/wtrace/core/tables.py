@@ -90,7 +90,6 @@ RACE = Table(
             RUNNER,
             'Where workers run: "local", "ray", "slurm", or a `[runners.NAME]`.',
             "local",
-            available=False,
         ),
         Key(
             "worktrees",
@@ -225,7 +224,7 @@ WORKERS = Table(
             absent="not limited",
             available=False,
         ),
-        Key("runner", RUNNER, "Where it runs.", absent=AS_RACE, available=False),
+        Key("runner", RUNNER, "Where it runs.", absent=AS_RACE),
         Key("include", PATHS, "Untracked files to bring along.", (), available=False),
         Key("setup", COMMANDS, "Commands that prepare the worktree.", (), available=False),
         Key("metrics", METRICS, "Where its metrics come from.", MetricsSpec(), available=False),
@@ -243,10 +242,9 @@ AFTER = Table(
 
 RUNNERS = Table(
     "runners",
-    "A place to run, with the engine's own settings.",
+    "A place to run. `engine` says which kind of place; without it the table's name does.",
     each=True,
     entry=RunnerSettings(),
-    available=False,
 )
 
 SYNC = Table(

@@ -76,6 +76,7 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.SupervisorStarted: _supervisor,
     ev.HybridMade: lambda e: f"nobody met every criterion: {e.worker} combines what there is",
     ev.HybridFailed: lambda e: f"{e.worker} cannot be made: {e.reason}",
+    ev.WorkerQueued: lambda e: f"{e.worker} {e.text}",
     ev.WorkerStarted: _started,
     ev.CheckJudged: _check,
     ev.ClaimMade: lambda e: f"{e.worker} claims success at epoch {e.epoch}",

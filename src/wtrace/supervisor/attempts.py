@@ -7,11 +7,13 @@ import errno
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core.command import fill, with_python
-from wtrace.runners.base import Launch
+from wtrace.repo.export import export_commit
+from wtrace.runners.base import Launch, Needs, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +47,28 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:
         env=environment_of(race, worker, folder / "metrics.jsonl", os.environ),
         grace_s=race.spec.grace_s,
         marker=f"{race.id}/{worker}/{attempt}",
+        runner=race.spec.runner_of(race.spec.worker(worker)),
+        needs=needs_of(race, worker),
+        parcel=parcel_of(race, worker, folder / "metrics.jsonl"),
+    )
+
+
+def needs_of(race: RaceContext, worker: str) -> Needs:
+    """What an engine is asked for."""
+    spec = race.spec.worker(worker)
+    return Needs(spec.cpus, spec.gpus, spec.memory_bytes)
+
+
+def parcel_of(race: RaceContext, worker: str, metrics: Path, *files: Path) -> Parcel:
+    """What another machine has to be sent: the commit that was recorded at the start, and what the command reads."""
+    place = race.places[worker]
+    worktree = Path(place.worktree)
+    return Parcel(
+        worktree=worktree,
+        output=race.layout.output(worker),
+        export=partial(export_commit, worktree, place.commit),
+        env=added_environment(race, worker, metrics),
+        files=files,
     )
 
 
@@ -101,9 +125,13 @@ def environment_of(
         "PYTHONUNBUFFERED": "1",  # so that the log shows what happens when it happens
         "MASTER_PORT": str(_free_port()),
         **kept,
-        **race.spec.worker(worker).env,
-        **own_environment(race, worker, metrics),
+        **added_environment(race, worker, metrics),
     }
+
+
+def added_environment(race: RaceContext, worker: str, metrics: Path) -> dict[str, str]:
+    """What the race adds to a worker's environment: the config's and wtrace's own."""
+    return {**race.spec.worker(worker).env, **own_environment(race, worker, metrics)}
 
 
 GIT_LOCAL = frozenset(

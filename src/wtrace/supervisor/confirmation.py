@@ -19,6 +19,8 @@ from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import (
     command_values,
     environment_of,
+    needs_of,
+    parcel_of,
     python_of,
     working_directory,
 )
@@ -109,6 +111,9 @@ def prepare_confirmation(
         env=environment_of(race, claim.worker, metrics, inherited),
         grace_s=race.spec.grace_s,
         marker=f"{race.id}/claim/{claim.number}/{attempt}",
+        runner=race.spec.runner_of(race.spec.worker(claim.worker)),
+        needs=needs_of(race, claim.worker),
+        parcel=parcel_of(race, claim.worker, metrics, Path(claim.frozen)),
     )
 
 

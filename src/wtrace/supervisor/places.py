@@ -1,0 +1,54 @@
+"""Where the workers of a race run: the runners that its config names, made or asked whether they are fit for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.core.engines import LOCAL, engine_of
+from wtrace.core.kinds import Place
+from wtrace.core.schema import unavailable
+from wtrace.runners.fleet import Fleet
+from wtrace.runners.local import LocalRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wtrace.core.engines import Engine
+    from wtrace.core.spec import RaceSpec
+    from wtrace.runners.base import Runner
+
+
+def make_runner(spec: RaceSpec) -> Fleet:
+    """All the places of the race as one runner."""
+    return Fleet(LocalRunner(), lambda name: _make(engine_of(spec, name)))
+
+
+def _make(engine: Engine) -> Runner:
+    if engine.kind == "slurm":
+        from wtrace.runners.slurm import SlurmRunner
+
+        return SlurmRunner(engine.name, engine.settings)
+    raise unavailable(Place(("runner",)), f"`{engine.kind}`")
+
+
+def engines_of(spec: RaceSpec) -> list[Engine]:
+    """The engines, this machine aside, that workers of the race run on."""
+    names = dict.fromkeys(spec.runner_of(worker) for worker in spec.workers)
+    return [engine_of(spec, name) for name in names if name != LOCAL]
+
+
+def require_engines(spec: RaceSpec) -> None:
+    """WtraceError, in one line, for an engine that does not answer, or would refuse what the config asks of it."""
+    for engine in engines_of(spec):
+        for _ in check_engine(engine):
+            pass
+
+
+def check_engine(engine: Engine) -> Iterator[str]:
+    """What is found out about an engine, a line each. WtraceError for what makes it unfit."""
+    if engine.kind == "slurm":
+        from wtrace.runners.slurm_check import check
+
+        yield from check(engine.settings)
+    else:
+        raise unavailable(Place(("runner",)), f"`{engine.kind}`")
