@@ -94,12 +94,13 @@ def supervise(root: Path, race_id: str) -> None:
     clock = Clock(not_before=record.latest_time(state))
     with Writer(layout.database, race_id) as writer:
         journal = Journal(race, state, writer)
+        runner = make_runner(race.spec)
         resumed = state.supervisor_pid is not None
         journal.note(SupervisorStarted(clock.now(), os.getpid(), resumed))
         supervisor = Supervisor(
             race,
             journal,
-            make_runner(race.spec),
+            runner,
             clock,
             positions=positions,
             curves=record.recall_curves(layout, race_id),
@@ -109,6 +110,7 @@ def supervise(root: Path, race_id: str) -> None:
         prove(race, layout, standing, state.claims)
         if race.spec.merge == "auto" and standing.winner is not None:
             merge_at_the_end(race, layout, standing, state.claims)
+        runner.close()  # engines have the last word said to them
         writer.close_race(clock.now())
         with points.around("close"):
             writer.commit()

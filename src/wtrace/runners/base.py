@@ -45,6 +45,10 @@ class Parcel:
     ]  # writes the worktree's commit, clean, as a tar archive. Raises WtraceError
     env: Mapping[str, str] = field(default_factory=dict)  # what the race itself adds to the environment
     files: tuple[Path, ...] = ()  # others that the command reads
+    mirrors: bool = True  # what lies in `output` goes along, and what the worker leaves there comes back
+    largest: Callable[[], list[tuple[str, int]]] = (
+        list  # the commit's largest files and their bytes, for a message
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core.command import fill, with_python
-from wtrace.repo.export import export_commit
+from wtrace.repo.export import export_commit, largest
 from wtrace.runners.base import Launch, Needs, Parcel
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def parcel_of(race: RaceContext, worker: str, metrics: Path, *files: Path) -> Pa
         export=partial(export_commit, worktree, place.commit),
         env=added_environment(race, worker, metrics),
         files=files,
+        mirrors=not files,  # a confirmation reads its checkpoint, and leaves the output alone
+        largest=partial(largest, worktree, place.commit),
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.core.engines import LOCAL, engine_of
-from wtrace.core.kinds import Place
-from wtrace.core.schema import unavailable
 from wtrace.runners.fleet import Fleet
 from wtrace.runners.local import LocalRunner
 
@@ -28,7 +26,9 @@ def _make(engine: Engine) -> Runner:
         from wtrace.runners.slurm import SlurmRunner
 
         return SlurmRunner(engine.name, engine.settings)
-    raise unavailable(Place(("runner",)), f"`{engine.kind}`")
+    from wtrace.runners.ray import RayRunner
+
+    return RayRunner(engine.name, engine.settings)
 
 
 def engines_of(spec: RaceSpec) -> list[Engine]:
@@ -51,4 +51,6 @@ def check_engine(engine: Engine) -> Iterator[str]:
 
         yield from check(engine.settings)
     else:
-        raise unavailable(Place(("runner",)), f"`{engine.kind}`")
+        from wtrace.runners.ray_client import check as check_ray
+
+        yield from check_ray(engine.settings)
