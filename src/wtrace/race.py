@@ -42,12 +42,14 @@ def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
     return prepare(root, requests, base=spec.base, parent=record.worktrees_folder(root, spec))
 
 
-def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> str:
+def start(
+    root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None], warned: Callable[[str], None]
+) -> str:
     """Set up a race and let it run under a supervisor of its own; returns its id. Refused while another one runs.
 
-    `told` is called with each worktree once all are there.
+    `told` is called with each worktree once all are there, `warned` with what a person should know first.
     """
-    from wtrace.supervisor.places import require_engines
+    from wtrace.supervisor.places import check_parcels, require_engines
 
     layout = Layout(root)
     home.make_home(layout)
@@ -57,6 +59,8 @@ def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None]) -> st
         for made in prepared:
             told(made)
         record.check_commands(spec, prepared)
+        for line in check_parcels(spec, prepared):
+            warned(line)
         race_id = record.create(layout, spec, prepared)
         spawn_supervisor(layout, race_id, lock)
     return race_id

@@ -79,7 +79,7 @@ def run(
 def _start(root: Path, spec: RaceSpec, *, as_json: bool, detach: bool) -> int:
     from wtrace import race
 
-    race_id = race.start(root, spec, told=_silent if as_json else _tell_setup)
+    race_id = race.start(root, spec, told=_silent if as_json else _tell_setup, warned=_warn)
     return _follow(root, race_id, as_json=as_json, detach=detach)
 
 
@@ -94,6 +94,10 @@ def _tell_setup(made: Prepared) -> None:
 
     for line in describe(made):
         print(line)
+
+
+def _warn(line: str) -> None:
+    print(plain(f"warning: {line}"), file=sys.stderr)
 
 
 def _silent(_made: Prepared) -> None:

@@ -18,6 +18,11 @@ def export_commit(worktree: Path, commit: str, file: Path) -> None:
     run(worktree, "archive", "--format=tar", f"--output={file}", "--end-of-options", commit)
 
 
+def size_of(worktree: Path, commit: str) -> int:
+    """The size of the commit's files together, in bytes."""
+    return sum(size for _, size in _sizes(worktree, commit))
+
+
 def left_out(worktree: Path, commit: str) -> list[str]:
     """What an archive of the commit lacks, named: submodules, and files of which Git LFS has the content."""
     entries = run(worktree, "ls-tree", "-r", "-l", "-z", "--full-tree", commit).items
@@ -40,7 +45,10 @@ def _is_pointer(worktree: Path, path: str, blob: str) -> bool:
 
 def largest(worktree: Path, commit: str, count: int = 3) -> list[tuple[str, int]]:
     """The commit's largest files and their sizes in bytes, the largest first."""
+    return sorted(_sizes(worktree, commit), key=lambda each: -each[1])[:count]
+
+
+def _sizes(worktree: Path, commit: str) -> list[tuple[str, int]]:
     entries = run(worktree, "ls-tree", "-r", "-l", "-z", "--full-tree", commit).items
     sizes = [(entry.split("\t", 1)[1], entry.split("\t", 1)[0].split()[3]) for entry in entries]
-    known = [(path, int(size)) for path, size in sizes if size.isdigit()]
-    return sorted(known, key=lambda each: -each[1])[:count]
+    return [(path, int(size)) for path, size in sizes if size.isdigit()]

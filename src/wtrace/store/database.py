@@ -70,9 +70,13 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 
 def open_reader(path: Path) -> sqlite3.Connection | None:
-    """A read-only connection, or None when there is no database yet."""
+    """A read-only connection, or None when there is no database yet, or its tables are only being made."""
     if not path.exists():
         return None
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0
     )
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        connection.close()
+        return None
+    return connection

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.core.engines import LOCAL, engine_of
+from wtrace.core.text import size
+from wtrace.errors import ConfigError
+from wtrace.repo import export
 from wtrace.runners.fleet import Fleet
 from wtrace.runners.local import LocalRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from wtrace.core.engines import Engine
     from wtrace.core.spec import RaceSpec
+    from wtrace.repo.worktrees import Prepared
     from wtrace.runners.base import Runner
 
 
@@ -42,6 +46,39 @@ def require_engines(spec: RaceSpec) -> None:
     for engine in engines_of(spec):
         for _ in check_engine(engine):
             pass
+
+
+def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
+    """What a machine that is sent a commit will lack of it, a line each. ConfigError where a commit is too large.
+
+    Asked of workers whose engine shares no folder with this machine.
+    """
+    warnings: list[str] = []
+    for made in prepared:
+        worker = spec.worker(made.worker)
+        if engine_of(spec, spec.runner_of(worker)).kind != "ray":
+            continue
+        _check_size(made)
+        lacks = [
+            *export.left_out(made.path, made.commit),
+            *(["its uncommitted changes"] if made.dirty else []),
+        ]
+        if lacks:
+            warnings.append(f"{made.worker}: Ray is not sent {', '.join(lacks)}")
+    return warnings
+
+
+def _check_size(made: Prepared) -> None:
+    from wtrace.runners.ray_parcel import most_bytes
+
+    most, total = most_bytes(), export.size_of(made.path, made.commit)
+    if total >= most:
+        large = ", ".join(f"{path} {size(count)}" for path, count in export.largest(made.path, made.commit))
+        raise ConfigError(
+            f"workers.{made.worker}.branch: {size(total)} on {made.branch} are more than Ray takes with a job ({size(most)})",
+            seen=f"the largest: {large}",
+            hint="put data where every node reaches them, and name that place in the command or `env`",
+        )
 
 
 def check_engine(engine: Engine) -> Iterator[str]:
