@@ -29,7 +29,7 @@ with open(out + "/checkpoints/best.pt", "wb") as file:
     file.write(bytes(range(256)) * 10_000)
 os.symlink("checkpoints/best.pt", out + "/newest")
 with open(os.environ["WTRACE_METRICS"], "a") as file:
-    file.write(json.dumps({"event": "epoch", "epoch": 1, "tree": sorted(os.listdir(TREE))}) + "\\n")
+    file.write(json.dumps({"event": "epoch", "epoch": 1, "tree": sorted(os.listdir(TREE)), "path": os.environ.get("PYTHONPATH", "")}) + "\\n")
 print("out", flush=True)
 os.write(2, b"err\\n")
 os._exit(3)
@@ -86,6 +86,8 @@ def test_what_a_worker_says_and_leaves_comes_back_whole(place: Place) -> None:
     assert (folder / "training.log").read_text() == "out\nerr\n"
     line = json.loads((folder / "metrics.jsonl").read_text())
     assert ("untracked" in line["tree"]) is (place.kind != "ray")  # Ray is sent the commit, clean
+    if place.kind == "ray":  # where wtrace need not be installed
+        assert line["path"].endswith("/lib")
     assert (place.output / "newest").read_bytes() == bytes(range(256)) * 10_000
     assert place.lost == []
 

@@ -56,6 +56,9 @@ class _Attempt:
     asked: bool = False  # we want it to end
     wants_stop: threading.Event = field(default_factory=threading.Event)
     killed_at: float = 0.0
+    turn: threading.Event | None = None  # set when the one before it has been handed in
+    handed_in: threading.Event = field(default_factory=threading.Event)
+    entries: int = 0  # how many of its wire's have been seen
     ending_seen: bool = False
     ending: Exit | None = None
 
@@ -174,6 +177,8 @@ class RayRunner:
         self._bell.close()
 
     def _follow(self, attempt: _Attempt) -> None:
+        before = next(reversed(self._attempts.values()), None)
+        attempt.turn = None if before is None else before.handed_in
         self._attempts[attempt.folder] = attempt
         self._in_background(self._mind, attempt)
 
@@ -199,9 +204,10 @@ class RayRunner:
     def _mind(self, attempt: _Attempt) -> None:
         """From the submission to the end of one attempt."""
         try:
-            if records.read_exit(attempt.folder) is not None:
-                attempt.ending = records.read_exit(attempt.folder)
-            elif self._submit(attempt):
+            attempt.ending = records.read_exit(attempt.folder)
+            goes_on = attempt.ending is None and self._submit(attempt)
+            attempt.handed_in.set()
+            if goes_on:
                 self._read_on(attempt)
         except WtraceError as error:
             words = error.what if error.seen is None else f"{error.what}: {error.seen}"
@@ -209,6 +215,7 @@ class RayRunner:
         except Exception as error:  # whatever it is, the race must go on
             log.exception("%s", self._name)
             self._end_unseen(attempt, refused=f"a bug: {error}")
+        attempt.handed_in.set()
         if not self._closed.is_set():
             self._tell_loop(attempt)
 
@@ -217,6 +224,8 @@ class RayRunner:
         launch = attempt.launch
         if launch is None:
             return True
+        if attempt.turn is not None:  # who comes first in Ray's queue runs first
+            attempt.turn.wait()
         until = time.monotonic() + HANDS_IN_FOR_S
         while not attempt.wants_stop.is_set():
             try:
@@ -296,13 +305,13 @@ class RayRunner:
         return info if status in OVER else None
 
     def _read(self, attempt: _Attempt, mirror: Mirror) -> bool:
-        """Read the wire as long as it holds; whether anything came."""
-        came = False
+        """Read the wire, from its beginning, as long as it holds; whether anything new came."""
+        count = 0
         try:
             wire = f"wtrace/{attempt.record.job}/wire"
             with self._reach().read(attempt.node, wire, follow=True) as blocks:
                 for header, content in entries(blocks):
-                    came = True
+                    count += 1
                     mirror.take(header, content)
                     if header["is"] == "claim":
                         attempt.waits_for = None
@@ -312,7 +321,9 @@ class RayRunner:
                         break
         except (WtraceError, BrokenWireError, OSError) as error:
             log.info("%s: the wire of %s: %s", self._name, attempt.record.job, error)
-        return came
+        is_news = count > attempt.entries
+        attempt.entries = max(count, attempt.entries)
+        return is_news
 
     def _fetch(self, attempt: _Attempt, number: int) -> AbstractContextManager[Iterable[bytes]]:
         file = f"wtrace/{attempt.record.job}/files/{number}"

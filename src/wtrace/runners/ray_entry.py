@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tarfile
@@ -63,6 +64,7 @@ def make_home(job: str) -> tuple[str, dict[str, Any]]:
             with tarfile.open(archive) as opened:
                 safe = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
                 opened.extractall(os.path.join(home, name), **safe)  # type: ignore[arg-type]  # noqa: S202
+    shutil.copytree("lib", os.path.join(home, "lib"))  # Ray removes its copy when it likes
     launch = json.load(open("launch.json"))
     python = launch["python"] or rays_python()
     places = [(near, os.path.join(home, there)) for near, there in launch["places"]]
@@ -77,7 +79,14 @@ def make_home(job: str) -> tuple[str, dict[str, Any]]:
         cwd=far(launch["cwd"]),
         env=dict(kept, PYTHONUNBUFFERED="1", **added),
     )
+    launch["env"]["PYTHONPATH"] = python_path(launch["env"].get("PYTHONPATH", ""), os.path.join(home, "lib"))
     return home, launch
+
+
+def python_path(given: str, lib: str) -> str:
+    """What was given less the parcel's folder, which Ray has put there, and with wtrace's Reporter at its end."""
+    parts = [part for part in given.split(os.pathsep) if part and os.path.realpath(part) != os.getcwd()]
+    return os.pathsep.join([*parts, lib])
 
 
 class Translation:
@@ -112,7 +121,7 @@ def start_keeper(home: str, launch: dict[str, Any]) -> tuple[int, int]:
         log = os.open(os.path.join(home, "keeper.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for fd in (1, 2):
             os.dup2(log, fd)
-        keeper = os.path.abspath("ray_keeper.py")
+        keeper = os.path.join(home, "lib", "ray_keeper.py")
         os.execv(launch["python"], [launch["python"], "-I", "-S", keeper, home, str(hear), str(hold)])  # noqa: S606
     os.waitpid(middle, 0)
     os.close(hear)

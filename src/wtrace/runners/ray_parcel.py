@@ -22,7 +22,7 @@ LOCAL_RUNNER = (
     "__init__.py", "base.py", "exits.py", "local.py", "processes.py", "records.py",
     "shim.py", "shim_guard.py", "shim_kernel.py", "shim_table.py",
 )  # fmt: skip
-OWN = ("ray_entry.py", "ray_keeper.py", "ray_tell.py")
+OF_WTRACE = ("__init__.py", "errors.py", "metrics/__init__.py", "metrics/reporter.py")
 
 
 def pack(launch: Launch, file: Path, python: str | None) -> None:
@@ -58,12 +58,11 @@ def _archive(file: Path, entries: list[tuple[Path, str]]) -> None:
 
 
 def _add_keeper(archive: zipfile.ZipFile) -> None:
-    for name in OWN:
-        archive.write(RUNNERS / name, name)
-    archive.writestr("wtrace/__init__.py", "")
-    archive.write(RUNNERS.parent / "errors.py", "wtrace/errors.py")
-    for name in LOCAL_RUNNER:
-        archive.write(RUNNERS / name, f"wtrace/runners/{name}")
+    """The entry and, in a folder of its own, the keeper with as much of wtrace as it and a worker's Reporter need."""
+    archive.write(RUNNERS / "ray_entry.py", "ray_entry.py")
+    archive.write(RUNNERS / "ray_keeper.py", "lib/ray_keeper.py")
+    for name in [*OF_WTRACE, *(f"runners/{name}" for name in LOCAL_RUNNER)]:
+        archive.write(RUNNERS.parent / name, f"lib/wtrace/{name}")
 
 
 def _launch(launch: Launch, parcel: Parcel, python: str | None) -> str:
