@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help race race-full test chaos lint types contracts check clean-venv
+.PHONY: help race race-full test chaos bench bench-smoke lint types contracts check clean-venv
 
 help:  ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -12,6 +12,7 @@ help:  ## say what each target does
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wtrace needs Python 3.11 or newer; this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'  # its start scripts begin 3 ms sooner
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
@@ -26,6 +27,12 @@ test: $(READY)  ## run every test
 
 chaos: $(READY)  ## the reliability tests in their long form: 1,000 kills, 256 workers (half an hour)
 	CHAOS_KILLS=1000 CHAOS_LONG=1 $(BIN)/python -m pytest tests/chaos --timeout 1800
+
+bench: $(READY)  ## the figures of docs/performance.md, measured again (ten minutes)
+	$(BIN)/python bench/run_all.py
+
+bench-smoke: $(READY)  ## whether the benchmarks work
+	$(BIN)/python bench/run_all.py --smoke
 
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wtrace.core.criteria import parse_criterion, parse_sample_test
 from wtrace.core.rules import side_by_side
 from wtrace.core.schema import Table
-from wtrace.core.spec import ConfirmSpec, FiguresSpec, JudgeSpec, RaceSpec, WorkerSpec
+from wtrace.core.spec import ConfirmSpec, FiguresSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
 from wtrace.core.tables import TABLES
 
 MINIMAL = """\
@@ -137,6 +137,17 @@ branches = st.lists(
 ).map("/".join)
 
 
+metrics = st.sampled_from(
+    [
+        MetricsSpec(),
+        MetricsSpec("stdout"),
+        MetricsSpec("stdout", r"epoch (?P<n>\d+) 'loss' (?P<loss>\S+)", epoch_key="n", first_epoch=0),
+        MetricsSpec("csv", path="{worktree}/**/ü [1].csv", checkpoint="epoch={epoch}.pt"),
+        MetricsSpec("jsonl", path="log.jsonl"),
+    ]
+)
+
+
 @st.composite
 def workers(draw: st.DrawFn) -> tuple[WorkerSpec, ...]:
     """One to four workers, the first of which can win."""
@@ -153,6 +164,7 @@ def workers(draw: st.DrawFn) -> tuple[WorkerSpec, ...]:
             retries=draw(st.none() | st.integers(0, 9)),
             env=draw(st.dictionaries(st.from_regex(r"[A-Z]{1,8}", fullmatch=True), arguments, max_size=2)),
             cwd=draw(st.sampled_from([None, "src", "a b/ü"])),
+            metrics=draw(st.none() | metrics),
         )
         for n, (branch, name) in enumerate(zip(found, called, strict=True))
     )
@@ -163,7 +175,12 @@ def specs(draw: st.DrawFn) -> RaceSpec:
     """Any race that a config can describe with the parts that are available."""
     criteria = draw(st.dictionaries(labels, st.sampled_from(CRITERIA), min_size=1, max_size=3))
     success = tuple(
-        parse_criterion(name, text, for_checks=draw(st.integers(1, 3)) if text.startswith("val") else 1)
+        parse_criterion(
+            name,
+            text,
+            for_checks=draw(st.integers(1, 3)) if text.startswith("val") else 1,
+            min_checks=draw(st.integers(1, 3)),
+        )
         for name, text in criteria.items()
     )
     return RaceSpec(
@@ -182,5 +199,6 @@ def specs(draw: st.DrawFn) -> RaceSpec:
         cost_per_hour=draw(st.none() | st.floats(0, 1e6)),
         judge=JudgeSpec(("evaluate.py",), draw(st.sampled_from(["bonferroni", "none"])), draw(st.booleans())),
         confirm=draw(st.none() | st.builds(ConfirmSpec, argvs, st.integers(1, 9), seconds)),
+        metrics=draw(metrics),
         figures=FiguresSpec(draw(st.integers(0, 9)), (parse_sample_test("a >= 0.5", "a >= 0.5"),)),
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 TRAINING = '''
 """Plays script.json step by step: the stand-in for a training. Standard library only."""
-import json, os, pathlib, signal, subprocess, sys, time
+import json, os, pathlib, shutil, signal, subprocess, sys, time
 
 GATES = pathlib.Path(os.environ["LAB_GATES"])
 METRICS = os.environ["WTRACE_METRICS"]
@@ -58,6 +58,12 @@ def play(step):
         write(bytes(values[0]))
     elif kind == "print":
         print(values[0], flush=True)
+    elif kind == "append":
+        (OUTPUT / values[0]).parent.mkdir(parents=True, exist_ok=True)
+        with open(OUTPUT / values[0], "a") as file:
+            file.write(values[1])
+    elif kind == "remove":
+        shutil.rmtree(OUTPUT / values[0])
     elif kind == "wait":
         wait_for(values[0])
     elif kind == "claim":  # a check that meets every criterion, and the checkpoint that it names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -23,6 +24,7 @@ if "--wait" in sys.argv:
     while not gate.exists(): time.sleep(0.005)
 ratio = float(pathlib.Path(sys.argv[1]).read_text())
 samples = {"persistent": [ratio] * 20, "transient": [1.0] * 20, "accuracy": [0.9] * 20}
+if "--ids" in sys.argv: samples["id"] = list(range(9000, 9020))
 with open(os.environ["WTRACE_METRICS"], "a") as file:
     file.write(json.dumps({"event": "check", "epoch": 5, "samples": samples}) + "\\n")
 """
@@ -71,6 +73,28 @@ def test_a_claim_is_confirmed_on_the_frozen_checkpoint_while_the_worker_trains_o
     frozen = lab.latest / "claims" / "1" / "checkpoint.pt"
     assert frozen.read_text() == "1.9"
     assert hashlib.sha256(frozen.read_bytes()).hexdigest() in report
+
+
+def test_how_often_the_held_out_data_have_been_used_is_counted_over_all_races(lab: Lab) -> None:
+    """The same data are those of the same checksum and ids: the second race's are other data, the third's not."""
+
+    def one(held_out: float, data: str) -> list[list[Any]]:
+        start = {"event": "start", "max_epochs": 50, "info": {"data": data}}
+        return [["raw", json.dumps(start) + "\n"], *claim(5, 2.0, held_out), ["forever"]]
+
+    def uses(expect: int) -> str:
+        lab.wtrace("run", expect=expect)
+        (report,) = (lab.latest / "results").glob("*_REPORT.md")
+        return next(
+            line for line in report.read_text().splitlines() if "held-out data have been used" in line
+        )
+
+    race(lab, {"a": [*one(1.2, "sha256:one")[:-1]]}, "--ids")
+    assert "1 time to confirm a claim, in 1 race of this repo" in uses(1)
+    for script, told in ((one(1.9, "sha256:two"), "1 time"), (one(1.9, "sha256:one"), "2 times")):
+        (lab.root.parent / "repo-worktrees" / "a" / "script.json").write_text(json.dumps(script))
+        assert f"{told} to confirm a claim" in uses(0)
+    assert "in 2 races" in (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
 
 
 def test_a_claim_that_does_not_hold_on_held_out_data_is_refuted_and_the_race_goes_on(lab: Lab) -> None:

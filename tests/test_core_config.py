@@ -95,8 +95,6 @@ def test_every_line_of_the_schema_is_needed_to_say_what_it_says(line: str) -> No
         (with_worker('memory = "8 GB"'), "workers.plain.memory: `memory`"),
         (with_worker('include = [".env"]'), "workers.plain.include: `include`"),
         (with_worker('setup = [["uv", "sync"]]'), "workers.plain.setup: `setup`"),
-        (with_worker('metrics = { from = "csv" }'), "workers.plain.metrics: `metrics`"),
-        (with_worker("[stop]\nhopeless_below = 0.1"), "stop.hopeless_below: `hopeless_below`"),
         (with_worker('[keep]\ncheckpoints = "all"'), "keep.checkpoints: `checkpoints`"),
         (with_worker('[after]\nwinner = [["ls"]]'), "after.winner: `winner`"),
     ],
@@ -107,7 +105,7 @@ def test_a_part_that_is_not_built_is_refused_and_its_default_is_not(text: str, p
 
 def test_defaults_of_parts_that_are_not_built_change_nothing() -> None:
     text = with_race('runner = "local"') + (
-        'gpus = 0\ninclude = []\nmetrics = { from = "jsonl" }\n[stop]\nhopeless_below = 0.0\n'
+        'gpus = 0\ninclude = []\n[metrics]\nfrom = "jsonl"\n'
         '[keep]\ncheckpoints = "best"\n[after]\nwinner = []\n[notify]\nurls = []\n[sync]\n[runners]\n'
     )
     assert parse(text) == parse(MINIMAL)
@@ -317,6 +315,49 @@ MISTAKES: dict[str, tuple[str, str]] = {
 }
 
 
+METRICS_MISTAKES: dict[str, tuple[str, str]] = {
+    "no such source": ('from = "wandb"', 'from: expected "jsonl", "stdout", "csv", "tensorboard" or "hf", got \'wandb\''),
+    "a pattern for a file": ('from = "csv", pattern = "(?P<epoch>.)(?P<a>.)"', 'pattern: only a log is searched, from = "stdout"'),
+    "a path for the log": ('from = "stdout", path = "a.log"', "path: the worker's log is read, wherever it lies"),
+    "no epoch": ('from = "stdout", pattern = "(?P<a>.)(?P<b>.)"', "pattern: no group is called `epoch`, so that no epoch is found; got a, b"),
+    "no metric": ('from = "stdout", pattern = "(?P<epoch>.)"', "pattern: no named group for a metric"),
+    "no groups": ('from = "stdout", pattern = "epoch"', "pattern: no named group; got 'epoch'"),
+    "a pattern without end": (f'from = "stdout", pattern = "{"a" * 1001}(?P<epoch>.)"', "pattern: longer than 1,000 characters"),
+    "out of the worktree": ('from = "csv", path = "../a.csv"', "path: expected a path inside {output} or {worktree}, or relative to where the command runs, without `..`; got '../a.csv'"),
+    "out of the output": ('from = "csv", path = "{output}/../a.csv"', "path: expected a path inside {output} or {worktree}, or relative to where the command runs, without `..`; got '{output}/../a.csv'"),
+    "absolute": ('from = "csv", path = "/etc/passwd"', "path: expected a path inside {output} or {worktree}, or relative to where the command runs, without `..`; got '/etc/passwd'"),
+    "a folder": ('from = "csv", path = "{output}/"', "path: expected the path of files, not of a folder; got '{output}/'"),
+    "braces in the middle": ('from = "csv", path = "a/{output}/b"', "path: a folder between braces stands at the beginning of the path, before a `/`; got 'a/{output}/b'"),
+    "glued braces": ('from = "csv", path = "{output}2/a.csv"', "path: a folder between braces stands at the beginning of the path, before a `/`; got '{output}2/a.csv'"),
+    "another placeholder": ('from = "csv", path = "{home}/a.csv"', "path: unknown placeholder `{home}`"),
+    "git's own": ('from = "csv", path = ".git/a.csv"', "path: git's own folder cannot be named here; got '.git/a.csv'"),
+    "an epoch for own lines": ('first_epoch = 0', "first_epoch: lines of the worker protocol say this themselves"),
+    "a third beginning": ('from = "csv", first_epoch = 2', "first_epoch: expected a whole number of at most 1, got 2"),
+    "a checkpoint elsewhere": ('from = "csv", checkpoint = "../best.pt"', "checkpoint: expected a path relative to the output folder, without `..`; got '../best.pt'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", METRICS_MISTAKES)
+def test_a_mistake_about_metrics_is_told_with_its_place(case: str) -> None:
+    content, what = METRICS_MISTAKES[case]
+    assert mistake(with_worker(f"metrics = {{ {content} }}")).what == f"workers.plain.metrics.{what}"
+    table = "\n".join(content.split(", ", 1)) if case != "no groups" else content.replace(", ", "\n")
+    assert mistake(with_worker(f"[metrics]\n{table}")).what == f"metrics.{what}"
+
+
+def test_a_pattern_that_python_wonders_about_is_taken_without_a_word() -> None:
+    parse(with_worker("metrics = { from = 'stdout', pattern = '[[a](?P<epoch>.)(?P<b>.)' }"))
+
+
+def test_a_workers_metrics_take_the_place_of_the_races() -> None:
+    race = parse(
+        with_worker('metrics = { from = "csv", path = "{worktree}/a/*.csv" }\n[metrics]\nfrom = "stdout"')
+    )
+    assert race.metrics_of(race.worker("plain")) == MetricsSpec("csv", path="{worktree}/a/*.csv")
+    assert race.metrics == MetricsSpec("stdout")
+    assert parse(dump(race)) == race
+
+
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_told_with_its_place(case: str) -> None:
     text, what = MISTAKES[case]
@@ -482,7 +523,7 @@ def test_the_reference_page_is_written_from_the_schema() -> None:
 
 def uncommented(template: str) -> str:
     """The template with every setting in its comments switched on."""
-    return re.sub(r"^# (?=[a-z_]+ = |\[confirm\])", "", template, flags=re.MULTILINE)
+    return re.sub(r"^# (?=[a-z_]+ = |\[(confirm|metrics)\])", "", template, flags=re.MULTILINE)
 
 
 def test_the_template_is_a_config_and_so_is_every_setting_in_its_comments() -> None:
@@ -506,7 +547,7 @@ def test_the_template_is_a_config_and_so_is_every_setting_in_its_comments() -> N
     )
     switched_on = parse(uncommented(text).replace('env = { NAME = "value" }.', ""))
     assert switched_on.confirm is not None and switched_on.cost_per_hour == 3.06
-    assert len(switched_on.success) == 3
+    assert len(switched_on.success) == 3 and switched_on.metrics.source == "stdout"
 
 
 @settings(max_examples=150, deadline=None)

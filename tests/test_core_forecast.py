@@ -91,6 +91,13 @@ def test_a_pause_and_a_wild_check_do_not_move_it() -> None:
     assert estimated(shifted, RATIO, max_epochs=100).seconds == 1500.0
 
 
+def test_a_curve_that_has_bent_away_is_not_on_its_trend() -> None:
+    """Its recent checks as a whole would be there at epoch 55; its latest four stand still."""
+    bent = curve(1.0, 1.1, 1.2, 1.3, 1.34, 1.35, 1.35, 1.34)
+    assert estimated(bent, RATIO, max_epochs=100).reason == "not on this trend"
+    assert estimated(bent[:6], RATIO, max_epochs=100).seconds is not None
+
+
 def test_old_checks_are_forgotten() -> None:
     bent = curve(*[0.1 * i for i in range(10)], *[0.9 + 0.01 * i for i in range(8)])
     assert estimated(bent, RATIO, max_epochs=1000).epoch == pytest.approx(5 * (10 + 61), abs=5)

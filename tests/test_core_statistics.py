@@ -79,6 +79,23 @@ def test_signed_rank_by_hand() -> None:
     assert paired.signed_rank_p(as_rows([-1, -2])) == 1.0
 
 
+def test_ties_and_zeros_by_hand() -> None:
+    # |d| 1 1 1 2: ranks 2 2 2 4, T = 8. Of 16 signs 4 give 8 or more: all above (10), or one of the three below (8).
+    assert paired.signed_rank_p(as_rows([1, 1, -1, 2])) == 4 / 16
+    # |d| 0 1 1 2: ranks 1 2.5 2.5 4, of which the zero's is left out. T = 5. Of 8 signs 4 do: 5, 6.5, 6.5, 9.
+    assert paired.signed_rank_p(as_rows([0, 1, 1, -2])) == 4 / 8
+    assert paired.mean_ranks(as_rows([3, 1, 1, 5, 1])).tolist() == [4, 2, 2, 5, 2]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_few_pairs_with_ties_and_zeros_have_scipys_permutation_p(seed: int) -> None:
+    d = np.random.default_rng(seed).integers(-3, 5, 11).astype(float)
+    exact = scipy.stats.PermutationMethod(n_resamples=2**12)  # more than there are signs: all of them, once
+    expected = scipy.stats.wilcoxon(d, alternative="greater", zero_method="pratt", method=exact)
+    assert len(np.unique(np.abs(d))) < len(d)
+    assert paired.signed_rank_p(d) == pytest.approx(expected.pvalue)
+
+
 def test_a_ratio_exactly_at_the_margin_is_zero_whatever_the_rounding() -> None:
     a = as_rows([1.3, 3.9, 0.13, 13e10, 1.3e-9])
     b = as_rows([1.0, 3.0, 0.1, 10e10, 1.0e-9])
@@ -206,6 +223,26 @@ def test_replicates_have_scipys_standard_error() -> None:
     )
     assert found.shape == (1000,)
     assert found.std(ddof=1) == pytest.approx(theirs.standard_error, rel=0.1)
+
+
+def test_the_interval_of_a_ratio_is_near_scipys_bootstrap() -> None:
+    a, b = np.exp(normal(100, 1) * 0.4 + 0.5), np.exp(normal(100, 2) * 0.4)
+    units = intervals.Units.of(100, None)
+    found = intervals.replicates(partial(ratio_of_means, a, b), units)
+    theirs = scipy.stats.bootstrap(
+        (a, b),
+        lambda x, y: x.mean() / y.mean(),
+        paired=True,
+        vectorized=False,
+        n_resamples=2000,
+        rng=np.random.default_rng(3),
+        method="BCa",
+    ).confidence_interval
+    sides: dict[intervals.Side, float] = {"low": theirs.low, "high": theirs.high}
+    width = theirs.high - theirs.low
+    for side, expected in sides.items():
+        bound = intervals.bound(a.mean() / b.mean(), found, units=units, error=0.025, side=side, scale="log")
+        assert bound == pytest.approx(expected, abs=0.15 * width)
 
 
 def test_the_same_samples_have_the_same_bound() -> None:

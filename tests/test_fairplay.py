@@ -9,6 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from race_lab import Lab
+from test_core_race import Story, spec
+from wtrace.core import decide
+from wtrace.core import events as ev
+from wtrace.core.spec import ConfirmSpec
 from wtrace.metrics.reporter import foreign_modules
 
 
@@ -44,6 +48,64 @@ def test_the_same_data_are_no_reason_for_anything(lab: Lab) -> None:
     done = lab.wtrace("run")
     assert "its data" not in done.stdout
     assert lab.status()["race"]["winner"] == "b"
+
+
+def foreign(*files: str) -> list[Any]:
+    record = {"event": "start", "max_epochs": 50, "info": {"foreign_modules": list(files)}}
+    return ["raw", json.dumps(record) + "\n"]
+
+
+WINS: list[list[Any]] = [["check", 5, 1.6], ["mark", "passed"], ["forever"]]
+
+
+def test_code_from_outside_of_the_worktree_is_told_loudly_and_refused_only_when_asked(lab: Lab) -> None:
+    lab.race({"a": [foreign("/repo/model.py"), *WINS]})
+    done = lab.wtrace("run")
+    assert "a runs code from outside of its worktree, not its branch's: /repo/model.py" in done.stdout
+    assert lab.status()["race"]["winner"] == "a"
+
+
+def test_strict_ends_a_worker_that_runs_other_code_before_a_verdict_rests_on_it(lab: Lab) -> None:
+    lab.race(
+        {
+            "a": [foreign("/repo/model.py", "/repo/\x1b[2Jx.py"), *WINS],
+            "b": [["wait", "passed"], ["check", 5, 1.7], ["forever"]],
+        },
+        race="retries = 2",
+    )
+    done = lab.wtrace("run", "--strict")
+    assert lab.status()["race"]["winner"] == "b"
+    row = lab.worker("a")
+    assert (row["state"], row["attempt"]) == ("failed", 1)
+    assert "a is being ended: it runs code that is not its branch's" in done.stdout
+    assert "a check at epoch 5 does not count: runs code from outside" in done.stdout
+    assert "\x1b" not in done.stdout
+    report = (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
+    assert "refused: it runs code from outside" in report
+    assert "`a` ran code from outside of its worktree, refused" in report
+    assert "`a` met every criterion at epoch 5, which did not count" in report
+
+
+def test_how_strict_a_race_is_was_settled_at_its_start(lab: Lab) -> None:
+    assert "settled when a race starts" in lab.wtrace("run", "--resume", "--strict", expect=2).stderr
+
+
+def test_a_claim_does_not_count_once_its_worker_is_refused() -> None:
+    """The start record may come after the check, and while the claim is being confirmed."""
+    race = Story(spec("a", "b", confirm=ConfirmSpec(("judge",))))
+    race.note(ev.StrictnessAsked(race.now))
+    race.start_all()
+    race.check("a", 5, ratio=1.6)
+    race.check("b", 5, ratio=1.7)
+    race.note(ev.ForeignCodeReported(race.now, "a", "/repo/model.py"))
+    race.settle()
+    assert decide.Stop("a", 1, "foreign") in race.deeds
+    for number, name in ((1, "a"), (2, "b")):
+        assert race.state.claims[number - 1].trying_since is not None
+        results = race.state.workers[name].results
+        race.note(ev.ConfirmationEnded(race.now, number, 1, name, results))
+        race.settle()
+    assert race.winner() == "b"
 
 
 def test_modules_of_the_main_checkout_are_found_in_a_worktree(lab: Lab) -> None:

@@ -42,6 +42,10 @@ def test_the_forecast_names_what_would_conflict_and_leaves_no_trace(repo: Lab) -
     against = conflict_forecast(repo.root, "try/a", asked)
     assert against[1].conflicts == ("train.py",)
     assert "no branch" in str(conflict_forecast(repo.root, "nowhere", asked)[0].trouble)
+    gone, tip = "1" * 40, repo.git("rev-parse", "try/a").strip()
+    by_id = conflict_forecast(repo.root, "base", {"a": tip, "again": tip, "x": gone})
+    assert [(each.worker, each.clean) for each in by_id] == [("a", True), ("again", True), ("x", False)]
+    assert gone in by_id[2].words
     assert repo.state() == before
 
 

@@ -209,3 +209,35 @@ def test_at_the_end_of_a_race_a_merge_that_fails_is_logged_and_raises_nothing(
     merged = merge_at_the_end(context, layout, standing, state.claims)
     assert merged is not None
     assert merged.outcome == "merged"
+
+
+def conflicting(lab: Lab) -> None:
+    """A race of two, one of which changed a line that the base has changed since."""
+    lab.race({"a": [["check", 5, 1.0]], "b": [["check", 5, 1.0]]})
+    for branch in ("try/b", "main"):
+        lab.git("switch", "--quiet", branch)
+        training = lab.root / "train.py"
+        training.write_text(f"# as {branch} has it\n{training.read_text()}")
+        lab.git("commit", "--quiet", "-am", f"the first line of {branch}")
+
+
+def test_a_conflict_is_foreseen_before_the_race_and_at_its_end(lab: Lab) -> None:
+    conflicting(lab)
+    words = "would conflict with the base in train.py"
+    dry = lab.wtrace("run", "--dry-run").stdout
+    assert dry.count(words) == 1
+    assert f"if b wins, it {words}" in lab.wtrace("setup").stdout
+    done = lab.wtrace("run", expect=1)
+    assert f"b: if it wins, it {words}" in done.stdout
+    assert "a: if it wins" not in done.stdout
+    report = (lab.latest / "results" / "FAILURE_REPORT.md").read_text()
+    part = report.partition("## If it were merged now")[2].partition("##")[0]
+    assert f"`b` {words}" in part
+    assert "`a` would merge into the base without a conflict" in part
+
+
+def test_nobody_asks_where_nothing_is_merged(lab: Lab) -> None:
+    conflicting(lab)
+    config = lab.root / "wtrace.toml"
+    config.write_text(config.read_text().replace("grace = 1", 'grace = 1\nmerge = "never"'))
+    assert "conflict" not in lab.wtrace("setup").stdout + lab.wtrace("run", expect=1).stdout

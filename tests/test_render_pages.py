@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from standing_samples import big_race, evidence_of, lost_race, running_race, standings_of, won_race
-from wtrace.core.standing import Happening, Standing
+from wtrace.cli.table import status_lines
+from wtrace.core.standing import CheckPoint, Happening, Standing
 from wtrace.results.closest import closest_to, complements, contested, most_at_once
+from wtrace.results.dashboard import model as dashboard
 from wtrace.results.evidence import CheckRow, Evidence
+from wtrace.results.fairplay import FairPlay, fair_play_part
 from wtrace.results.page import fenced
 from wtrace.results.progress import progress_page
 from wtrace.results.record import CHECKS_SHOWN
@@ -29,6 +33,12 @@ def section(page: str, title: str) -> str:
 
 def row(page: str, name: str) -> str:
     return next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
+
+
+def test_the_progress_page_tells_how_each_target_was_last_reached() -> None:
+    page = progress_page(running_race(), ["macbook: last reached 12 min ago; <asleep>"])
+    assert section(page, "Mirrors").strip().endswith("- macbook: last reached 12 min ago; &lt;asleep&gt;")
+    assert "Mirrors" not in progress_page(running_race())
 
 
 def test_the_progress_page_of_a_running_race() -> None:
@@ -201,6 +211,70 @@ def test_the_closest_is_the_best_value_in_the_direction_of_the_operator() -> Non
     assert best is not None
     assert best.worker == "b"
     assert complements(["attention_ratio"], checks) is None
+
+
+def test_every_page_and_table_tells_when_a_worker_would_succeed_and_how_sure_that_is() -> None:
+    race = running_race()
+    ratios = [1.0, 1.06, 1.19, 1.24, 1.38, 1.41]
+
+    def checks(values: list[float]) -> tuple[CheckPoint, ...]:
+        met = (False, True, True, True, True)
+        return tuple(
+            CheckPoint(5 * n, race.started + 600.0 * n, (ratio, 0.8, 1e-9, 0.9, 400), met)
+            for n, ratio in enumerate(values, start=1)
+        )
+
+    rising = replace(race.workers[0], recent=checks(ratios), state="running", max_epochs=200)
+    falling = replace(race.workers[1], recent=checks(ratios[::-1]), state="running")
+    race = replace(race, at=race.started + 3600.0, workers=(rising, falling), winner=None)
+    pages = (
+        section(progress_page(race), "Trend"),
+        "\n".join(status_lines(race, 200, race.at)),
+        "\n".join(each.eta for each in dashboard.model(race).rows),
+    )
+    for page in pages:
+        assert re.search(r"about 10 min \(10\S20\)", page.replace("\\", "")), page
+        assert "not on this trend" in page
+
+
+def test_what_was_looked_at_for_fair_play_is_told_whatever_was_found() -> None:
+    nothing = fair_play_part(FairPlay(), confirmed=True)
+    for said in (
+        "no file that judges was named",
+        "no training reported a checksum",
+        "samples carry no ids, so",
+        "no training reported code from outside",
+        "no worktree held uncommitted changes",
+        "is not known: the confirmation's samples carry no ids",
+    ):
+        assert said in nothing, said
+    found = fair_play_part(
+        FairPlay(
+            judge_files={"evaluate.py": "ab12"},
+            data={"a": "sha256:one", "b": "sha256:two"},
+            ids_agree=True,
+            foreign={"b": "/repo/model.py"},
+            strict=True,
+            patches={"a": "cd34"},
+            uncounted=(("b", 5, "its data are not those of a"),),
+            held_out_uses=(1, 1),
+        ),
+        confirmed=True,
+    )
+    for said in (
+        "byte-equal in every branch at the start, and hashed again at each claim: `evaluate.py` (sha256 `ab12`)",
+        "**not trained on the same data**",
+        "judged on the same samples, by their ids",
+        "`b` ran code from outside of its worktree, refused (`--strict`): /repo/model",
+        "`a` raced with uncommitted changes, kept as `uncommitted.patch` (sha256 `cd34`)",
+        "`b` met every criterion at epoch 5, which did not count: its data are not those of a",
+        "used 1 time to confirm a claim, in 1 race of this repo",
+    ):
+        assert said in found, said
+    assert "same data, by checksum `x`: `a`, `b`" in fair_play_part(
+        FairPlay(data={"a": "x", "b": "x"}), confirmed=False
+    )
+    assert "held-out" not in fair_play_part(FairPlay(), confirmed=False)
 
 
 def test_a_report_of_many_checks_stays_small_and_says_what_it_left_out() -> None:

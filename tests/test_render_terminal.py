@@ -271,3 +271,12 @@ def test_the_table_starts_without_anything_heavy() -> None:
         [sys.executable, "-c", code], env={"PYTHONPATH": source}, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_the_live_view_tells_how_each_target_was_last_reached() -> None:
+    race = running_race()
+    row = {"target": "macbook", "last_reached": race.at - 720, "error": "it does not answer", "stage": "progress", "next_try": None}  # fmt: skip
+    shown = LiveView().render(race, {}, width=100, height=40, now=race.at, sync=[row])
+    assert "sync to macbook: last reached 12 min ago; it does not answer" in "".join(
+        segment.text for line in shown.lines for segment in line
+    )

@@ -61,7 +61,7 @@ def test_a_real_race_is_replayed_reported_listed_and_compared(lab: Lab) -> None:
     report = lab.latest / "results" / "SUCCESS_REPORT.md"
     before = report.read_text()
     report.unlink()
-    assert lab.wtrace("report").stdout.strip() == str(report)
+    assert lab.wtrace("report").stdout.splitlines() == [str(report), str(report.with_suffix(".html"))]
     assert report.read_text().splitlines()[:3] == before.splitlines()[:3]
 
     lab.wtrace("run", "--config", "softer.toml")

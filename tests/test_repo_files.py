@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,20 @@ def test_a_patch_brings_everything_back_and_leaves_everything_alone(lab: Lab) ->
     )
     assert mine == theirs
     assert (other / "run.sh").stat().st_mode & 0o100
+
+
+def test_a_change_as_old_as_the_index_is_seen(lab: Lab) -> None:
+    """Of the same size, and written at the very time of the index: only its bytes tell that it changed."""
+    lab.git("config", "core.trustctime", "false")
+    file, at = lab.root / "file", 1_700_000_000 * 10**9
+    file.write_text("before\n")
+    os.utime(file, ns=(at, at))
+    lab.git("add", "file")
+    lab.git("commit", "--quiet", "-m", "before")
+    file.write_text("after!\n")
+    for path in (file, lab.root / ".git" / "index"):
+        os.utime(path, ns=(at, at))
+    assert b"+after!\n" in patch(lab.root)
 
 
 def test_nothing_changed_is_an_empty_patch(lab: Lab) -> None:

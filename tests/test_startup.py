@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +63,33 @@ def test_the_quick_answer_is_the_full_one(lab: Lab) -> None:
         lab.wtrace("status", "--json", *words).stdout for words in ([], ["--race", lab.latest.name])
     )
     assert quick == full
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "words", [["status"], ["status", "--json"], ["history"], ["logs", "a"], ["report"], ["--help"]]
+)
+def test_a_full_disk_behind_the_output_is_told_in_one_line(lab: Lab, words: list[str]) -> None:
+    lab.race({"a": [["print", "hello"], ["check", 5, 2.0]]})
+    lab.wtrace("run")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            lab.command(*words), cwd=lab.root, env=lab.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        4,
+        "error: standard output cannot be written: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize("words", [["status"], ["logs", "a"], ["history"]])
+def test_a_reader_that_has_enough_is_no_mistake(lab: Lab, words: list[str]) -> None:
+    lab.race({"a": [["print", "hello"], ["check", 5, 2.0]]})
+    lab.wtrace("run")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        lab.command(*words), cwd=lab.root, env=lab.env, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -51,6 +51,10 @@ class Terminal:
     def screen(self) -> str:
         return self.tmux("capture-pane", "-p")
 
+    def told(self, form: str) -> str:
+        """What tmux knows of the first window."""
+        return self.tmux("display-message", "-p", "-t", ":0", form).strip()
+
     def wait_for_text(self, text: str) -> str:
         wait_for(lambda: text in self.screen(), f"{text!r} on the screen", timeout_s=30)
         return self.screen()
@@ -119,4 +123,25 @@ def test_closing_the_terminal_leaves_the_race_running(lab: Lab, terminal: Termin
     status = lab.status()
     assert status["race"]["state"] == "running"
     assert status["supervisor"]["alive"]
+    lab.wtrace("stop")
+
+
+@pytest.fixture
+def window(lab: Lab) -> Iterator[Terminal]:
+    lab.race({"first": TRAINING, "second": [["wait", "fail"], ["exit", 3]]})
+    opened = Terminal(lab, 100)
+    yield opened
+    opened.close()
+
+
+def test_the_window_tells_the_news_by_title_and_bell(lab: Lab, window: Terminal) -> None:
+    window.tmux("set-option", "-g", "bell-action", "other")
+    window.tmux("new-window", "-d")  # tmux notes a bell only of a window that nobody looks at
+    run(window, lab, "run")
+    lab.wait_for_mark("up")
+    wait_for(lambda: window.told("#{pane_title}") == "lab: running", "the title")
+    window.tmux("next-window")
+    lab.open_gate("fail")
+    wait_for(lambda: window.told("#{pane_title}") == "lab: running (1 failed)", "the title of the failure")
+    wait_for(lambda: window.told("#{window_bell_flag}") == "1", "the bell")
     lab.wtrace("stop")

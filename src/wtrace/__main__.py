@@ -9,10 +9,11 @@ import sys
 def main() -> None:
     """Run wtrace with the arguments of this process, and leave with its exit code."""
     open_what_was_closed()
-    from wtrace.cli.quick import answered
+    from wtrace.cli.quick import answer
 
-    if answered(sys.argv[1:]):
-        return
+    code = answer(sys.argv[1:])
+    if code is not None:
+        os._exit(code)  # nothing is left to be cleaned up, and cleaning up takes as long as answering
     from wtrace.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

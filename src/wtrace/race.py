@@ -15,13 +15,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core.events import SupervisorStarted
 from wtrace.core.layout import Layout
 from wtrace.errors import UsageError
 from wtrace.store import home
-from wtrace.store.reader import Reader
-from wtrace.supervisor import record
-from wtrace.supervisor.spawn import only_race, spawn_supervisor
+from wtrace.supervisor.spawn import only_race, supervisor_ahead, wait_for_race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,37 +34,49 @@ def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
     """
     from wtrace.repo.plan import WorktreeRequest
     from wtrace.repo.worktrees import prepare
+    from wtrace.supervisor import record
 
     requests = [WorktreeRequest(each.name, each.branch) for each in spec.workers if not each.combines]
     return prepare(root, requests, base=spec.base, parent=record.worktrees_folder(root, spec))
 
 
 def start(
-    root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None], warned: Callable[[str], None]
+    root: Path,
+    spec: RaceSpec,
+    *,
+    told: Callable[[Prepared], None],
+    warned: Callable[[str], None],
+    strict: bool = False,
 ) -> str:
     """Set up a race and let it run under a supervisor of its own; returns its id. Refused while another one runs.
 
-    `told` is called with each worktree once all are there, `warned` with what a person should know first.
+    `told` is called with each worktree once all are there, `warned` with what a person should know first. `strict`:
+    workers that run code from outside of their worktree are refused.
     """
     from wtrace.supervisor.places import check_parcels, require_engines
 
     layout = Layout(root)
     home.make_home(layout)
-    require_engines(spec)
-    with only_race(layout) as lock:
+    if not spec.is_local:
+        require_engines(spec)
+    with only_race(layout) as lock, supervisor_ahead(layout, lock) as supervisor:
+        from wtrace.supervisor import record  # while the supervisor gets ready, too
+
         prepared = set_up(root, spec)
         for made in prepared:
             told(made)
         record.check_commands(spec, prepared)
-        for line in check_parcels(spec, prepared):
+        for line in () if spec.is_local else check_parcels(spec, prepared):
             warned(line)
-        race_id = record.create(layout, spec, prepared)
-        spawn_supervisor(layout, race_id, lock)
+        race_id = record.create(layout, spec, prepared, strict=strict)
+        supervisor.supervise(race_id)
     return race_id
 
 
 def resume(root: Path) -> str:
     """Take up the newest race, which lost its supervisor, with the config that it was started with; returns its id."""
+    from wtrace.store.reader import Reader
+
     layout = Layout(root)
     with Reader(layout.database) as reader:
         race_id = reader.latest()
@@ -77,21 +86,20 @@ def resume(root: Path) -> str:
         raise UsageError("there is no race to resume", hint="start one with `wtrace run`")
     if closed is not None:  # one that has ended may still want its report
         raise UsageError(f"race {race_id} has ended", hint="`wtrace run` starts a new one")
-    with only_race(layout) as lock:
-        spawn_supervisor(layout, race_id, lock)
+    with only_race(layout) as lock, supervisor_ahead(layout, lock) as supervisor:
+        supervisor.supervise(race_id)
     return race_id
 
 
 def supervise(root: Path, race_id: str) -> None:
     """Run the race to its end and write its proof. The lock of the repo is inherited from whoever started this."""
+    from wtrace.core.events import SupervisorStarted
     from wtrace.store.writer import Writer
-    from wtrace.supervisor import points
+    from wtrace.supervisor import points, record
     from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.loop import Supervisor
-    from wtrace.supervisor.merging import merge_at_the_end
     from wtrace.supervisor.places import make_runner
-    from wtrace.supervisor.proof import prove
 
     layout = Layout(root)
     race, state, positions = record.recall(layout, race_id)
@@ -110,6 +118,9 @@ def supervise(root: Path, race_id: str) -> None:
             curves=record.recall_curves(layout, race_id),
         )
         state = supervisor.run()
+        from wtrace.supervisor.merging import merge_at_the_end
+        from wtrace.supervisor.proof import prove
+
         standing = journal.standing(clock.now())
         prove(race, layout, standing, state.claims)
         if race.spec.merge == "auto" and standing.winner is not None:
@@ -122,17 +133,29 @@ def supervise(root: Path, race_id: str) -> None:
 
 
 def main() -> None:
-    """`python -m wtrace.race ROOT RACE_ID`: the supervisor's process."""
+    """`python -m wtrace.race ROOT`: the supervisor's process, told on its standard input which race to run."""
     for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
+    _get_ready()
+    root = Path(sys.argv[1])
+    race_id = wait_for_race(root)
+    if race_id is None:
+        return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        supervise(Path(sys.argv[1]), sys.argv[2])
+        supervise(root, race_id)
     except BaseException:
         logging.getLogger("wtrace").exception(
             "the supervisor failed; the trainings go on; `wtrace run --resume`"
         )
         raise
+
+
+def _get_ready() -> None:
+    """Import what a race needs from its first moment, while its worktrees are made."""
+    import wtrace.runners.local
+    import wtrace.store.writer
+    import wtrace.supervisor.loop  # noqa: F401
 
 
 if __name__ == "__main__":

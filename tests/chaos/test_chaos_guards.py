@@ -16,15 +16,15 @@ Change = tuple[str, str, str]
 both = pytest.mark.parametrize("guarded", [True, False])
 
 SHIM_WAITS = (
-    "runners/shim.py",
+    "runners/shim_life.py",
     "    worker, gate = fork_held(",
     """    while not os.path.exists(os.environ["LAB_GATES"] + "/claim"):
         pass
     worker, gate = fork_held(""",
 )
 CLAIM_OVER_ANOTHER: list[Change] = [
-    ("runners/shim.py", 'os.link(draft, "start.claim"', 'os.rename(draft, "start.claim"'),
-    ("runners/shim.py", "    except BlockingIOError:\n        return NOT_STARTED\n    become", "    except BlockingIOError:\n        pass\n    become"),
+    ("runners/shim_life.py", 'os.link(draft, "start.claim"', 'os.rename(draft, "start.claim"'),
+    ("runners/shim_life.py", "    except BlockingIOError:\n        return NOT_STARTED\n    become", "    except BlockingIOError:\n        pass\n    become"),
 ]  # fmt: skip
 
 
@@ -75,13 +75,12 @@ def test_what_is_to_be_done_is_stored_before_it_is_done(chaos: ChaosLab, guarded
 
 @both
 def test_an_exit_is_looked_for_before_the_last_lines_are_read(chaos: ChaosLab, guarded: bool) -> None:
-    looks = (
-        "        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)\n"
-    )
+    looks = "        exit_ = self._exit(now) if may_have_ended or self.is_lost else None\n"
+    looks_always = "        exit_ = self._exit(now)\n"
     reads = "        more = self._note_lines(now)\n"
     point = '        if exit_ is not None:\n            points.reach("before-drain")\n'
     pause = "        __import__('time').sleep(1.5)\n"
-    order = looks + pause + reads if guarded else reads + pause + looks
+    order = looks_always + pause + reads if guarded else reads + pause + looks_always
     chaos.use_patched(("supervisor/intake.py", looks + point + reads, order))
     chaos.race({"a": script(["wait", "go"], ["epochs", 1, 2, 0.2], ["exit", 0])})
     chaos.start_race()
@@ -156,7 +155,7 @@ def test_a_request_is_carried_out_though_its_supervisor_dies(
 @both
 def test_a_guardian_that_is_being_forked_does_not_hold_the_lock(chaos: ChaosLab, guarded: bool) -> None:
     waits = (
-        "runners/shim.py",
+        "runners/shim_life.py",
         "    detach()\n    os.environ",
         """    while not os.path.exists(os.environ["LAB_GATES"] + "/detach"):
         pass

@@ -32,7 +32,7 @@ def in_a_terminal(chaos: ChaosLab) -> tuple[subprocess.Popen[bytes], int]:
     """`wtrace run` as the leader of a terminal's session; returns it and the terminal's other end."""
     ours, theirs = pty.openpty()
     viewer = subprocess.Popen(
-        ["setsid", "--ctty", *chaos.command("run")], cwd=chaos.root, env={**chaos.env, "TERM": "xterm"},
+        ["env", "--default-signal=HUP", "setsid", "--ctty", *chaos.command("run")], cwd=chaos.root, env={**chaos.env, "TERM": "xterm"},
         stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import io
 import os
 import sys
-import tempfile
-import traceback
 from typing import TYPE_CHECKING
 
 import typer
 
 from wtrace import __version__
-from wtrace.cli import (
-    clean,
-    doctor,
-    evidence,
-    history,
-    init,
-    logs,
-    merge,
-    plot,
-    pull,
-    replay,
-    report,
-    run_,
-    setup,
-    status,
-    stop,
-    sync,
-    trust,
-    watch,
-)
 from wtrace.core.text import plain
 from wtrace.errors import WtraceError
 
@@ -42,37 +22,29 @@ if TYPE_CHECKING:
 BUG = 3
 USAGE = 2
 
-app = typer.Typer(
-    name="wtrace",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Race git branches to a goal: supervised trainings, a referee for every check, a proof of the verdict.",
-)
-
-app.command("init", short_help="Write a commented wtrace.toml for this repo.")(init.init)
-app.command("doctor", short_help="Check whether this machine is fit for a race.")(doctor.doctor)
-app.command("trust", short_help="Show and approve the config's commands.")(trust.trust)
-app.command("setup", short_help="Make one worktree per worker.")(setup.setup)
-app.command("run", short_help="Run the race and show it live.")(run_.run)
-app.command("status", short_help="Tell where the race stands.")(status.status)
-app.command("watch", short_help="Show the running race live.")(watch.watch)
-app.command("logs", short_help="Show a worker's log.")(logs.logs)
-app.command("stop", short_help="End the race, or some workers of it.")(stop.stop)
-app.command("pause", short_help="Halt a worker.")(stop.pause)
-app.command("unpause", short_help="Let a halted worker go on.")(stop.unpause)
-app.command("sync", short_help="Push progress and results to a target now.")(sync.sync)
-app.command("pull", short_help="Fetch a race's progress and results from another machine.")(pull.pull)
-app.command("report", short_help="Write the report again.")(report.report)
-app.command("plot", short_help="Draw the figures again.")(plot.plot)
-app.command("replay", short_help="Judge a race again, also under other criteria.")(replay.replay)
-app.command("merge", short_help="Merge the winner.")(merge.merge)
-app.command("evidence", short_help="Run a worker's tests and keep the outcome.")(evidence.evidence)
-app.command("history", short_help="List all races.")(history.history)
-app.command("compare", short_help="Tell what differs between two races.")(history.compare)
-app.command("clean", short_help="Remove worktrees that hold no work.")(clean.clean)
+COMMANDS = {  # name: its module in this folder, its function there, one line about it
+    "init": ("init", "init", "Write a commented wtrace.toml for this repo."),
+    "doctor": ("doctor", "doctor", "Check whether this machine is fit for a race."),
+    "trust": ("trust", "trust", "Show and approve the config's commands."),
+    "setup": ("setup", "setup", "Make one worktree per worker."),
+    "run": ("run_", "run", "Run the race and show it live."),
+    "status": ("status", "status", "Tell where the race stands."),
+    "watch": ("watch", "watch", "Show the running race live."),
+    "logs": ("logs", "logs", "Show a worker's log."),
+    "stop": ("stop", "stop", "End the race, or some workers of it."),
+    "pause": ("stop", "pause", "Halt a worker."),
+    "unpause": ("stop", "unpause", "Let a halted worker go on."),
+    "sync": ("sync", "sync", "Push progress and results to a target now."),
+    "pull": ("pull", "pull", "Fetch a race's progress and results from another machine."),
+    "report": ("report", "report", "Write the report again."),
+    "plot": ("plot", "plot", "Draw the figures again."),
+    "replay": ("replay", "replay", "Judge a race again, also under other criteria."),
+    "merge": ("merge", "merge", "Merge the winner."),
+    "evidence": ("evidence", "evidence", "Run a worker's tests and keep the outcome."),
+    "history": ("history", "history", "List all races."),
+    "compare": ("history", "compare", "Tell what differs between two races."),
+    "clean": ("clean", "clean", "Remove worktrees that hold no work."),
+}
 
 # Typer brings its own copy of Click since 0.26; the class of Click's usage errors is found through one of them.
 Misuse = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -84,7 +56,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Show the version."
@@ -93,29 +64,58 @@ def _options(
     del version
 
 
+def command_line(first: str | None = None) -> typer.Typer:
+    """The whole command line; where its first word names a command, only that one, whose module alone is imported."""
+    line = typer.Typer(
+        name="wtrace",
+        add_completion=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Race git branches to a goal: supervised trainings, a referee for every check, a proof of the verdict.",
+    )
+    line.callback()(_options)
+    for name in [first] if first in COMMANDS else COMMANDS:
+        module, function, help_ = COMMANDS[name]
+        found = importlib.import_module(f"wtrace.cli.{module}")
+        line.command(name, short_help=help_)(getattr(found, function))
+    return line
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code. No traceback reaches the user: a bug is told with the path of a log."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a sign must not end a command
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = command_line(*arguments[:1])(list(arguments) or ["--help"], standalone_mode=False)
         return code if isinstance(code, int) else 0
     except WtraceError as error:
         _tell(error)
         return error.exit_code
     except typer.Exit as leave:
         return leave.exit_code
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return 130
-    except KeyboardInterrupt:
-        return 130
+    except SystemExit as leave:
+        # Click's own way with a pipe that nobody reads any more; a question that was answered is no failure.
+        return 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else int(leave.code or 0)
     except BrokenPipeError:
         # Whoever read our output has gone; a second failure at interpreter exit must not be shown either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 (the last resort)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and error.filename is None:
+            return _stdout_failed(error)
         return _misuse(error) if isinstance(error, Misuse) else _bug(error)
+
+
+def _stdout_failed(error: OSError) -> int:
+    """A full disk behind a redirection, a terminal that vanished: what else is there to print must not fail again."""
+    from wtrace.cli.quick import unwritable
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return unwritable(error)
 
 
 def _misuse(error: Any) -> int:
@@ -141,6 +141,9 @@ def _lines(text: str) -> str:
 
 
 def _bug(error: Exception) -> int:
+    import tempfile
+    import traceback
+
     with tempfile.NamedTemporaryFile(
         "w", prefix="wtrace-bug-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
     ) as log:

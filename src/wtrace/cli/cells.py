@@ -5,12 +5,11 @@ A cell is a tuple of pieces, each a text that is safe for a terminal and the nam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wtrace.core import forecast
 from wtrace.core.text import cells, cut, pace, plain, signed, sparkline
 from wtrace.core.wording import ALIVE, SYMBOLS, epoch_of, epoch_pace_s, gap, how_ended, verdict_of
 
+TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from wtrace.cli.cells import NOTHING, Cell, fit, width_of
 from wtrace.core.text import cells, pad, plain
 
+TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -35,13 +33,19 @@ _TITLES = {
 _RIGHT = frozenset({"epoch", "met", "pace", "eta", "cpu", "memory", "gpu"})
 
 
-@dataclass(frozen=True, slots=True)
 class Column:
     """One column of the table: which cell it shows, and in how many cells of the terminal."""
 
-    key: str
-    title: str
-    width: int
+    __slots__ = (
+        "key",
+        "title",
+        "width",
+    )  # by hand: `dataclasses` costs half of what `wtrace status` may take
+
+    def __init__(self, key: str, title: str, width: int) -> None:
+        self.key = key
+        self.title = title
+        self.width = width
 
     @property
     def right(self) -> bool:
@@ -49,13 +53,15 @@ class Column:
         return self.key in _RIGHT
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """The columns from left to right, and the cells between two of them."""
 
-    columns: tuple[Column, ...]
-    between: int
-    width: int
+    __slots__ = ("between", "columns", "width")
+
+    def __init__(self, columns: tuple[Column, ...], between: int, width: int) -> None:
+        self.columns = columns
+        self.between = between
+        self.width = width
 
     @property
     def keys(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wtrace.core.layout import Layout
+from wtrace.core.text import plain
 from wtrace.errors import ConfigError, ToolError, UsageError
 
 if TYPE_CHECKING:
@@ -97,3 +98,8 @@ def require_workers(standing: Standing, names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise UsageError(f"there is no worker {name} in this race{did_you_mean(name, known)}")
+
+
+def print_left_running(race_id: str) -> None:
+    """What a user who leaves the viewer should know."""
+    print(plain(f"race {race_id} runs on: `wtrace watch` shows it again, `wtrace stop` ends it"))

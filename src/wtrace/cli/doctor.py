@@ -6,10 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from wtrace.cli.common import ConfigOption, find_root, read_config
+from wtrace.core.data import data
 from wtrace.core.text import plain, size
 from wtrace.errors import ConfigError, WtraceError
 
@@ -26,7 +26,7 @@ FEW_WATCHES = 1024
 MOST_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Answer:
     """What was found out about one thing."""
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from wtrace.core import view
 from wtrace.core.layout import Layout
 from wtrace.core.plan import count_planned, divisor
+from wtrace.core.sources import doubts, told_source
 from wtrace.core.text import plain
 from wtrace.supervisor.attempts import command_of, own_environment, working_directory
 from wtrace.supervisor.context import RaceContext
+from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.record import worktrees_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from wtrace.core.spec import RaceSpec, WorkerSpec
@@ -31,17 +33,21 @@ def print_plan(root: Path, spec: RaceSpec) -> None:
         for worker in spec.workers
     }
     race = RaceContext(RACE_ID, spec, layout, places)
-    for line in _lines(race):
+    branches = {worker.name: worker.branch for worker in spec.workers if not worker.combines}
+    outlook = {each.worker: each.words for each in merge_outlook(root, spec, branches) if each.conflicts}
+    for line in _lines(race, outlook):
         print(plain(line))
 
 
-def _lines(race: RaceContext) -> Iterator[str]:
+def _lines(race: RaceContext, outlook: Mapping[str, str]) -> Iterator[str]:
     spec = race.spec
     at_once = spec.max_parallel or len(spec.workers)
     yield f"race {spec.name}: {len(spec.workers)} workers, at most {at_once} at once"
     yield f"p thresholds are divided by {divisor(spec)}"
     for worker in sorted(spec.workers, key=lambda worker: -worker.priority):
         yield from _worker_lines(race, worker)
+        if worker.name in outlook:
+            yield f"  merge:   if it wins, it {outlook[worker.name]}"
     yield "nothing was started"
 
 
@@ -54,6 +60,8 @@ def _worker_lines(race: RaceContext, worker: WorkerSpec) -> Iterator[str]:
     yield f"  in:      {working_directory(race, worker.name)}"
     metrics = race.layout.attempt(worker.name, 1) / "metrics.jsonl"
     yield f"  command: {shlex.join(command_of(race, worker.name, 1))}"
+    yield f"  metrics: {told_source(race.spec.metrics_of(worker))}"
+    yield from (f"  warning: {doubt}" for doubt in doubts(race.spec, worker))
     for name, value in own_environment(race, worker.name, metrics).items():
         yield f"  {name}={value}"
     for name in sorted(worker.env):

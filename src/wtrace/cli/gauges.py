@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wtrace.core.data import data
 from wtrace.core.text import plain, unstyled
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ TAIL_BYTES = 8192
 LINE_LENGTH = 400
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Gauge:
     """One worker's use of the machine; None where it is not known."""
 

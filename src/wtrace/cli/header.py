@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wtrace.cli.cells import clipped
 from wtrace.core.text import bound, cells, clock, cut, number, plain, seconds, utc
 from wtrace.core.wording import (
@@ -19,6 +17,7 @@ from wtrace.core.wording import (
     winner_of,
 )
 
+TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -28,6 +28,7 @@ MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdo
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
 Race = Annotated[str, typer.Argument(metavar="RACE")]
 
+SHOWN_FILES = 10
 HISTORY = ("id", "name", "state", "winner", "epoch", "started", "duration")
 
 
@@ -61,7 +62,7 @@ def compare(
     """What differs between two races: criteria, configs, commits, outcomes."""
     root = find_root()
     races = [require_standing(root, race_id) for race_id in (first, second)]
-    rows = [row for row in _compared(*races) if row[1] != row[2]]
+    rows = [row for row in (*_compared(*races), *_commits(root, *races)) if row[1] != row[2]]
     config = _config_difference(root, *races)
     if as_json:
         what = [{"what": name, "first": one, "second": other} for name, one, other in rows]
@@ -127,12 +128,28 @@ def _facts(standing: Standing) -> Iterator[tuple[str, str]]:
         yield f"criterion {criterion.name}", criterion.text
         yield f"threshold of {criterion.name}", number(criterion.applied)
     for worker in standing.workers:
-        yield f"{worker.name}: commit", worker.commit[:12]
         yield f"{worker.name}: outcome", f"{worker.state} at epoch {worker.epoch}"
         for criterion, value in zip(
             standing.criteria, worker.best.values if worker.best else (), strict=False
         ):
             yield f"{worker.name}: best {criterion.name}", number(value)
+
+
+def _commits(root: Path, one: Standing, other: Standing) -> Iterator[tuple[str, str, str]]:
+    """For each worker what was raced in each race, and which files differ between the two."""
+    from wtrace.repo.commits import changed_between, subject
+
+    raced = [{worker.name: worker.commit for worker in standing.workers} for standing in (one, other)]
+    for name in dict.fromkeys([*raced[0], *raced[1]]):
+        old, new = raced[0].get(name, ""), raced[1].get(name, "")
+        if old == new:
+            continue
+        told = [f"{each[:12]} {subject(root, each) or ''}".strip() or "—" for each in (old, new)]
+        yield f"{name}: commit", told[0], told[1]
+        changed = changed_between(root, old, new)
+        if changed:
+            more = f" and {len(changed) - SHOWN_FILES} more" if len(changed) > SHOWN_FILES else ""
+            yield f"{name}: files that differ", "", ", ".join(changed[:SHOWN_FILES]) + more
 
 
 def _config_difference(root: Path, one: Standing, other: Standing) -> list[str]:

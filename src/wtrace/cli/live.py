@@ -20,6 +20,7 @@ from wtrace.cli.header import (
 )
 from wtrace.core.text import plain, size
 from wtrace.core.wording import ALIVE, better, counts
+from wtrace.sync import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from wtrace.cli.columns import Layout
     from wtrace.cli.frame import Line
     from wtrace.core.standing import CriterionInfo, Standing, WorkerStanding, WorkerState
+    from wtrace.sync.brief import Row
 
 KEYS = "Ctrl-C: stop the race, or leave it running"
 _WANTED = ("full", "eta", "spark", "pace", "cpu", "memory", "gpu", "titles", "eta_long", "log")
@@ -59,12 +61,20 @@ class LiveView:
         self._criteria: tuple[CriterionInfo, ...] = ()
 
     def render(
-        self, standing: Standing, gauges: Mapping[str, Gauge], *, width: int, height: int, now: float
+        self,
+        standing: Standing,
+        gauges: Mapping[str, Gauge],
+        *,
+        width: int,
+        height: int,
+        now: float,
+        sync: Sequence[Row] = (),
     ) -> Frame:
-        """A picture of at most `width` by `height` cells. `now`: seconds since 1970."""
+        """A picture of at most `width` by `height` cells. `now`: seconds since 1970; `sync`: how targets were reached."""
         rows = self._refresh(standing, gauges, now)
         layout = lay_out(widest(row.sizes for row in rows), standing.criteria, width, _WANTED)
-        head = _head(standing, width, height, now)
+        mirrors = [clipped(((f"sync to {brief.line(row, now)}", "dim"),), width) for row in sync]
+        head = _head(standing, width, height, now, mirrors)
         foot = [clipped(((self._keys, "dim"),), width)] if height >= 8 else []
         room = height - len(head) - len(foot) - 1  # for rows and what happened; the heading takes one
         lately_least = min(len(standing.happenings), 3) + 1 if standing.happenings and room >= 9 else 0
@@ -121,12 +131,13 @@ def _gauge_cells(worker: WorkerStanding, gauge: Gauge) -> Cells:
     }
 
 
-def _head(standing: Standing, width: int, height: int, now: float) -> list[Cell]:
+def _head(standing: Standing, width: int, height: int, now: float, mirrors: Sequence[Cell]) -> list[Cell]:
     lines = [
         title_line(standing, width, now),
         supervisor_line(standing, width),
         *goal_lines(standing, width, 3 if height >= 18 else 1 if height >= 10 else 0),
         verdict_line(standing, width) if height >= 6 else None,
+        *mirrors[: 2 if height >= 18 else 0],
     ]
     shown: list[Cell] = [line for line in lines if line is not None]
     return [*shown, ()] if height >= 18 else shown

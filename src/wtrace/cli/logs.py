@@ -36,6 +36,10 @@ def logs(
     try:
         _print_log(path, lines, ended=(lambda: _has_ended(root, standing.id, worker)) if follow else None)
     except OSError as error:
+        if (
+            error.filename is None
+        ):  # not the log, but our output: whoever read it has gone, or its disk is full
+            raise
         raise ToolError(f"cannot read {path}", seen=str(error)) from error
 
 

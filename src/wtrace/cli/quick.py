@@ -1,17 +1,16 @@
 """`wtrace status` without building the command line: it is asked often, and must answer at once.
 
 Only the plain cases are answered here: a race that has ended, or one whose supervisor lives. For everything else,
-options and mistakes included, `answered` says no and the whole command line takes over. Standard library only, and
+options and mistakes included, `answer` gives None and the whole command line takes over. Standard library only, and
 of that only what is needed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from types import SimpleNamespace
 
+from wtrace.core import quickjson
 from wtrace.sync import brief
 
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
@@ -20,23 +19,43 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def answered(arguments: Sequence[str]) -> bool:
-    """Whether `wtrace ARGUMENTS` was a plain `status` and has been answered."""
+def answer(arguments: Sequence[str]) -> int | None:
+    """Answer `wtrace ARGUMENTS` if that is a plain `status`: the exit code, or None where it has not been answered."""
     if list(arguments) not in (["status"], ["status", "--json"]):
-        return False
+        return None
     standing = _standing()
     if standing is None:
-        return False
-    if len(arguments) == 2:
+        return None
+    try:
+        _print(standing, as_json=len(arguments) == 2)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has gone
+        return 0
+    except OSError as error:
+        return unwritable(error)
+    return 0
+
+
+def unwritable(error: OSError) -> int:
+    """Tell that standard output takes no more, if anybody can hear it; returns the exit code."""
+    try:
+        sys.stderr.write(f"error: standard output cannot be written: {error.strerror}\n")
+        sys.stderr.flush()
+    except OSError:  # the terminal itself is gone
+        pass
+    return 4
+
+
+def _print(standing: Any, *, as_json: bool) -> None:
+    if as_json:
         from wtrace.core.contract import status_json
 
         sync = brief.to_json(standing.sync_rows)
-        sys.stdout.write(json.dumps(status_json(standing, sync), allow_nan=False) + "\n")
+        sys.stdout.write(quickjson.dumps(status_json(standing, sync)) + "\n")
     else:
         from wtrace.cli.table import print_table
 
         print_table(standing, standing.sync_rows)
-    return True
 
 
 def _standing() -> Any:
@@ -48,16 +67,18 @@ def _standing() -> Any:
     race, workers = _rows(database)
     if race is None:
         return None
-    standing = json.loads(race, object_hook=lambda fields: SimpleNamespace(**fields))
-    standing.workers = [
-        json.loads(row, object_hook=lambda fields: SimpleNamespace(**fields)) for row in workers
-    ]
+    standing = quickjson.loads(race, _namespace)
+    standing.workers = [quickjson.loads(row, _namespace) for row in workers]
     alive = _is_supervised(os.path.join(root or "", ".wtrace", "lock"), standing.id)  # noqa: PTH118
     if standing.ended is None and (not alive or _lags_behind(database)):
         return None
     standing.supervisor_alive = alive
     standing.sync_rows = brief.read(os.path.join(root or "", ".wtrace", "races", standing.id))  # noqa: PTH118
     return standing
+
+
+def _namespace(fields: dict[str, Any]) -> Any:
+    return type(sys.implementation)(**fields)  # types.SimpleNamespace, without its module
 
 
 def _main_worktree(folder: str) -> str | None:
@@ -71,7 +92,10 @@ def _main_worktree(folder: str) -> str | None:
 
 
 def _rows(database: str) -> tuple[str | None, list[str]]:
-    import sqlite3
+    try:  # `sqlite3` itself imports datetime, and adapters that nobody needs here
+        import _sqlite3 as sqlite3
+    except ImportError:
+        import sqlite3  # type: ignore[no-redef]
 
     path = database.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=10.0)

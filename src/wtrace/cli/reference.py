@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer.main
 
-from wtrace.cli.app import app
+from wtrace.cli.app import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ Options follow the subcommand. From a subfolder or a linked worktree the main wo
 
 def commands_reference() -> str:
     """`docs/reference/commands.md`: every command with its arguments and options."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(command_line())
     parts = [HEAD, *(_command(name, command) for name, command in group.commands.items())]
     return "\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""`wtrace report`: write the report again from what was recorded."""
+"""`wtrace report`: write the report again, as Markdown and as HTML, from what was recorded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wtrace.errors import ToolError, UsageError
 
 
 def report(race: RaceOption = None) -> None:
-    """Write the report of a race that has ended again, and say where it lies."""
+    """Write the report of a race that has ended again, as Markdown and as HTML, and say where both lie."""
     from wtrace.supervisor.proof import prove
     from wtrace.supervisor.record import recall
 
@@ -24,4 +24,6 @@ def report(race: RaceOption = None) -> None:
         raise ToolError(
             f"the report of race {standing.id} could not be written", hint="the lines above say why"
         )
-    print(plain(str(path)))
+    for written in (path, path.with_suffix(".html")):
+        if written.exists():
+            print(plain(str(written)))

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wtrace.cli import viewer
 from wtrace.cli.common import (
     ConfigOption,
     JsonOption,
     TrustOption,
     find_root,
     latest_standing,
+    print_left_running,
     read_config,
     require_trust,
 )
+from wtrace.cli.interrupts import Interrupted, interrupts
 from wtrace.core.layout import Layout
 from wtrace.core.text import plain
+from wtrace.errors import UsageError
+from wtrace.store import home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +53,10 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would start where; start nothing.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse a worker that runs code from outside of its worktree."),
+    ] = False,
     trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -59,6 +66,10 @@ def run(
     Exit code 0: a winner; 1: none; 2: a mistake in usage or config; 130: interrupted here, and the race stopped.
     """
     root = find_root()
+    if resume and strict:
+        raise UsageError(
+            "--strict is settled when a race starts", hint="a race that is resumed is as strict as it was"
+        )
     if resume:
         return _resume(root, as_json=as_json, detach=detach)
     from wtrace.core import config as configs
@@ -73,20 +84,36 @@ def run(
         print_plan(root, spec)
         return 0
     require_trust(root, given, approve=trust)
-    return _start(root, spec, as_json=as_json, detach=detach)
+    return _start(root, spec, as_json=as_json, detach=detach, strict=strict)
 
 
-def _start(root: Path, spec: RaceSpec, *, as_json: bool, detach: bool) -> int:
+def _start(root: Path, spec: RaceSpec, *, as_json: bool, detach: bool, strict: bool) -> int:
     from wtrace import race
 
-    race_id = race.start(root, spec, told=_silent if as_json else _tell_setup, warned=_warn)
-    return _follow(root, race_id, as_json=as_json, detach=detach)
+    with interrupts():  # from the first moment: a race that has begun is never left by accident
+        try:
+            race_id = race.start(
+                root, spec, told=_silent if as_json else _tell_setup, warned=_warn, strict=strict
+            )
+        except Interrupted:
+            return _interrupted_start(root, as_json=as_json)
+        return _follow(root, race_id, as_json=as_json, detach=detach)
+
+
+def _interrupted_start(root: Path, *, as_json: bool) -> int:
+    """Asked to leave while the race was set up, or in the moment in which it was handed over."""
+    layout = Layout(root)
+    if home.is_locked(layout):
+        return _interrupted(root, home.who_holds(layout), as_json=as_json)
+    print("interrupted; no race was started", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _resume(root: Path, *, as_json: bool, detach: bool) -> int:
     from wtrace import race
 
-    return _follow(root, race.resume(root), as_json=as_json, detach=detach)
+    with interrupts():
+        return _follow(root, race.resume(root), as_json=as_json, detach=detach)
 
 
 def _tell_setup(made: Prepared) -> None:
@@ -106,15 +133,16 @@ def _silent(_made: Prepared) -> None:
 
 def _follow(root: Path, race_id: str, *, as_json: bool, detach: bool) -> int:
     if detach:
-        standing = latest_standing(root, race_id)
         if as_json:
-            _print_json(root, standing)
+            _print_json(root, latest_standing(root, race_id))
         else:
-            viewer.print_left_running(race_id)
+            print_left_running(race_id)
         return WON
+    from wtrace.cli import viewer
+
     try:
         standing = viewer.view_silently(root, race_id) if as_json else viewer.view(root, race_id)
-    except viewer.Interrupted:
+    except Interrupted:
         return _interrupted(root, race_id, as_json=as_json)
     return _tell_outcome(root, standing, as_json=as_json)
 
@@ -123,7 +151,9 @@ def _tell_outcome(root: Path, standing: Standing, *, as_json: bool) -> int:
     if as_json:
         _print_json(root, standing)
     else:
-        viewer.print_outcome(root, standing)
+        from wtrace.cli.viewer import print_outcome
+
+        print_outcome(root, standing)
         _offer_merge(root, standing)
     if standing.ended is None:
         log = Layout(root).race(standing.id).log
@@ -143,7 +173,7 @@ def _offer_merge(root: Path, standing: Standing) -> None:
 def _interrupted(root: Path, race_id: str, *, as_json: bool) -> int:
     """Ctrl-C: on a terminal the user is asked; elsewhere the race is stopped, with nobody left over."""
     if not as_json and sys.stdin.isatty() and sys.stdout.isatty() and not _wants_stop():
-        viewer.print_left_running(race_id)
+        print_left_running(race_id)
         return WON
     from wtrace.cli.stop import end_race
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
     """Make one worktree per worker, and the branches that are missing; what is there already is kept."""
     from wtrace import race
+    from wtrace.supervisor.outlook import merge_outlook
     from wtrace.supervisor.record import check_commands
 
     root = find_root()
@@ -25,6 +26,9 @@ def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
     for made in prepared:
         for line in describe(made):
             print(line)
+    for forecast in merge_outlook(root, spec, {made.worker: made.commit for made in prepared}):
+        if not forecast.clean:
+            print(plain(f"if {forecast.worker} wins, it {forecast.words}"))
     check_commands(spec, prepared)
 
 

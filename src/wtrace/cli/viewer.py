@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wtrace.cli.follow import standings
+from wtrace.cli.interrupts import interrupts
 from wtrace.core.layout import Layout
 from wtrace.core.text import plain
 
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from rich.console import Console
+
     from wtrace.core.standing import Standing
 
 REDRAW_AT_MOST_EVERY_S = 0.125
 
 
-class Interrupted(Exception):  # noqa: N818 (not an error: the user pressed Ctrl-C)
-    """The viewer was asked to leave, by Ctrl-C or SIGTERM."""
-
-
 def view(root: Path, race_id: str, *, keys: str | None = None) -> Standing:
     """Show the race until it is over; returns its last standing. Raises Interrupted on Ctrl-C or SIGTERM."""
-    with _interrupts():
+    with interrupts():
         if sys.stdout.isatty():
             return _view_live(root, race_id, keys)
         return _view_lines(root, race_id)
@@ -36,22 +34,9 @@ def view(root: Path, race_id: str, *, keys: str | None = None) -> Standing:
 
 def view_silently(root: Path, race_id: str) -> Standing:
     """Wait for the race to be over without showing anything; else as `view`."""
-    with _interrupts():
+    with interrupts():
         *_, last = standings(root, race_id)
     return last
-
-
-@contextmanager
-def _interrupts() -> Iterator[None]:
-    def interrupt(_number: int, _frame: object) -> None:
-        raise Interrupted
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _view_live(root: Path, race_id: str, keys: str | None) -> Standing:
@@ -60,13 +45,17 @@ def _view_live(root: Path, race_id: str, keys: str | None) -> Standing:
 
     from wtrace.cli.gauges import Gauges
     from wtrace.cli.live import LiveView
+    from wtrace.results.notices import announcement
+    from wtrace.sync import brief
 
     console = Console(highlight=False)
     picture = LiveView() if keys is None else LiveView(keys)
     gauges = Gauges()
     last: Standing | None = None
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    folder = str(Layout(root).race(race_id).folder)
+    with _own_title(console), Live(console=console, screen=True, auto_refresh=False) as live:
         for standing in standings(root, race_id, at_most_every_s=REDRAW_AT_MOST_EVERY_S):
+            _write(console, announcement(last, standing))
             last = standing
             now = time.time()
             frame = picture.render(
@@ -75,10 +64,30 @@ def _view_live(root: Path, race_id: str, keys: str | None) -> Standing:
                 width=console.width,
                 height=console.height,
                 now=now,
+                sync=brief.read(folder),
             )
             live.update(frame, refresh=True)
     assert last is not None
     return last
+
+
+@contextmanager
+def _own_title(console: Console) -> Iterator[None]:
+    """The window's title is ours as long as we show the race."""
+    from wtrace.results.notices import RESTORE_TITLE, SAVE_TITLE
+
+    _write(console, SAVE_TITLE)
+    try:
+        yield
+    finally:
+        _write(console, RESTORE_TITLE)
+
+
+def _write(console: Console, sequence: str) -> None:
+    """What moves no cursor: a title, a bell. A terminal that calls itself dumb would show it as text."""
+    if sequence and not console.is_dumb_terminal:
+        console.file.write(sequence)
+        console.file.flush()
 
 
 def _view_lines(root: Path, race_id: str) -> Standing:
@@ -132,8 +141,3 @@ def _short(path: Path) -> str:
     """The path as it is reached from here, where that is shorter."""
     relative = os.path.relpath(path)
     return min(relative, str(path), key=len)
-
-
-def print_left_running(race_id: str) -> None:
-    """What a user who leaves the viewer should know."""
-    print(plain(f"race {race_id} runs on: `wtrace watch` shows it again, `wtrace stop` ends it"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from wtrace.cli import viewer
-from wtrace.cli.common import find_root, require_standing
+from wtrace.cli.common import find_root, print_left_running, require_standing
+from wtrace.cli.interrupts import Interrupted
 from wtrace.core.text import plain
 
 
@@ -14,8 +15,8 @@ def watch() -> None:
     if standing.ended is None and standing.supervisor_alive:
         try:
             standing = viewer.view(root, standing.id, keys="Ctrl-C: leave; the race goes on")
-        except viewer.Interrupted:
-            viewer.print_left_running(standing.id)
+        except Interrupted:
+            print_left_running(standing.id)
             return
     viewer.print_outcome(root, standing)
     if standing.state == "interrupted":

@@ -5,8 +5,10 @@ With `[confirm]` each is judged again on held-out data, one at a time, in the or
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,7 @@ MOST_TRIES = 2
 """A confirmation that crashes or outlasts its timeout is tried once more, then refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Due:
     """A check that met every criterion and has not become a claim yet."""
 
@@ -27,7 +29,7 @@ class Due:
     checkpoint: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Claim:
     """A claim and how far its confirmation is."""
 
@@ -40,12 +42,13 @@ class Claim:
     sha256: str | None = None  # of the frozen copy
     tries: int = 0
     trying_since: float | None = None  # a confirmation runs
+    waits: bool = False  # it does not run yet: its engine has it in a queue
     results: tuple[CriterionStanding, ...] = ()  # of the confirmation
     why: str | None = None  # it was refuted
 
     def after_try(self, results: Sequence[CriterionStanding], problem: str | None) -> Claim:
         """The claim after a confirmation that was judged (`results`) or failed (`problem`)."""
-        ended = replace(self, trying_since=None, results=tuple(results))
+        ended = replace(self, trying_since=None, waits=False, results=tuple(results))
         if problem is not None:
             return ended if self.tries < MOST_TRIES else replace(ended, status="refuted", why=problem)
         missed = [result.name for result in results if not result.met]

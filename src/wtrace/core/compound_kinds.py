@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtrace.core import criteria, toml
 from wtrace.core.command import PLACEHOLDERS
+from wtrace.core.data import data
 from wtrace.core.kinds import Kind, Place, Text, Whole, any_text, check_placeholders, shown, wrong
 from wtrace.core.names import variable_problem
-from wtrace.core.schema import Key, as_table, read_keys, write_keys
+from wtrace.core.readings import compiled
+from wtrace.core.schema import Key, read_keys, write_keys
+from wtrace.core.sources import LONGEST_PATTERN
 from wtrace.core.spec import MetricsSpec, RunnerSpec
 from wtrace.core.text import plain as visible
 from wtrace.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Command(Kind):
     """An argument list; its placeholders must be known."""
 
@@ -39,7 +41,7 @@ class Command(Kind):
         return argv
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ListOf(Kind):
     """A list whose items are all of one kind."""
 
@@ -67,7 +69,7 @@ class ListOf(Kind):
         return [self.item.plain(each) for each in value]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Variables(Kind):
     """Environment variables: a table of text."""
 
@@ -87,7 +89,7 @@ class Variables(Kind):
         return dict(value)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RunnerSettings(Kind):
     """A `[runners.NAME]`: settings that only the engine itself understands."""
 
@@ -112,13 +114,14 @@ class RunnerSettings(Kind):
         return value.settings
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SuccessCriterion(Kind):
-    """An entry of `[success]`: the criterion's text, or a table with `is` and `for_checks`."""
+    """An entry of `[success]`: the criterion's text, or a table with `is`, `for_checks` and `min_checks`."""
 
     keys: tuple[Key, ...] = (
         Key("is", Text(), "The criterion.", required=True, field="text"),
         Key("for_checks", Whole(1, 1000), "Checks in a row at which it must hold.", default=1),
+        Key("min_checks", Whole(1, 1000), "A worker's first check that may meet it.", default=1),
     )
 
     @property
@@ -133,17 +136,17 @@ class SuccessCriterion(Kind):
         if isinstance(value, dict):
             given = read_keys(self.keys, value, at)
         else:
-            given = {"text": Text(self.expects).read(value, at), "for_checks": 1}
-        return _placed(
-            at, lambda: criteria.parse_criterion(at.name, given["text"], for_checks=given["for_checks"])
-        )
+            given = {"text": Text(self.expects).read(value, at)}
+        return _placed(at, lambda: criteria.parse_criterion(at.name, **given))
 
     def plain(self, value: criteria.Criterion) -> object:
         """The text, or the table where it says more."""
-        return value.text if value.for_checks == 1 else {"is": value.text, "for_checks": value.for_checks}
+        counts = {"for_checks": value.for_checks, "min_checks": value.min_checks}
+        more = {name: count for name, count in counts.items() if count != 1}
+        return {"is": value.text, **more} if more else value.text
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SampleTest(Kind):
     """A criterion on one sample."""
 
@@ -162,7 +165,7 @@ class SampleTest(Kind):
         return value.text
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Pattern(Kind):
     """A regular expression with named groups."""
 
@@ -175,17 +178,19 @@ class Pattern(Kind):
         """The expression, which must compile and name at least one group."""
         text = Text(self.expects).read(value, at)
         try:
-            groups = re.compile(text).groupindex
+            groups = compiled(text).groupindex
         except (re.error, RecursionError, OverflowError) as error:
             raise ConfigError(
                 f"{at}: this regular expression cannot be used: {visible(str(error), 100)}"
             ) from None
+        if len(text) > LONGEST_PATTERN:
+            raise ConfigError(f"{at}: longer than {LONGEST_PATTERN:,} characters")
         if not groups:
             raise ConfigError(f"{at}: no named group; got {shown(text)}", hint=r"for example (?P<loss>\S+)")
         return text
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class MetricsTable(Kind):
     """Where metrics come from: `{ from = "stdout", pattern = "…" }`."""
 
@@ -198,7 +203,9 @@ class MetricsTable(Kind):
 
     def read(self, value: object, at: Place) -> MetricsSpec:
         """The source of the metrics."""
-        return MetricsSpec(**read_keys(self.keys, as_table(value, at), at))
+        if not isinstance(value, dict):
+            raise wrong(at, self.expects, value)
+        return MetricsSpec(**read_keys(self.keys, value, at))
 
     def plain(self, value: MetricsSpec) -> object:
         """The table."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wtrace.core import criteria_parser
 from wtrace.core.criteria_words import Mistake
+from wtrace.core.data import data
 from wtrace.core.expressions import (
     Aggregate,
     Column,
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 SHOWN = 100  # characters of a text around a mistake
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Criterion:
     """`expression op threshold`. The threshold is as written; `referee.applied_threshold` corrects it.
 
-    It must hold at `for_checks` checks in a row; the caller counts them.
+    It must hold at `for_checks` checks in a row, and counts only from a worker's check number `min_checks` on; the
+    caller counts them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Criterion:
     op: ComparisonOperator
     threshold: float
     for_checks: int = 1
+    min_checks: int = 1
 
     @property
     def is_p_value(self) -> bool:
@@ -56,15 +58,17 @@ class Criterion:
         return once(node.name for node in walk(self.expression) if isinstance(node, Metric))
 
 
-def parse_criterion(name: str, text: str, *, for_checks: int = 1) -> Criterion:
+def parse_criterion(name: str, text: str, *, for_checks: int = 1, min_checks: int = 1) -> Criterion:
     """The criterion that the text says. Raises ConfigError, whose `seen` points at the place of the mistake."""
     try:
         parsed = criteria_parser.parse(text, "check")
     except Mistake as mistake:
         raise located(text, mistake) from None
-    criterion = Criterion(name, text, *parsed, for_checks=for_checks)
-    if for_checks < 1:
-        raise ConfigError("for_checks must be 1 or more", seen=str(for_checks))
+    criterion = Criterion(name, text, *parsed, for_checks=for_checks, min_checks=min_checks)
+    if for_checks < 1 or min_checks < 1:
+        raise ConfigError(
+            "for_checks and min_checks must be 1 or more", seen=str(min(for_checks, min_checks))
+        )
     if for_checks > 1 and criterion.columns:
         raise ConfigError(
             "for_checks is for criteria on plain metrics only",

@@ -7,11 +7,12 @@ and changes the phase that asked for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.claims import open_claim
+from wtrace.core.data import data
 from wtrace.core.phases import ALIVE, Ended, Launching, Retrying, Running, Stopping, Waiting
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ KILL_AFTER_GRACE_S = 5.0
 KILL_AGAIN_AFTER_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Launch:
     """Start this attempt."""
 
@@ -33,7 +34,7 @@ class Launch:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Stop:
     """End this worker in good order."""
 
@@ -42,7 +43,7 @@ class Stop:
     cause: ev.StopCause
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Kill:
     """End this worker at once: it has outlived the grace period."""
 
@@ -50,7 +51,7 @@ class Kill:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Confirm:
     """Judge this claim again on held-out data."""
 
@@ -59,7 +60,7 @@ class Confirm:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class KillConfirmation:
     """End a confirmation that outlasted its timeout, or that nobody needs any more."""
 
@@ -67,7 +68,7 @@ class KillConfirmation:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class MakeHybrid:
     """Merge the branches that this worker combines into its own."""
 
@@ -92,13 +93,15 @@ def _facts(state: State, now: float) -> Iterator[ev.Event]:
     if first is not None and state.verdict is None and not state.stop_asked:
         yield ev.VerdictReached(now, first.worker, first.epoch, confirmed=first.status == "confirmed")
     yield from _silences(state, now)
+    yield from _lost_hopes(state, now)
     if _is_over(state):
         yield ev.RaceEnded(now, _race_outcome(state))
 
 
 def _first_that_counts(state: State) -> Claim | None:
-    """The first claim, or with `[confirm]` the first that was confirmed."""
-    counts = (claim for claim in state.claims if state.spec.confirm is None or claim.status == "confirmed")
+    """The first claim, or with `[confirm]` the first that was confirmed; none of a worker that was refused."""
+    fair = (claim for claim in state.claims if not state.is_refused(claim.worker))
+    counts = (claim for claim in fair if state.spec.confirm is None or claim.status == "confirmed")
     return next(counts, None)
 
 
@@ -122,6 +125,12 @@ def _silences(state: State, now: float) -> Iterator[ev.Event]:
             yield ev.WorkerStalled(now, name, silent_s)
         if phase.stalled and silent_s < state.spec.stall_after_s:
             yield ev.WorkerRecovered(now, name)
+
+
+def _lost_hopes(state: State, now: float) -> Iterator[ev.Event]:
+    for name, worker in state.workers.items():
+        if isinstance(worker.phase, Running) and not worker.hopeless and state.has_lost_hope(name):
+            yield ev.WorkerFoundHopeless(now, name, worker.chance or 0.0, worker.checks)
 
 
 def _race_outcome(state: State) -> ev.RaceOutcome:
@@ -154,7 +163,7 @@ def _confirmations(state: State, now: float) -> Iterator[Action]:
 def _confirmation_deadline(state: State, claim: Claim) -> float:
     if state.stop_asked or claim.trying_since is None or state.spec.confirm is None:
         return 0.0
-    return claim.trying_since + state.spec.confirm.timeout_s
+    return inf if claim.waits else claim.trying_since + state.spec.confirm.timeout_s
 
 
 def _ends(state: State, now: float) -> Iterator[Action]:
@@ -171,10 +180,14 @@ def _ends(state: State, now: float) -> Iterator[Action]:
 def _stop_cause(state: State, name: str, phase: Running | Launching) -> ev.StopCause | None:
     if state.stop_asked or state.workers[name].stop_asked:
         return "asked"
+    if state.is_refused(name):
+        return "foreign"
     if state.verdict is not None and state.spec.judge.stop_at_first:
         return "winner" if state.verdict.worker == name else "beaten"
     if state.is_refuted(name):
         return "refuted"
+    if state.workers[name].hopeless:
+        return "hopeless"
     if isinstance(phase, Running) and phase.stalled and state.spec.on_stall != "warn":
         return "stalled"
     return None
@@ -250,7 +263,7 @@ def next_deadline(state: State, now: float) -> float | None:
         for claim in state.claims
         if claim.trying_since is not None
     ]
-    return min(times, default=None)
+    return min((time for time in times if time < inf), default=None)
 
 
 def _deadlines(state: State, name: str, now: float) -> Iterator[float]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from wtrace.core.data import data
 from wtrace.core.expressions import (
     Aggregate,
     Arithmetic,
@@ -56,7 +57,7 @@ AGGREGATES: Mapping[str, Callable[..., Values]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Evaluation:
     """Walks an expression over a check, or, with `weights`, over resamples of its samples.
 

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from wtrace.core.data import data
 from wtrace.core.standing import CriterionStanding
 
-StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted"]
+StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign"]
 RaceOutcome = Literal["won", "no_winner", "stopped"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SupervisorStarted:
     """A supervisor took the race over: the first one, or one that resumes."""
 
@@ -23,7 +23,7 @@ class SupervisorStarted:
     resumed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class HybridMade:
     """All others ended without success, and the branches that a hybrid combines were merged into its own."""
 
@@ -34,7 +34,7 @@ class HybridMade:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class HybridFailed:
     """The branches that a hybrid combines could not be merged; `reason` says why and how to go on by hand."""
 
@@ -43,7 +43,7 @@ class HybridFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerLaunched:
     """The start of an attempt was decided. Stored before the runner is asked, so that it is never asked twice."""
 
@@ -52,7 +52,7 @@ class WorkerLaunched:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerQueued:
     """The engine has taken the attempt, and has not started it yet; `text` says what it waits for."""
 
@@ -62,7 +62,7 @@ class WorkerQueued:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStarted:
     """The runner says that the attempt runs."""
 
@@ -73,7 +73,7 @@ class WorkerStarted:
     handle: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class LinesRead:
     """New complete lines of a metrics file. Kept as the file's position, not in the journal."""
 
@@ -86,7 +86,7 @@ class LinesRead:
     end_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SampleIdsFixed:
     """The first check of the race fixed which samples all workers are judged on."""
 
@@ -95,7 +95,7 @@ class SampleIdsFixed:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CheckJudged:
     """The referee judged the first check of a planned epoch."""
 
@@ -108,7 +108,7 @@ class CheckJudged:
     unfair: str | None = None  # every criterion was met, but the judge's files are not those of the race
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class JudgeFilesFixed:
     """The files that judge, as they were in every branch when the race began: sha256 by path."""
 
@@ -116,7 +116,7 @@ class JudgeFilesFixed:
     digests: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class DataReported:
     """A training said by which checksum its data go."""
 
@@ -125,7 +125,23 @@ class DataReported:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
+class StrictnessAsked:
+    """`wtrace run --strict`: a worker that runs code from outside of its worktree is refused."""
+
+    at: float
+
+
+@data
+class ForeignCodeReported:
+    """A training said which files of the repo it imported although they lie outside of its worktree."""
+
+    at: float
+    worker: str
+    files: str  # in words, a few of them
+
+
+@data
 class ClaimMade:
     """A check met every criterion."""
 
@@ -136,7 +152,7 @@ class ClaimMade:
     checkpoint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CheckpointFrozen:
     """The checkpoint of a claim was copied to where nobody changes it."""
 
@@ -146,7 +162,7 @@ class CheckpointFrozen:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ConfirmationStarted:
     """A claim is being judged again on held-out data."""
 
@@ -156,7 +172,28 @@ class ConfirmationStarted:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
+class ConfirmationQueued:
+    """The engine has taken the confirmation, and has not started it yet; its time does not run."""
+
+    at: float
+    number: int
+    attempt: int
+    worker: str
+    text: str
+
+
+@data
+class ConfirmationBegan:
+    """A confirmation that was queued runs."""
+
+    at: float
+    number: int
+    attempt: int
+    worker: str
+
+
+@data
 class ConfirmationEnded:
     """The confirmation was judged, or failed (`problem`)."""
 
@@ -168,7 +205,7 @@ class ConfirmationEnded:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class VerdictReached:
     """The first claim that counts. Stored before the first signal goes out."""
 
@@ -178,7 +215,7 @@ class VerdictReached:
     confirmed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStalled:
     """No metric for longer than `stall_after`."""
 
@@ -187,7 +224,7 @@ class WorkerStalled:
     silent_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerRecovered:
     """A stalled worker reported again."""
 
@@ -195,7 +232,17 @@ class WorkerRecovered:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
+class WorkerFoundHopeless:
+    """The chance that a worker may still succeed, by its checks so far, fell below `[stop] hopeless_below`."""
+
+    at: float
+    worker: str
+    chance: float
+    checks: int
+
+
+@data
 class WorkerPaused:
     """A worker was halted on request."""
 
@@ -203,7 +250,7 @@ class WorkerPaused:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerUnpaused:
     """A halted worker was let go on."""
 
@@ -211,7 +258,7 @@ class WorkerUnpaused:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class StopAsked:
     """Somebody asked to stop these workers; none named: the race."""
 
@@ -220,7 +267,7 @@ class StopAsked:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStopping:
     """A worker is being ended: SIGTERM now, SIGKILL after the grace period."""
 
@@ -229,7 +276,7 @@ class WorkerStopping:
     cause: StopCause
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerExited:
     """No process of the attempt is left."""
 
@@ -248,7 +295,7 @@ class WorkerExited:
     taken: bool = False  # the place where it ran took it away: a lost node, a time limit, a preemption
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RaceEnded:
     """Nobody runs any more and nothing is left to decide."""
 
@@ -256,7 +303,7 @@ class RaceEnded:
     outcome: RaceOutcome
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Noticed:
     """Something that a person should read, and that changes nothing."""
 
@@ -277,13 +324,18 @@ Event = (
     | CheckJudged
     | JudgeFilesFixed
     | DataReported
+    | StrictnessAsked
+    | ForeignCodeReported
     | ClaimMade
     | CheckpointFrozen
     | ConfirmationStarted
+    | ConfirmationQueued
+    | ConfirmationBegan
     | ConfirmationEnded
     | VerdictReached
     | WorkerStalled
     | WorkerRecovered
+    | WorkerFoundHopeless
     | WorkerPaused
     | WorkerUnpaused
     | StopAsked

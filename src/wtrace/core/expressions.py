@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,35 +14,35 @@ ComparisonOperator = Literal["<", "<=", ">", ">="]
 AggregateName = Literal["mean", "median", "std", "min", "max", "count", "fraction", "cohens_d"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Number:
     """A number as written; finite."""
 
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Metric:
     """A plain metric of the check: one number."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Column:
     """A column of the check's samples: one number per sample."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Negation:
     """Unary minus."""
 
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Arithmetic:
     """Two operands and one of + - * /."""
 
@@ -50,7 +51,7 @@ class Arithmetic:
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Comparison:
     """True or false per sample; found only as the argument of `fraction`."""
 
@@ -59,7 +60,7 @@ class Comparison:
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Aggregate:
     """One number from all samples. Its arguments have one value per sample."""
 
@@ -67,7 +68,7 @@ class Aggregate:
     arguments: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Bound:
     """The one-sided confidence bound of an expression made of aggregates: `ci_low` or `ci_high`."""
 
@@ -76,7 +77,7 @@ class Bound:
     error: float  # probability that the bound is on the wrong side, before any correction
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class PGreater:
     """The p value of the hypothesis that the samples' typical ratio `a / b` is at most `margin`."""
 

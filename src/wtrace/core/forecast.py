@@ -1,28 +1,32 @@
 """When will every criterion hold? A robust line through each criterion's recent checks, and the pace of the checks.
 
 The line is Theil and Sen's: the median of the slopes between all pairs of points, which a few wild checks do not
-move. Its uncertainty is Sen's interval of the slopes. P values, which fall by orders of magnitude, are fitted by
-their logarithm. Sources: Theil (1950), Proc. KNAW 53:386; Sen (1968), JASA 63:1379.
+move. Its uncertainty is Sen's interval of the slopes. The line through the latest checks alone must get there as well,
+since curves bend. P values, which fall by orders of magnitude, are fitted by their logarithm.
+Sources: Theil (1950), Proc. KNAW 53:386; Sen (1968), JASA 63:1379.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Literal
 
+TYPE_CHECKING = (
+    False  # `wtrace status` needs this module, and importing `typing` or `dataclasses` costs too much
+)
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Literal
 
     from wtrace.core.standing import CheckPoint, CriterionInfo
 
+    Trend = Literal["rising", "falling", "flat"]
+
 RECENT = 8  # checks; older ones say little, since learning curves bend
+LATEST = 4  # checks by which a curve that bends away has given itself away
 FEWEST = 3
 ROUNDING = 1e-6  # epochs; a line that is there at epoch 30.0000000004 is there at 30
 Z_80 = 1.2816  # 80 % of a normal distribution lie within so many standard deviations
-P_VALUE = re.compile(r"\s*\(*\s*p_greater\s*\(")
 
 NOT_ON_THIS_TREND = "not on this trend"
 UNITS = (
@@ -31,10 +35,7 @@ UNITS = (
     (3600, "h", 48 * 3600),
 )  # seconds, name, used below so many seconds
 
-Trend = Literal["rising", "falling", "flat"]
 
-
-@dataclass(frozen=True, slots=True)
 class Estimate:
     """The time from now until every criterion is expected to hold, with the limits of an 80 % interval.
 
@@ -42,22 +43,48 @@ class Estimate:
     interval lies beyond the last epoch.
     """
 
-    seconds: float | None
-    low_s: float | None = None
-    high_s: float | None = None
-    epoch: float | None = None
-    reason: str | None = None
+    __slots__ = ("epoch", "high_s", "low_s", "reason", "seconds")
+
+    def __init__(
+        self,
+        seconds: float | None,
+        low_s: float | None = None,
+        high_s: float | None = None,
+        epoch: float | None = None,
+        reason: str | None = None,
+    ) -> None:
+        self.seconds = seconds
+        self.low_s = low_s
+        self.high_s = high_s
+        self.epoch = epoch
+        self.reason = reason
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Estimate) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        return f"Estimate{self._values()}"
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
 
 
-@dataclass(frozen=True, slots=True)
 class Line:
     """A robust fit: `slope` per epoch with its 80 % limits, through the median of the points."""
 
-    slope: float
-    low: float
-    high: float
-    epochs: tuple[float, ...]
-    values: tuple[float, ...]
+    __slots__ = ("epochs", "high", "low", "slope", "values")
+
+    def __init__(
+        self, slope: float, low: float, high: float, epochs: tuple[float, ...], values: tuple[float, ...]
+    ) -> None:
+        self.slope = slope
+        self.low = low
+        self.high = high
+        self.epochs = epochs
+        self.values = values
 
     def crossing(self, threshold: float, slope: float) -> float:
         """The epoch at which the line of this slope reaches the threshold."""
@@ -65,13 +92,15 @@ class Line:
         return (threshold - level) / slope
 
 
-@dataclass(frozen=True, slots=True)
 class Arrival:
     """The planned check at which a criterion is expected to hold; `high` is None beyond the last epoch."""
 
-    epoch: float
-    low: float
-    high: float | None
+    __slots__ = ("epoch", "high", "low")
+
+    def __init__(self, epoch: float, low: float, high: float | None) -> None:
+        self.epoch = epoch
+        self.low = low
+        self.high = high
 
 
 def estimate(
@@ -97,11 +126,13 @@ def estimate(
     for index, criterion in enumerate(criteria):
         if last.met[index]:
             continue
-        line = fitted(series(points, index, logarithm=is_p_value(criterion)))
-        if line is None:
+        pairs = series(points, index, logarithm=is_p_value(criterion))
+        line, latest = fitted(pairs), fitted(pairs[-LATEST:])
+        if line is None or latest is None:
             return Estimate(None, reason=f"fewer than {FEWEST} values of {criterion.name}")
-        arrival = arrival_of(line, criterion, Schedule(last.epoch, check_every, max_epochs))
-        if arrival is None:
+        schedule = Schedule(last.epoch, check_every, max_epochs)
+        arrival = arrival_of(line, criterion, schedule)
+        if arrival is None or arrival_of(latest, criterion, schedule) is None:
             return Estimate(None, reason=NOT_ON_THIS_TREND)
         arrivals.append(arrival)
     return timed(arrivals, last, pace_s, now)
@@ -119,13 +150,15 @@ def timed(arrivals: Sequence[Arrival], last: CheckPoint, pace_s: float, now: flo
     return Estimate(seconds_until(epoch), seconds_until(low), high_s, epoch=epoch)
 
 
-@dataclass(frozen=True, slots=True)
 class Schedule:
     """The planned checks that are left after an epoch."""
 
-    after: int
-    check_every: int
-    max_epochs: int
+    __slots__ = ("after", "check_every", "max_epochs")
+
+    def __init__(self, after: int, check_every: int, max_epochs: int) -> None:
+        self.after = after
+        self.check_every = check_every
+        self.max_epochs = max_epochs
 
     def check_at(self, epoch: float) -> float | None:
         """The first planned check at or after that epoch that is still to come; None beyond the last."""
@@ -188,7 +221,7 @@ def seconds_per_epoch(points: Sequence[CheckPoint]) -> float | None:
 
 def is_p_value(criterion: CriterionInfo) -> bool:
     """Whether the criterion compares a p value."""
-    return P_VALUE.match(criterion.text) is not None
+    return criterion.text.replace(" ", "").lstrip("(").startswith("p_greater(")
 
 
 def logarithmic(p: float) -> float:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtrace.core import toml
 from wtrace.core.command import uses
+from wtrace.core.data import data
 from wtrace.core.names import text_problem
 from wtrace.core.nearest import did_you_mean
 from wtrace.core.text import plain as visible
@@ -32,7 +32,7 @@ SIZES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Place:
     """Where in the config a value stands: `workers.baseline.command`."""
 
@@ -78,7 +78,7 @@ def wrong(at: Place, expected: str, value: object, *, hint: str | None = None) -
     return ConfigError(f"{at}: expected {expected}, got {shown(value)}", hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Kind:
     """What a value can be."""
 
@@ -96,7 +96,7 @@ class Kind:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Flag(Kind):
     """`true` or `false`."""
 
@@ -112,7 +112,7 @@ class Flag(Kind):
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Whole(Kind):
     """A whole number within a range."""
 
@@ -133,7 +133,7 @@ class Whole(Kind):
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WholeOr(Kind):
     """A whole number, or a word in its place, which the spec holds as None."""
 
@@ -158,7 +158,7 @@ class WholeOr(Kind):
         return self.word if value is None else value
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Number(Kind):
     """A finite number within a range."""
 
@@ -193,7 +193,7 @@ class Number(Kind):
         return f"{self._what} {bound}"
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Text(Kind):
     """Text on one line that a rule (see `core.names`) has nothing against."""
 
@@ -216,7 +216,7 @@ class Text(Kind):
         return text
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Choice(Kind):
     """One of a few words."""
 
@@ -235,7 +235,7 @@ class Choice(Kind):
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Memory(Kind):
     """An amount of memory, such as "16 GB"; the spec holds bytes."""
 

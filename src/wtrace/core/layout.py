@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RaceLayout:
     """The folder of one race, `.wtrace/races/ID/`."""
 
@@ -80,7 +81,7 @@ class RaceLayout:
         return self.folder / "claims" / str(number) / "attempts" / str(attempt)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Layout:
     """`.wtrace/` of a repo."""
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from wtrace.core.events import StopCause
     from wtrace.core.standing import ExitStanding, WorkerState
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Waiting:
     """Never started; waits for its turn."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Launching:
     """The runner has been asked, or is about to be."""
 
@@ -24,7 +25,7 @@ class Launching:
     waits_for: str | None = None  # the engine has it in its queue, and says this of it
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Running:
     """Its process lives. `heard` is when it last reported (or started)."""
 
@@ -37,7 +38,7 @@ class Running:
     paused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Stopping:
     """It is being ended."""
 
@@ -49,7 +50,7 @@ class Stopping:
     cause: StopCause
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Retrying:
     """It crashed and will be started again."""
 
@@ -58,7 +59,7 @@ class Retrying:
     exit: ExitStanding
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Ended:
     """It will not run again."""
 

@@ -9,9 +9,9 @@ import hashlib
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.evaluation import COMPARE, Evaluation
 from wtrace.core.expressions import Bound, PGreater, has_interval, is_per_sample
 from wtrace.core.samples import ID, NoValue, Sample, Samples, described, is_label, is_list, uneven
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wtrace.core.criteria import Criterion
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Interval:
     """A two-sided confidence interval."""
 

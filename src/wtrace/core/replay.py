@@ -5,11 +5,12 @@ A replay is exploratory: whoever has seen the curves can find criteria that any 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import referee
+from wtrace.core.data import data
 from wtrace.core.plan import confirm_divisor, divisor, is_planned
 from wtrace.core.state import begin, evolve
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from wtrace.core.standing import CriterionStanding
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RecordedCheck:
     """A check as it was reported; `at` in seconds since 1970."""
 
@@ -31,7 +32,7 @@ class RecordedCheck:
     samples: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Outcome:
     """Who would have won. `at` is when the winning check arrived; a confirmation would have taken its time after it."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from wtrace.core.engines import ENGINES, check_settings
+from wtrace.core import sources
+from wtrace.core.engines import ENGINES, check_settings, engine_of
 from wtrace.core.kinds import Place
 from wtrace.core.nearest import did_you_mean
 from wtrace.core.text import plain as visible
@@ -26,6 +27,11 @@ def check(spec: RaceSpec) -> None:
         if worker.combines:
             _check_combines(spec, worker)
     _check_runners(spec)
+    _check_sources_of_runners(spec)
+    sources.check(spec.metrics, Place(("metrics",)))
+    for worker in spec.workers:
+        if worker.metrics is not None:
+            sources.check(worker.metrics, _place(worker, "metrics"))
 
 
 def _check_that_it_can_be_won(spec: RaceSpec) -> None:
@@ -108,6 +114,20 @@ def _check_combines(spec: RaceSpec, worker: WorkerSpec) -> None:
             raise ConfigError(f"{at}: no worker is called `{name}`{did_you_mean(name, known)}")
         if known[name].combines:
             raise ConfigError(f"{at}: `{name}` combines others itself; name those instead")
+
+
+FAR_SOURCES = ("jsonl", "stdout")
+"""What can be read of a worker whose files are on another machine until they are whole."""
+
+
+def _check_sources_of_runners(spec: RaceSpec) -> None:
+    for worker in spec.workers:
+        source = spec.metrics_of(worker).source
+        if engine_of(spec, spec.runner_of(worker)).kind == "ray" and source not in FAR_SOURCES:
+            raise ConfigError(
+                f"{_place(worker)}: on Ray, metrics can be read from {' or '.join(FAR_SOURCES)}, not from {source}",
+                hint="have the training print them, and read them with a pattern",
+            )
 
 
 def _check_runners(spec: RaceSpec) -> None:

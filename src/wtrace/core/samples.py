@@ -55,9 +55,7 @@ class Samples:
         """The column's numbers, at least one, all of them finite."""
         if name not in self._rows:
             values = self._values(name)
-            self._rows[name] = as_rows(
-                [number(value, f"{shown(name)}[{i}]") for i, value in enumerate(values)]
-            )
+            self._rows[name] = as_rows([finite(value, name, i) for i, value in enumerate(values)])
         return self._rows[name]
 
     def groups(self) -> Index | None:

@@ -6,16 +6,16 @@ The schema itself stands in `core.tables`. Validation, the reference page and ev
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from wtrace.core.data import data
 from wtrace.core.kinds import Kind, Place, wrong
 from wtrace.core.nearest import did_you_mean
 from wtrace.core.text import plain as visible
 from wtrace.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Key:
     """One key. `default` is what the spec holds where the key is missing.
 
@@ -37,7 +37,7 @@ class Key:
         return self.field or self.name
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Table:
     """One table. Its keys go into a `spec` of their own, or, without one, into the race's.
     The race's spec holds what the table gives under the table's name.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,15 +20,19 @@ KeepCheckpoints = Literal["best", "all", "last"]
 MetricsSource = Literal["jsonl", "stdout", "csv", "tensorboard", "hf"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class MetricsSpec:
-    """Where a worker's metrics come from. `pattern` finds them in its log, by named groups."""
+    """Where a worker's metrics come from; `core.sources` says what the parts mean. `None`: as usual for the source."""
 
     source: MetricsSource = "jsonl"
     pattern: str | None = None
+    path: str | None = None
+    epoch_key: str | None = None
+    first_epoch: int = 1
+    checkpoint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerSpec:
     """One branch of the race and how its training starts. `None` means: as `[race]` says."""
 
@@ -46,10 +52,10 @@ class WorkerSpec:
     runner: str | None = None
     include: tuple[str, ...] = ()
     setup: tuple[Argv, ...] = ()
-    metrics: MetricsSpec = field(default_factory=MetricsSpec)
+    metrics: MetricsSpec | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class JudgeSpec:
     """How checks are judged. `files` must be byte-equal in every branch."""
 
@@ -58,7 +64,7 @@ class JudgeSpec:
     stop_at_first: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ConfirmSpec:
     """A claim is judged again on held-out data by this command."""
 
@@ -67,7 +73,7 @@ class ConfirmSpec:
     timeout_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class FiguresSpec:
     """What the figures show."""
 
@@ -75,7 +81,7 @@ class FiguresSpec:
     sample_pass: tuple[Criterion, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RunnerSpec:
     """`[runners.NAME]`: a place to run, with the engine's own settings."""
 
@@ -83,7 +89,7 @@ class RunnerSpec:
     settings: Mapping[str, str | int | float | bool]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class SyncSpec:
     """`[sync.NAME]`: a machine that progress and results are mirrored to."""
 
@@ -96,7 +102,7 @@ class SyncSpec:
     ssh_config: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RaceSpec:
     """A whole race, resolved: every default is filled in."""
 
@@ -118,6 +124,7 @@ class RaceSpec:
     worktrees: str = "../{repo}-worktrees"
     judge: JudgeSpec = field(default_factory=JudgeSpec)
     confirm: ConfirmSpec | None = None
+    metrics: MetricsSpec = field(default_factory=MetricsSpec)
     figures: FiguresSpec = field(default_factory=FiguresSpec)
     keep_checkpoints: KeepCheckpoints = "best"
     hopeless_below: float = 0.0
@@ -137,6 +144,11 @@ class RaceSpec:
         """How many epochs this worker may train."""
         return self.max_epochs if worker.max_epochs is None else worker.max_epochs
 
+    @property
+    def is_local(self) -> bool:
+        """Whether all workers run on this machine."""
+        return all(self.runner_of(worker) == "local" for worker in self.workers)
+
     def runner_of(self, worker: WorkerSpec) -> str:
         """Where this worker runs: the name of a runner."""
         return self.runner if worker.runner is None else worker.runner
@@ -144,3 +156,7 @@ class RaceSpec:
     def retries_of(self, worker: WorkerSpec) -> int:
         """How often this worker is started again after a crash."""
         return self.retries if worker.retries is None else worker.retries
+
+    def metrics_of(self, worker: WorkerSpec) -> MetricsSpec:
+        """Where this worker's metrics come from."""
+        return self.metrics if worker.metrics is None else worker.metrics

@@ -5,8 +5,9 @@ The supervisor computes it from the race's state and stores it; `core.contract` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from wtrace.core.data import data
 
 WorkerState = Literal[
     "waiting", "running", "paused", "stalled", "confirming", "refuted", "retrying", "stopping",
@@ -15,7 +16,7 @@ WorkerState = Literal[
 RaceStateName = Literal["running", "won", "no_winner", "stopped", "interrupted"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CriterionStanding:
     """One criterion at the latest judged check. `threshold` is the one applied, after correction."""
 
@@ -27,7 +28,7 @@ class CriterionStanding:
     reason: str | None = None  # why there is no value, or why it cannot count
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class ExitStanding:
     """How a worker's process ended. `known` is False when nobody saw it end."""
 
@@ -36,7 +37,7 @@ class ExitStanding:
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CheckPoint:
     """One judged check: a point of the curves. `values` are in the order of the race's criteria."""
 
@@ -46,7 +47,7 @@ class CheckPoint:
     met: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorkerStanding:
     """One row of the table."""
 
@@ -77,7 +78,7 @@ class WorkerStanding:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CriterionInfo:
     """A criterion as the user wrote it, and the threshold that is applied."""
 
@@ -88,7 +89,7 @@ class CriterionInfo:
     applied: float  # after correction
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Happening:
     """Something that happened, told in one line."""
 
@@ -96,7 +97,7 @@ class Happening:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Standing:
     """A race as it stands at `at`."""
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import retry
+from wtrace.core.chance import chance_left
 from wtrace.core.claims import Claim, Due, claims_left, open_claim
 from wtrace.core.contract import finite
+from wtrace.core.data import data
 from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping, Waiting
 from wtrace.core.standing import CheckPoint, ExitStanding, Happening
-from wtrace.core.telling import tell
+from wtrace.core.telling import foreign_code, hopeless, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,7 @@ RECENT_CHECKS = 32
 RECENT_HAPPENINGS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Worker:
     """What is known of one worker."""
 
@@ -45,13 +47,15 @@ class Worker:
     reported: bool = False  # the running attempt has sent a line
     stop_asked: bool = False
     merged: bool = False  # a hybrid whose branch has been made
+    chance: float | None = None  # that it may still succeed, where that matters and can be told
+    hopeless: bool = False  # it was found to have no chance left
 
     def has_judged(self, epoch: int) -> bool:
         """Whether a check of that epoch has been judged already."""
         return bool(self.judged >> epoch & 1)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class State:
     """A race at one moment."""
 
@@ -65,6 +69,8 @@ class State:
     claims: tuple[Claim, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)  # checksum of the data by worker, as first reported
     judge_files: Mapping[str, str] = field(default_factory=dict)  # sha256 of each, as the race began
+    strict: bool = False  # who runs code from outside of its worktree is refused
+    foreign: Mapping[str, str] = field(default_factory=dict)  # such files by worker, in words
     verdict: ev.VerdictReached | None = None
     stop_asked: bool = False
     outcome: ev.RaceOutcome | None = None
@@ -83,6 +89,10 @@ class State:
         beaten = self.verdict is not None and self.spec.judge.stop_at_first
         return beaten or self.stop_asked or self.workers[worker].stop_asked
 
+    def is_refused(self, worker: str) -> bool:
+        """Whether no verdict may rest on this worker: what it trains is not its branch."""
+        return self.strict and worker in self.foreign
+
     def is_refuted(self, worker: str) -> bool:
         """Whether all the claims that this worker may make have been refuted."""
         refuted = sum(claim.worker == worker and claim.status == "refuted" for claim in self.claims)
@@ -94,6 +104,14 @@ class State:
         ended = all(isinstance(self.workers[name].phase, Ended) for name in firsts)
         undecided = any(open_claim(self.spec, claim) for claim in self.claims)
         return ended and self.verdict is None and not self.stop_asked and not undecided
+
+    def has_lost_hope(self, worker: str) -> bool:
+        """Whether this worker's chance fell below the limit. A control has none to lose; a claimant is waited for."""
+        chance = self.workers[worker].chance
+        if chance is None or chance >= self.spec.hopeless_below:
+            return False
+        claims = self.is_confirming(worker) or any(due.worker == worker for due in self.due)
+        return not claims and self.verdict is None and not self.spec.worker(worker).control
 
     def is_confirming(self, worker: str) -> bool:
         """Whether a claim of this worker waits for its confirmation."""
@@ -190,24 +208,34 @@ def _check_judged(state: State, event: ev.CheckJudged) -> State:
     criteria = state.spec.success
     before = worker.streaks or (0,) * len(criteria)
     streaks = tuple(n + 1 if result.met else 0 for n, result in zip(before, event.results, strict=True))
-    holds = all(n >= criterion.for_checks for n, criterion in zip(streaks, criteria, strict=True))
+    checks = worker.checks + 1
+    holds = all(
+        n >= criterion.for_checks and checks >= criterion.min_checks
+        for n, criterion in zip(streaks, criteria, strict=True)
+    )
     may_claim = event.unfair is None and _may_claim(state, event.worker)
     point = CheckPoint(
         event.epoch, event.at, tuple(r.value for r in event.results), tuple(r.met for r in event.results)
     )
     if holds and may_claim:
         state = replace(state, due=(*state.due, Due(event.worker, event.epoch, event.checkpoint)))
+    recent = (*worker.recent[-RECENT_CHECKS + 1 :], point)
     return _change(
         state,
         event.worker,
         epoch=max(worker.epoch, event.epoch),
-        checks=worker.checks + 1,
+        checks=checks,
         judged=worker.judged | 1 << event.epoch,
         results=event.results,
         streaks=streaks,
-        recent=(*worker.recent[-RECENT_CHECKS + 1 :], point),
+        recent=recent,
         best=better(worker.best, point, criteria[0].op),
+        chance=chance_left(state.spec, event.worker, recent, worker.checks + 1, event.results),
     )
+
+
+def _found_hopeless(state: State, event: ev.WorkerFoundHopeless) -> State:
+    return _change(state, event.worker, hopeless=True, note=f"ended early: it {hopeless(event)}")
 
 
 def _may_claim(state: State, name: str) -> bool:
@@ -244,6 +272,14 @@ def _checkpoint_frozen(state: State, event: ev.CheckpointFrozen) -> State:
 
 def _confirmation_started(state: State, event: ev.ConfirmationStarted) -> State:
     return _change_claim(state, event.number, tries=event.attempt, trying_since=event.at)
+
+
+def _confirmation_queued(state: State, event: ev.ConfirmationQueued) -> State:
+    return _change_claim(state, event.number, waits=True)
+
+
+def _confirmation_began(state: State, event: ev.ConfirmationBegan) -> State:
+    return _change_claim(state, event.number, waits=False, trying_since=event.at)
 
 
 def _confirmation_ended(state: State, event: ev.ConfirmationEnded) -> State:
@@ -308,6 +344,16 @@ def _data_reported(state: State, event: ev.DataReported) -> State:
     return replace(state, data={**state.data, event.worker: event.digest})
 
 
+def _strictness_asked(state: State, _event: ev.StrictnessAsked) -> State:
+    return replace(state, strict=True)
+
+
+def _foreign_code_reported(state: State, event: ev.ForeignCodeReported) -> State:
+    state = replace(state, foreign={**state.foreign, event.worker: event.files})
+    refused = "refused: it " if state.strict else "it "
+    return _change(state, event.worker, note=refused + foreign_code(event.files))
+
+
 def _worker_stalled(state: State, event: ev.WorkerStalled) -> State:
     return _change_running(state, event.worker, stalled=True)
 
@@ -346,6 +392,8 @@ _OUTCOME_OF_CAUSE: Mapping[ev.StopCause, WorkerState] = {
     "asked": "stopped",
     "stalled": "stopped",
     "refuted": "refuted",
+    "hopeless": "terminated",
+    "foreign": "failed",
 }
 
 
@@ -400,7 +448,8 @@ def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
 
 
 def _note_after_exit(state: State, event: ev.WorkerExited, phase: Phase) -> str | None:
-    if isinstance(phase, Ended) and phase.outcome == "terminated" and state.verdict is not None:
+    before = state.workers[event.worker].phase
+    if isinstance(before, Stopping) and before.cause == "beaten" and state.verdict is not None:
         return f"beaten by {state.verdict.worker}"
     if isinstance(phase, Retrying) or (isinstance(phase, Ended) and phase.outcome in ("failed", "lost")):
         return event.reason or event.last_words or (retry.REBOOTED if event.rebooted else None)
@@ -428,12 +477,17 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.ClaimMade: _claim_made,
     ev.JudgeFilesFixed: _judge_files_fixed,
     ev.DataReported: _data_reported,
+    ev.StrictnessAsked: _strictness_asked,
+    ev.ForeignCodeReported: _foreign_code_reported,
     ev.CheckpointFrozen: _checkpoint_frozen,
     ev.ConfirmationStarted: _confirmation_started,
+    ev.ConfirmationQueued: _confirmation_queued,
+    ev.ConfirmationBegan: _confirmation_began,
     ev.ConfirmationEnded: _confirmation_ended,
     ev.VerdictReached: _verdict_reached,
     ev.WorkerStalled: _worker_stalled,
     ev.WorkerRecovered: _worker_recovered,
+    ev.WorkerFoundHopeless: _found_hopeless,
     ev.WorkerPaused: _worker_paused,
     ev.WorkerUnpaused: _worker_unpaused,
     ev.StopAsked: _stop_asked,

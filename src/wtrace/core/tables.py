@@ -6,6 +6,7 @@ default is accepted. The page docs/reference/config.md is written from this tabl
 
 from __future__ import annotations
 
+from wtrace.core import sources
 from wtrace.core.compound_kinds import (
     Command,
     ListOf,
@@ -34,6 +35,7 @@ RUNNER = Text("the name of a runner")
 PATH = Text("a path inside the worktree", path_problem)
 PATHS = ListOf(PATH, "paths inside the repo")
 URLS = ListOf(Text("an address"), "Apprise addresses")
+NAMED = Text("a name")
 SOURCES = Choice(("jsonl", "stdout", "csv", "tensorboard", "hf"))
 AS_RACE = "as `[race]` says"
 
@@ -103,7 +105,8 @@ RACE = Table(
 SUCCESS = Table(
     "success",
     "The criteria. Every one must hold at one and the same check. The keys are names of your own; "
-    "a value is the criterion, or a table `{ is = CRITERION, for_checks = N }`: met only if it holds at N checks in a row.",
+    "a value is the criterion, or a table `{ is = CRITERION, for_checks = N, min_checks = M }`: met only if it holds at "
+    "N checks in a row, and not before a worker's check number M.",
     entry=SuccessCriterion(),
 )
 
@@ -154,7 +157,6 @@ STOP = Table(
             Number(0, 1),
             "End a worker whose chance of success falls below this; 0: never.",
             0.0,
-            available=False,
         ),
     ),
 )
@@ -189,11 +191,40 @@ KEEP = Table(
     ),
 )
 
-METRICS = MetricsTable(
-    (
-        Key("from", SOURCES, "Where metrics are read.", "jsonl", "source"),
-        Key("pattern", Pattern(), "What finds them in the log, by named groups.", absent="JSON lines"),
-    )
+SOURCE_KEYS = (
+    Key(
+        "from",
+        SOURCES,
+        "What is read; see [how to](../how-to/read-metrics-you-already-have.md).",
+        "jsonl",
+        "source",
+    ),
+    Key(
+        "pattern",
+        Pattern(),
+        'What finds an epoch and its metrics in a line of the log, by named groups. Only for `from = "stdout"`.',
+        absent="lines of JSON",
+    ),
+    Key(
+        "path",
+        Text("a path, `*` and `**` as in a shell", sources.path_problem, sources.PATH_BASES),
+        "The files, in `{output}`, in `{worktree}`, or relative to where the command runs. Links are not followed.",
+        absent="where the source usually lies in `{output}`",
+    ),
+    Key("epoch_key", NAMED, "What the epoch is called there.", absent="`epoch`; of event files: their step"),
+    Key("first_epoch", Whole(0, 1), "The number that its first epoch has there.", 1),
+    Key(
+        "checkpoint",
+        Text("a path relative to the output folder", sources.checkpoint_problem, ("epoch",)),
+        "The checkpoint of a check, for `[confirm]`; `{epoch}` is its epoch, as the source counts.",
+        absent="none",
+    ),
+)
+METRICS = Table(
+    "metrics",
+    "Where the metrics of all workers come from; a worker's own `metrics` takes its place.",
+    SOURCE_KEYS,
+    MetricsSpec,
 )
 
 WORKERS = Table(
@@ -227,7 +258,9 @@ WORKERS = Table(
         Key("runner", RUNNER, "Where it runs.", absent=AS_RACE),
         Key("include", PATHS, "Untracked files to bring along.", (), available=False),
         Key("setup", COMMANDS, "Commands that prepare the worktree.", (), available=False),
-        Key("metrics", METRICS, "Where its metrics come from.", MetricsSpec(), available=False),
+        Key(
+            "metrics", MetricsTable(SOURCE_KEYS), "Where its metrics come from.", absent="as `[metrics]` says"
+        ),
     ),
     WorkerSpec,
     each=True,
@@ -282,4 +315,4 @@ NOTIFY = Table(
     ),
 )
 
-TABLES = (RACE, SUCCESS, JUDGE, CONFIRM, STOP, FIGURES, KEEP, WORKERS, AFTER, RUNNERS, SYNC, NOTIFY)
+TABLES = (RACE, SUCCESS, JUDGE, CONFIRM, STOP, METRICS, FIGURES, KEEP, WORKERS, AFTER, RUNNERS, SYNC, NOTIFY)

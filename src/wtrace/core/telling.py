@@ -57,7 +57,19 @@ _WHY: Mapping[ev.StopCause, str] = {
     "asked": "asked to stop",
     "stalled": "stalled",
     "refuted": "its claims were refuted",
+    "hopeless": "it has no chance left",
+    "foreign": "it runs code that is not its branch's, and --strict was asked for",
 }
+
+
+def hopeless(event: ev.WorkerFoundHopeless) -> str:
+    """Why a worker is given up: `has at most 1.3 % chance of success left, by 6 checks`."""
+    return f"has at most {100 * event.chance:.2g} % chance of success left, by {event.checks} checks"
+
+
+def foreign_code(files: str) -> str:
+    """What is wrong with a worker that imported these files."""
+    return f"runs code from outside of its worktree, not its branch's: {files}"
 
 
 def _exited(event: ev.WorkerExited) -> str:
@@ -79,12 +91,15 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.WorkerQueued: lambda e: f"{e.worker} {e.text}",
     ev.WorkerStarted: _started,
     ev.CheckJudged: _check,
+    ev.ForeignCodeReported: lambda e: f"{e.worker} {foreign_code(e.files)}",
     ev.ClaimMade: lambda e: f"{e.worker} claims success at epoch {e.epoch}",
     ev.ConfirmationStarted: lambda e: f"{e.worker}'s claim is being confirmed on held-out data",
+    ev.ConfirmationQueued: lambda e: f"{e.worker}'s confirmation {e.text}",
     ev.ConfirmationEnded: _confirmed,
     ev.VerdictReached: _verdict,
     ev.WorkerStalled: lambda e: f"{e.worker} stalled: no metric for {e.silent_s:.0f} s",
     ev.WorkerRecovered: lambda e: f"{e.worker} reports again",
+    ev.WorkerFoundHopeless: lambda e: f"{e.worker} {hopeless(e)}",
     ev.WorkerPaused: lambda e: f"{e.worker} paused",
     ev.WorkerUnpaused: lambda e: f"{e.worker} goes on",
     ev.StopAsked: _stop_asked,

@@ -50,6 +50,15 @@ val_accuracy = "val_accuracy >= 0.9"
 # clips = "fraction(score > 0.5) >= 0.7"                  # on samples: {"samples": {"score": [0.8, 0.3]}}
 """
 
+METRICS = r"""
+# A training that prints or logs its metrics already needs no change: say where they are. Without this table
+# they are the lines that it appends to $WTRACE_METRICS. `wtrace run --dry-run` says what is read.
+# [metrics]
+# from = "stdout"     # or csv, tensorboard, hf (trainer_state.json), with a path = "{output}/…" if it is unusual
+# pattern = 'epoch (?P<epoch>\d+).* val_accuracy (?P<val_accuracy>\S+)'
+# first_epoch = 0     # where it counts from 0
+"""
+
 CONFIRM = """
 # A claim is judged again, on data that no worker has seen, before it is the verdict.
 # [confirm]
@@ -83,7 +92,7 @@ def config_template(
     base = base if base is not None and not branch_problem(base) else None
     racing = side_by_side([each for each in branches if not branch_problem(each)], base)
     command = _command(script, options)
-    parts = [HEADER, _race(safe_name(name, "race"), base), SUCCESS, _judge(), CONFIRM, WORKERS]
+    parts = [HEADER, _race(safe_name(name, "race"), base), SUCCESS, METRICS, _judge(), CONFIRM, WORKERS]
     parts.append(_script_comment(script, framework))
     if not racing:
         parts.append("# No other branch was found: these two are created from the base by `wtrace setup`.\n")

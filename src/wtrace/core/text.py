@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
-from datetime import UTC, datetime
-from functools import lru_cache
+
+TYPE_CHECKING = (
+    False  # `wtrace status` needs this module: `typing`, `re` and `functools` would double what it costs
+)
+if TYPE_CHECKING:
+    import re
 
 _MOST_MARKS = (
     2  # combining marks on one letter; real languages need no more, and a stack of them climbs out of its row
 )
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
-_ESCAPE_SEQUENCE = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-Za-z]|[=>78])"
-)
+_INVISIBLE = frozenset(
+    map(chr, [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x180E), 0x180F, 0x2800, 0x3164,
+              *range(0xFE00, 0xFE10), 0xFFA0, *range(0xE0100, 0xE01F0)])
+)  # fmt: skip
+_ESCAPE_SEQUENCE = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-Za-z]|[=>78])"
 
 
 def plain(text: str, limit: int | None = None) -> str:
@@ -36,7 +38,7 @@ def _visible(text: str) -> list[str]:
     shown: list[str] = []
     marks = 0
     for char in text:
-        if char.isprintable() and not _INVISIBLE.match(char):
+        if char.isprintable() and char not in _INVISIBLE:
             marks = marks + 1 if _is_mark(char) else 0
             shown.append(char if marks <= _MOST_MARKS else "\ufffd")
         else:
@@ -58,7 +60,11 @@ def _escape(char: str) -> str:
 
 def unstyled(text: str) -> str:
     """The text without the terminal sequences (colours, titles, cursor moves) that programs print into logs."""
-    return _ESCAPE_SEQUENCE.sub("", text) if "\x1b" in text else text
+    if "\x1b" not in text:
+        return text
+    import re
+
+    return re.sub(_ESCAPE_SEQUENCE, "", text)
 
 
 def cells(text: str) -> int:
@@ -66,11 +72,17 @@ def cells(text: str) -> int:
     return len(text) if text.isascii() else sum(map(_cells_of, text))
 
 
-@lru_cache(maxsize=4096)
+_known_cells: dict[str, int] = {}
+
+
 def _cells_of(char: str) -> int:
-    if _is_mark(char):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    found = _known_cells.get(char)
+    if found is None:
+        if len(_known_cells) > 4096:
+            _known_cells.clear()
+        wide = unicodedata.east_asian_width(char) in "WF"
+        found = _known_cells[char] = 0 if _is_mark(char) else 2 if wide else 1
+    return found
 
 
 def cut(text: str, limit: int) -> str:
@@ -95,18 +107,20 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_PUNCTUATION = re.compile(r"[\\`*{}\[\]|~$^!]|(?<![^\W_])_|_(?![^\W_])|#(?!\w)")
+_PUNCTUATION = r"[\\`*{}\[\]|~$^!]|(?<![^\W_])_|_(?![^\W_])|#(?!\w)"
 _BREAK = "<!-- -->"  # unseen; GitHub makes no mention, link or emoji of a text that it parts
-_LIVELY = re.compile(r"@|#(?=\w)|:(?=//)|(?<=www)(?=\.)|:(?=[\w+-]+:)", re.IGNORECASE)
-_LEADING = re.compile(r"^(?:[-+=#]|\d+(?=[.)](?:\s|$)))")
+_LIVELY = r"(?i)@|#(?=\w)|:(?=//)|(?<=www)(?=\.)|:(?=[\w+-]+:)"
+_LEADING = r"^(?:[-+=#]|\d+(?=[.)](?:\s|$)))"
 
 
 def markdown(text: str) -> str:
     """The text as `plain` shows it, escaped so that GitHub's Markdown shows just that, also inside a table's cell."""
+    import re
+
     text = plain(text).strip().translate(_ENTITIES)
-    text = _PUNCTUATION.sub(r"\\\g<0>", text)
-    text = _LIVELY.sub(rf"\g<0>{_BREAK}", text)
-    return _LEADING.sub(_lead, text)
+    text = re.sub(_PUNCTUATION, r"\\\g<0>", text)
+    text = re.sub(_LIVELY, rf"\g<0>{_BREAK}", text)
+    return re.sub(_LEADING, _lead, text)
 
 
 def _lead(match: re.Match[str]) -> str:
@@ -118,6 +132,8 @@ def code(text: str) -> str:
     text = plain(text) or " "
     if "|" in text:  # its escape is shown as it is outside a table
         return markdown(text)
+    import re
+
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     edge = " " if text[0] in "` " or text[-1] in "` " else ""
     return f"{fence}{edge}{text}{edge}{fence}"
@@ -200,6 +216,8 @@ def size(count: int | None) -> str:
 
 def utc(at: float | None) -> str:
     """A moment (seconds since 1970) as ISO 8601 in UTC, `2026-01-31T12:00:00Z`; `—` where there is none."""
+    from datetime import UTC, datetime
+
     try:
         return "—" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):

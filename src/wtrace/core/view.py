@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
 from wtrace.core.standing import ExitStanding, Standing, WorkerStanding
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from wtrace.core.state import State, Worker
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Place:
     """Where a worker lives: its branch, the commit it started from, and its folders."""
 
@@ -128,7 +129,7 @@ def standing(
     return race_standing(state, race_id, rows, criteria, at)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Fate:
     """What became of an attempt while nobody supervised it."""
 

@@ -6,12 +6,11 @@ What it returns may hold names from outside, as they are; whoever renders makes 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from typing import TYPE_CHECKING
 
 from wtrace.core.forecast import seconds_per_epoch
 from wtrace.core.text import number, seconds, signed
 
+TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -150,7 +149,9 @@ def epoch_pace_s(worker: WorkerStanding) -> float | None:
 
 def counts(workers: Iterable[WorkerStanding]) -> str:
     """`3 running, 1 waiting`, the most frequent first."""
-    return ", ".join(f"{n} {state}" for state, n in Counter(worker.state for worker in workers).most_common())
+    states = [worker.state for worker in workers]
+    found = {state: states.count(state) for state in states}
+    return ", ".join(f"{n} {state}" for state, n in sorted(found.items(), key=lambda item: -item[1]))
 
 
 def how_ended(worker: WorkerStanding) -> str:

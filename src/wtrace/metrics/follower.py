@@ -11,6 +11,7 @@ from msgspec import Struct
 from wtrace.metrics.records import MAX_LINE_BYTES, BadLine, Record, decode, too_long, torn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 Restart = Literal["replaced", "shortened"]
@@ -63,8 +64,18 @@ class MetricsFile:
     the same (it was rewritten and has grown again since), is read anew.
     """
 
-    def __init__(self, path: Path, position: Position | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        position: Position | None = None,
+        *,
+        read_as: Callable[[bytes], Record] = decode,
+        returns_end_lines: bool = False,
+    ) -> None:
+        """`read_as` says what a line is. `returns_end_lines`: as progress bars have it, a carriage return ends one too."""
         self.path = path
+        self._read_as = read_as
+        self._returns_end_lines = returns_end_lines
         self._path = os.fspath(path)  # looked at in every call
         self._position = position
         self._fd: int | None = None
@@ -204,6 +215,8 @@ class MetricsFile:
         """Add the complete lines to `lines` and hold what is left of the last one."""
         self._read_to += len(data)
         self._tail: bytes = (self._tail + data[-_TAIL_BYTES:])[-_TAIL_BYTES:]
+        if self._returns_end_lines:
+            data = data.replace(b"\r", b"\n")  # of the same length: offsets stay what they are
         *complete, rest = data.split(b"\n")  # not splitlines: a string may hold other line separators
         if complete:
             end = self._line_start
@@ -215,7 +228,7 @@ class MetricsFile:
             for raw in complete:
                 end += len(raw) + 1
                 if raw and not raw.isspace():
-                    lines.append(Line(raw, end, decode(raw)))
+                    lines.append(Line(raw, end, self._read_as(raw)))
             self._start_line(end)
         if rest:
             self._hold(rest)
@@ -226,7 +239,7 @@ class MetricsFile:
         if self._held + len(last_piece) > MAX_LINE_BYTES:
             raw = raw[:_BEGINNING_BYTES]
             return Line(raw, end, too_long(raw))
-        return Line(raw, end, decode(raw)) if raw.strip() else None
+        return Line(raw, end, self._read_as(raw)) if raw.strip() else None
 
     def _hold(self, piece: bytes) -> None:
         self._held += len(piece)

@@ -1,1 +1,1 @@
-"""git through GitPython: branches and worktrees. Whatever writes holds one lock."""
+"""git: branches and worktrees. Whatever writes holds one lock."""

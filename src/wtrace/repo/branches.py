@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
+from wtrace.core.data import data
 from wtrace.errors import UsageError
 from wtrace.repo import git
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BranchMade = Literal["existing", "from-remote", "from-base"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Refs:
     """The branches of a repository: `local` name to commit, `remote` (remote, name) to commit."""
 
@@ -35,7 +35,7 @@ class Refs:
         return difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.7)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Source:
     """Where a branch is taken from: `commit` is where it stands or will stand; `remote` names the remote."""
 
@@ -44,7 +44,7 @@ class Source:
     remote: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Base:
     """Where missing branches begin. `create` when the branch itself is still to be made from `source`."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.errors import WtraceError
 from wtrace.repo import git, halfmade, lock, registry, work
 from wtrace.repo.find import common_dir
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wtrace.repo.registry import Entry
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Cleaned:
     """What became of one worktree; `reasons` say why it was kept, or what else there is to know."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.text import plain
 from wtrace.errors import UsageError
 from wtrace.repo import git
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 AT_ONCE = 200  # paths in one command
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Message:
     """A commit's message. Subject and trailers are data from outside: each is brought onto one line."""
 
@@ -35,7 +35,7 @@ class Message:
         return "\n\n".join(part for part in (plain(self.subject), self.body, trailers) if part) + "\n"
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class _Desk:
     """A git folder for one commit: it shares objects with the repository, and has an index and a worktree of its own.
 

@@ -84,7 +84,8 @@ def patch(path: Path, *, untracked_limit_bytes: int = 50_000_000) -> bytes:
         objects.mkdir()
         names.write_bytes(b"".join(os.fsencode(name) + b"\0" for name in untracked if name not in large))
         if (git_dir / "index").exists():
-            shutil.copyfile(git_dir / "index", index)
+            # With its time: by that git knows which files it must read, having been written as late as the index.
+            shutil.copy2(git_dir / "index", index)
         env = {
             "GIT_INDEX_FILE": str(index),
             "GIT_LITERAL_PATHSPECS": "1",

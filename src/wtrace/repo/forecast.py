@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.repo.branches import branch_commit, commit_of
 from wtrace.repo.find import common_dir
 from wtrace.repo.mergetree import Conflict, merge_tree
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+SHOWN = 3  # files
+WHOLE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@data
 class Forecast:
     """What a merge of one worker into the base would meet: files that conflict, or trouble of another kind."""
 
@@ -30,9 +36,19 @@ class Forecast:
         """Whether git could merge it alone."""
         return not self.conflicts and self.trouble is None
 
+    @property
+    def words(self) -> str:
+        """What a merge would meet, in one line."""
+        if self.clean:
+            return "would merge into the base without a conflict"
+        if not self.conflicts:
+            return f"could not be merged into the base: {self.trouble}"
+        more = f" and {len(self.conflicts) - SHOWN} more" if len(self.conflicts) > SHOWN else ""
+        return f"would conflict with the base in {', '.join(self.conflicts[:SHOWN])}{more}"
+
 
 def conflict_forecast(root: Path, base: str | None, commits: Mapping[str, str]) -> tuple[Forecast, ...]:
-    """One forecast per worker (its name to its branch or commit), in the given order; some 10 ms each.
+    """One forecast per worker (its name to its branch or commit), in the given order; some 10 ms for each commit.
 
     `base` None is the branch of the main worktree. Not even an object is added to the repository.
     ToolError when git is older than 2.38.
@@ -46,11 +62,16 @@ def conflict_forecast(root: Path, base: str | None, commits: Mapping[str, str]) 
             "GIT_OBJECT_DIRECTORY": scratch,
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.fspath(common / "objects"),
         }
-        return tuple(_forecast(root, target.commit, worker, name, env) for worker, name in commits.items())
+        found: dict[str, Forecast] = {}
+        for worker, name in commits.items():
+            if name not in found:
+                found[name] = _forecast(root, target.commit, worker, name, env)
+        return tuple(replace(found[name], worker=worker) for worker, name in commits.items())
 
 
 def _forecast(root: Path, base: str, worker: str, name: str, env: Mapping[str, str]) -> Forecast:
-    commit = branch_commit(root, name) or commit_of(root, name)
+    # A whole id is a commit that was looked up before: asking again would triple the time.
+    commit = name if WHOLE_ID.fullmatch(name) else branch_commit(root, name) or commit_of(root, name)
     if commit is None:
         return Forecast(worker, trouble=f"there is no branch {name!r}")
     merged = merge_tree(root, base, commit, env)

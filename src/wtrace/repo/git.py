@@ -1,18 +1,17 @@
-"""The one place where git is called: GitPython runs it, in an environment that nobody else has a say in."""
+"""The one place where git is called, in an environment that nobody else has a say in."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import subprocess
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.errors import ToolError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
-
-    from git.cmd import Git
 
 # What the caller may say by GIT_…: where its configuration lies, who it is, how it reaches others.
 # All else (GIT_DIR, GIT_INDEX_FILE, … : hooks and aliases set them) would send git to another repository.
@@ -32,13 +31,12 @@ _KEPT_PREFIXES = (
     "GIT_CONFIG_KEY_",
     "GIT_CONFIG_VALUE_",
     "GIT_LFS_",
-    "GIT_PYTHON_",
     "GIT_SSH",
     "GIT_SSL_",
 )
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Outcome:
     """What a git command came to: its exit code, its output as bytes, its last words."""
 
@@ -71,32 +69,22 @@ def run(
     """
     if any("\0" in arg for arg in args):
         raise UsageError("a name holds a NUL byte", seen=repr(next(arg for arg in args if "\0" in arg)))
-    git = _gitpython()
-    program = str(git.GIT_PYTHON_GIT_EXECUTABLE or "git")
-    command = [
-        *_unset_callers(env or {}),
-        program,
-        "--no-pager",
-        "-C",
-        str(folder),
-        "-c",
-        "core.quotepath=false",
-        *args,
-    ]
-    result = git.execute(
-        command,
-        env={**_environment(folder), **(env or {})},
-        with_extended_output=True,
-        with_exceptions=False,
-        stdout_as_string=False,
-        strip_newline_in_stdout=False,
-        pass_fds=tuple(keep_open),
-    )
-    assert isinstance(result, tuple)
-    code, out, error = result
-    assert isinstance(out, bytes)
-    outcome = Outcome(code, out, str(error))
-    if ok is not None and code not in ok:
+    command = ["git", "--no-pager", "-C", str(folder), "-c", "core.quotepath=false", *args]
+    try:
+        done = subprocess.run(
+            command,
+            env={**_environment(folder), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            pass_fds=tuple(keep_open),
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise ToolError("git was not found", seen=str(error), hint="install git") from error
+    except OSError as error:
+        raise ToolError("git could not be started", seen=str(error)) from error
+    outcome = Outcome(done.returncode, done.stdout, done.stderr.decode(errors="replace").strip())
+    if ok is not None and outcome.code not in ok:
         raise _failure(args, outcome)
     return outcome
 
@@ -118,16 +106,11 @@ def _failure(args: tuple[str, ...], outcome: Outcome) -> ToolError:
     return ToolError(f"`git {command}` failed (exit {outcome.code})", seen=last_line(outcome), hint=hint)
 
 
-def _gitpython() -> Git:
-    try:
-        from git.cmd import Git
-    except ImportError as error:  # GitPython looks for git when it is imported
-        raise ToolError("git was not found", seen=str(error).splitlines()[0], hint="install git") from error
-    return Git()
-
-
 def _environment(folder: Path) -> dict[str, str]:
+    """Ours, and of the caller's what is not about another repository."""
+    kept = {name: value for name, value in os.environ.items() if not _is_foreign(name)}
     return {
+        **kept,
         "LC_ALL": "C",
         "GIT_TERMINAL_PROMPT": "0",
         # Asking must not rewrite an index that the user or a worker may be writing at the same time.
@@ -137,14 +120,5 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _unset_callers(ours: Collection[str]) -> list[str]:
-    """A prefix that takes the caller's variables away; GitPython itself can only add to the environment."""
-    foreign = sorted(
-        name
-        for name in os.environ
-        if name not in ours
-        and name.startswith("GIT_")
-        and name not in _KEPT
-        and not name.startswith(_KEPT_PREFIXES)
-    )
-    return ["env", *(word for name in foreign for word in ("-u", name))] if foreign else []
+def _is_foreign(name: str) -> bool:
+    return name.startswith("GIT_") and name not in _KEPT and not name.startswith(_KEPT_PREFIXES)

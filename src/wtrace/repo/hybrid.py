@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.errors import UsageError
 from wtrace.repo import branches, lock, refs
 from wtrace.repo.commit import Message, commit_tree
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class HybridMade:
     """The hybrid's branch stands at `commit`. `note` says what was done, or that the branch was used as it is."""
 
@@ -27,7 +27,7 @@ class HybridMade:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class HybridConflict:
     """The branch was left as it was: the files that conflict when `worker` is merged in, or another reason."""
 

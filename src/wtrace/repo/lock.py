@@ -11,9 +11,9 @@ import json
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.errors import ToolError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def writing(common: Path) -> Iterator[None]:
         os.close(fd)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Intent:
     """A note that a worktree was being made for `worker` at `path`; left behind only by a process that was killed."""
 

@@ -6,10 +6,11 @@ base must not move, nothing does, and a ref of wtrace's own keeps what was built
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
+from wtrace.core.data import data
 from wtrace.errors import UsageError
 from wtrace.repo import branches, git, lock, raced, refs, registry
 from wtrace.repo.commit import Message, commit_files, commit_tree
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 TRIES = 5  # when somebody moves the base at the same moment
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class MergeRequest:
     """What is to be merged. `files` are results, by their path below the folder that they will get."""
 
@@ -38,7 +39,7 @@ class MergeRequest:
     files: Mapping[str, bytes | Path]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Ground:
     """Where to merge: the main worktree, the git folder that all share, worktrees where a race runs."""
 
@@ -47,7 +48,7 @@ class Ground:
     busy: Collection[Path] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Plan:
     """What was built, and where it would go. Nothing leads to the commits yet."""
 
@@ -64,7 +65,7 @@ class Plan:
         return self.merge or self.before or (self.results.commit if self.results else "")
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Merged:
     """What became of a merge. `finish` are shell lines that do the rest, `notes` what else there is to know."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.errors import ToolError
 from wtrace.repo import git
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 USAGE = 129  # git's exit code for options that it does not know
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Conflict:
     """Two commits that git cannot merge alone: the files that conflict, or why there is no merge at all."""
 
@@ -32,7 +32,7 @@ def merge_tree(root: Path, ours: str, theirs: str, env: Mapping[str, str] | None
         raise ToolError(
             "this git cannot merge without a worktree", seen=version, hint="take git 2.38 or newer"
         )
-    if outcome.code not in (0, 1):  # no common history, a missing object
+    if outcome.code not in (0, 1) or not outcome.items:  # no common history, a missing object
         return Conflict((), git.last_line(outcome))
     tree, *files = outcome.items
     return Conflict(tuple(dict.fromkeys(files))) if outcome.code else tree

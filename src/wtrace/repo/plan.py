@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.errors import UsageError
 from wtrace.repo import branches, halfmade, lock, registry, work
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from wtrace.repo.registry import Entry
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class WorktreeRequest:
     """A worker and the branch that it trains."""
 
@@ -29,7 +30,7 @@ class WorktreeRequest:
     branch: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Step:
     """What to do for one request: keep the worktree that is there (and mark it as ours: `adopt`), or add one."""
 
@@ -41,7 +42,7 @@ class Step:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Plan:
     """All steps; before them, half-made worktrees to `undo` and a `base` to create; after them, notes to drop."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.repo import git
 from wtrace.repo.refs import occupied
 
@@ -16,7 +16,7 @@ RACE, RESULTS = "Wtrace-Race", "Wtrace-Results"
 """Trailers: the race's id, and the folder of its results."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RaceCommit:
     """A commit that this race made: a merge, or (with one parent) the results."""
 

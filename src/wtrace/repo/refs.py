@@ -6,9 +6,9 @@ A worktree that wtrace made moves along with its branch, if nothing in it would 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.repo import git, registry
 from wtrace.repo.branches import branch_commit
 from wtrace.repo.files import changed_files
@@ -25,7 +25,7 @@ class MovedMeanwhile(Exception):  # noqa: N818 (not an error: somebody else was 
     """The branch is not where it was when the move was planned."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Held:
     """Why a branch stays where it is, and the worktree (if any) that holds it and could be told to move it."""
 
@@ -33,7 +33,7 @@ class Held:
     path: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Move:
     """A branch and the commit that it is to be moved to, from exactly the one where it stands."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.repo import git
 from wtrace.repo.find import pointed_to
 
@@ -26,7 +26,7 @@ _OPERATIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Entry:
     """One linked worktree as git knows it; its folder may be gone. The main worktree has an `Entry` too."""
 

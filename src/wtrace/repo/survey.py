@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from wtrace.core.data import data
 from wtrace.repo import git
 from wtrace.repo.branches import Refs, read_refs
 
@@ -30,7 +30,7 @@ EPOCHS = re.compile(r"--[a-z_-]*epochs?", re.IGNORECASE)
 TRAINING = re.compile(r"(.*[_-])?train([_-].*|er|ing)?\.py|train.*\.py", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Script:
     """A script that may be a training: its path in the repo, what it imports, the options it takes."""
 
@@ -55,7 +55,7 @@ class Script:
         return -likely, self.path.count("/"), self.path
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Survey:
     """The facts that `wtrace init` begins from; scripts are sorted, the likeliest first."""
 

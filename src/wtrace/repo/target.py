@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.repo import refs, registry
 from wtrace.repo.branches import branch_commit, commit_of
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Target:
     """The branch to be moved and its commit; `problem` says why there is no such branch."""
 

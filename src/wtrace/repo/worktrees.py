@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from wtrace.core.data import data
 from wtrace.errors import ToolError, UsageError
 from wtrace.repo import branches, git, halfmade, lock, registry
 from wtrace.repo.files import changed_files
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "WorktreeRequest", "prepare"]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Prepared:
     """A worktree that is ready. `commit` is the full id; `dirty` names what is changed and not committed."""
 

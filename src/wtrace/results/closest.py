@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.wording import better
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wtrace.results.evidence import CheckRow, Evidence
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Approach:
     """The check that came closest to one criterion."""
 
@@ -24,7 +24,7 @@ class Approach:
     criterion: CriterionStanding
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Pair:
     """Two workers that complement one another: what each met, at whatever check, that the other never did."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,10 +13,11 @@ if TYPE_CHECKING:
     from wtrace.core.claims import Claim
     from wtrace.core.criteria import Criterion
     from wtrace.core.standing import CriterionStanding
+    from wtrace.results.fairplay import FairPlay
     from wtrace.results.strength import Measured
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CheckRow:
     """One check as it was recorded. `judged` is False for checks that only the figures use, or that came twice."""
 
@@ -33,7 +36,7 @@ class CheckRow:
         return sum(criterion.met for criterion in self.criteria)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Evidence:
     """All that is recorded about a race and is not in its standing."""
 
@@ -55,4 +58,6 @@ class Evidence:
     )  # by worker: what its start record said
     figures: tuple[str, ...] = ()  # paths seen from the report
     saved: str | None = None  # what stopping early saved, in words
+    fair: FairPlay | None = None  # what was looked at so that the race was fair
+    merges: Mapping[str, str] = field(default_factory=dict)  # by worker: whether it could be merged, in words
     written_at: float | None = None  # when the report was written; seconds since 1970

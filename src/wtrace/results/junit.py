@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from wtrace.core.data import data
 from wtrace.core.text import code, markdown, plain, utc
 from wtrace.results.page import bullets, fenced, page, table
 
@@ -22,7 +22,7 @@ CASES_SHOWN = 500
 MESSAGE_LENGTH = 200
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Case:
     """One test."""
 
@@ -31,7 +31,7 @@ class Case:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Tried:
     """A run of a worker's tests. `facts` are told as they are: when, by which Python, with which command."""
 

@@ -5,10 +5,10 @@ Texts from outside are on one line here, without control characters, and cannot 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from wtrace.core import events as ev
+from wtrace.core.data import data
 from wtrace.core.text import bound, number, plain, seconds
 from wtrace.core.wording import (
     FIRST_NOT_BEST,
@@ -43,7 +43,7 @@ SAVE_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 """A terminal that keeps a stack of titles (xterm's control sequences) gets its own back; others ignore them."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Notice:
     """One message: a title of one line and a body of a few."""
 

@@ -23,13 +23,18 @@ from wtrace.results.page import bullets, page, table
 from wtrace.results.rows import criterion_cell, criterion_title, criterion_written
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wtrace.core.standing import Standing, WorkerStanding
 
 HAPPENINGS_SHOWN = 12
 
 
-def progress_page(standing: Standing) -> str:
-    """The page as Markdown; a pure function of the standing (its `at` is the "last updated")."""
+def progress_page(standing: Standing, mirrors: Sequence[str] = ()) -> str:
+    """The page as Markdown; a pure function of the standing (its `at` is the "last updated").
+
+    `mirrors`: one line for each sync target, how it was last reached.
+    """
     return page(
         f"# {markdown(standing.name)}: {state_of(standing)}",
         _updated(standing),
@@ -38,6 +43,7 @@ def progress_page(standing: Standing) -> str:
         _best(standing),
         _outlook(standing),
         _lately(standing),
+        "## Mirrors\n\n" + bullets(map(markdown, mirrors)) if mirrors else None,
         _goal(standing),
     )
 

@@ -118,6 +118,14 @@ def pictures_part(evidence: Evidence) -> str | None:
     )
 
 
+def merges_part(evidence: Evidence) -> str | None:
+    """Whether each worker could be merged into the base as it stands when the report is written."""
+    if not evidence.merges:
+        return None
+    lines = [f"{code(worker)} {markdown(words)}" for worker, words in evidence.merges.items()]
+    return "## If it were merged now\n\n" + bullets(lines)
+
+
 def starts_part(evidence: Evidence) -> str | None:
     """What each training said of itself when it started: seeds, device, the data's checksum, …"""
     if not evidence.starts:

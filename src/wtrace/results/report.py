@@ -13,11 +13,13 @@ from wtrace.core.wording import (
 )
 from wtrace.results.claims import claims_part
 from wtrace.results.closest import closest_to, complements, contested, ever_met, most_at_once
+from wtrace.results.fairplay import fair_play_part
 from wtrace.results.page import bullets, page, table
 from wtrace.results.record import (
     checks_part,
     ended_part,
     environment_part,
+    merges_part,
     pictures_part,
     reproduce_part,
     rules_part,
@@ -60,6 +62,7 @@ def failure_report(standing: Standing, evidence: Evidence) -> str:
         f"# {markdown(standing.name)}: no winner",
         _not_won(standing, checks),
         _dates(standing, evidence),
+        evidence.saved,
         pictures_part(evidence),
         claims_part(standing, evidence),
         _closest(standing, checks),
@@ -73,7 +76,9 @@ def failure_report(standing: Standing, evidence: Evidence) -> str:
 def _record(standing: Standing, evidence: Evidence) -> list[str | None]:
     return [
         rules_part(standing, evidence),
+        None if evidence.fair is None else fair_play_part(evidence.fair, confirmed=evidence.confirmed),
         starts_part(evidence),
+        merges_part(evidence),
         reproduce_part(evidence),
         environment_part(evidence),
         checks_part(standing, evidence),

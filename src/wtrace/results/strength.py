@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wtrace.core import referee
+from wtrace.core.data import data
 from wtrace.core.text import code, number
 from wtrace.results.page import bullets, table
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wtrace.core.criteria import Criterion
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Measured:
     """What one evaluation reported. `split` says on which data, in words."""
 

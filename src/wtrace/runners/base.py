@@ -13,15 +13,17 @@ stop goes the same ladder there and an exit is as exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Needs:
     """What an engine is asked for."""
 
@@ -30,7 +32,7 @@ class Needs:
     memory_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Parcel:
     """What a machine that shares no folder with this one has to be sent.
 
@@ -51,7 +53,7 @@ class Parcel:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Launch:
     """One attempt to run a command. `folder` is the attempt's own folder; it exists already."""
 
@@ -66,7 +68,7 @@ class Launch:
     parcel: Parcel | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Started:
     """What `start.claim` says: the worker's own pid (None on another machine) and its opaque identity."""
 
@@ -74,7 +76,7 @@ class Started:
     handle: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Exit:
     """What `exit.json` says. Exactly one of `code` and `signal` is set when `known`."""
 

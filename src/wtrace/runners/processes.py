@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,7 @@ MARKER = "WTRACE_ATTEMPT"  # in the environment of everything that an attempt st
 PR_SET_CHILD_SUBREAPER = 36
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Identity:
     """One process, for good. `start_ticks` is 0 where the system does not tell them (macOS)."""
 
@@ -30,7 +31,7 @@ class Identity:
     not_after: float = 0.0  # seconds since 1970: without ticks, a process that began later is another one
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Trace:
     """How the processes of an attempt are recognized when their guardian is gone."""
 

@@ -59,6 +59,7 @@ class _Attempt:
     turn: threading.Event | None = None  # set when the one before it has been handed in
     handed_in: threading.Event = field(default_factory=threading.Event)
     entries: int = 0  # how many of its wire's have been seen
+    trouble: str = ""  # what the wire was last said to be broken by
     ending_seen: bool = False
     ending: Exit | None = None
 
@@ -125,7 +126,9 @@ class RayRunner:
             attempt.killed_at = now
             attempt.asked = True
             attempt.wants_stop.set()
-            self._in_background(self._tell, attempt, "kill")
+            self._in_background(
+                self._tell if attempt.node else self._stop, attempt, *(["kill"] if attempt.node else [])
+            )
 
     def pause(self, folder: Path) -> None:
         """Halt the whole tree. The job keeps what it was given."""
@@ -255,7 +258,7 @@ class RayRunner:
                     "working_dir": str(parcel),
                     "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(int(launch.grace_s) + SAVE_S)},
                 },
-                entrypoint_num_cpus=DEFAULT_CPUS if needs.cpus is None else needs.cpus,
+                entrypoint_num_cpus=needs.cpus or DEFAULT_CPUS,
                 entrypoint_num_gpus=needs.gpus or None,
                 entrypoint_memory=needs.memory_bytes,
                 entrypoint_resources=resources_of(self._settings) or None,
@@ -320,7 +323,9 @@ class RayRunner:
                     if mirror.exit is not None or self._closed.is_set():
                         break
         except (WtraceError, BrokenWireError, OSError) as error:
-            log.info("%s: the wire of %s: %s", self._name, attempt.record.job, error)
+            if str(error) != attempt.trouble:
+                log.info("%s: the wire of %s: %s", self._name, attempt.record.job, error)
+            attempt.trouble = str(error)
         is_news = count > attempt.entries
         attempt.entries = max(count, attempt.entries)
         return is_news
@@ -362,7 +367,8 @@ class RayRunner:
 
     def _end_lost(self, attempt: _Attempt, info: Mapping[str, Any]) -> None:
         """Ray says that the job is over, and its keeper is not to be heard."""
-        said = plain(str(info.get("message") or "").strip().split("\n")[0], 200)
+        lines = str(info.get("message") or "no reason given").strip().split("\n")
+        said = plain(lines[-1 if "last available logs" in lines[0] else 0], 200)  # of our entry, or Ray's own
         if attempt.asked:
             self._end_unseen(attempt)
         elif (attempt.folder / "start.claim").exists():

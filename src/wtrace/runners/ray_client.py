@@ -177,6 +177,8 @@ def _told(error: Exception, what: str, address: str | None) -> ToolError:
     if address is None:
         hint = "start one with `ray start --head`, or name one: `[runners.ray] address`, or RAY_ADDRESS"
         return ToolError("no Ray runs on this machine, and no address is given", hint=hint)
+    if "try again later" in text:  # its agent is only starting
+        return UnreachableError(f"Ray at {address} is not ready", seen=text)
     if "onnect" in type(error).__name__ + text or "Timeout" in type(error).__name__:
         hint = "is it up, and is this its dashboard's address (usually http://HEAD:8265)?"
         return UnreachableError(f"no Ray answers at {address}", hint=hint)

@@ -137,7 +137,11 @@ def main(job: str) -> int:
     print("wtrace: the worker's files are in " + home, flush=True)  # noqa: T201
     while os.read(wait, 1):  # nothing is ever written: it ends with the keeper
         pass
-    return 0 if os.path.exists(os.path.join(home, "attempt", "exit.json")) else 1
+    if os.path.exists(os.path.join(home, "attempt", "exit.json")):
+        return 0
+    with open(os.path.join(home, "keeper.log"), errors="replace") as file:
+        print(file.read()[-4000:] or "the keeper was killed", flush=True)  # noqa: T201
+    return 1
 
 
 if __name__ == "__main__":

@@ -22,7 +22,14 @@ LOCAL_RUNNER = (
     "__init__.py", "base.py", "exits.py", "local.py", "processes.py", "records.py",
     "shim.py", "shim_guard.py", "shim_kernel.py", "shim_table.py",
 )  # fmt: skip
-OF_WTRACE = ("__init__.py", "errors.py", "metrics/__init__.py", "metrics/reporter.py")
+OF_WTRACE = (
+    "__init__.py",
+    "errors.py",
+    "core/__init__.py",
+    "core/data.py",
+    "metrics/__init__.py",
+    "metrics/reporter.py",
+)
 
 
 def pack(launch: Launch, file: Path, python: str | None) -> None:

@@ -7,9 +7,9 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wtrace.core.data import data
 from wtrace.runners.base import Exit
 from wtrace.runners.processes import Identity, Trace, boot_id
 
@@ -20,7 +20,7 @@ NOBODY = Trace(None, "", 0)
 NO_BOOT = ""  # of a claim that cannot be read: no process that runs can be its
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Claim:
     """Who runs an attempt."""
 

@@ -3,7 +3,7 @@
 A file beside `shim.py`, of the standard library alone, so that it is compiled once and not at every start.
 """
 # pathlib and contextlib are slow to import
-# ruff: noqa: PTH110, SIM105
+# ruff: noqa: SIM105
 
 from __future__ import annotations
 

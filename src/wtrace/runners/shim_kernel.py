@@ -3,7 +3,6 @@
 A file beside `shim.py`, of the standard library alone, so that it is compiled once and not at every start.
 """
 # pathlib is slow to import
-# ruff: noqa: PTH208
 
 from __future__ import annotations
 

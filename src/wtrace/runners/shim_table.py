@@ -3,7 +3,6 @@
 Slower than the files, and without a subreaper (macOS) blind to an orphan that cleared its environment.
 """
 # pathlib is slow to import
-# ruff: noqa: PTH123, PTH208
 
 from __future__ import annotations
 

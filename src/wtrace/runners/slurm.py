@@ -235,8 +235,7 @@ class SlurmRunner:
         now = time.monotonic()
         if attempt.ending is None and attempt.record.job and now > attempt.killed_at + INSIST_AFTER_S:
             insists, attempt.killed_at = attempt.killed_at > 0, now
-            if insists:
-                slurm.cancel(attempt.record.job)
+            slurm.cancel(attempt.record.job, pending_only=not insists)
             slurm.signal_job(attempt.record.job, "KILL" if insists else "USR1")
 
     def _look(self) -> None:
@@ -281,6 +280,10 @@ class SlurmRunner:
             if attempt.job is not None and attempt.state == "PENDING":
                 why = plain(attempt.job.reason, 60)
                 self._tell(attempt, f"waits in the queue of Slurm: job {attempt.record.job} ({why})")
+            elif (
+                not is_over
+            ):  # there may be files of a form of its own, of which the kernel does not tell either
+                self._tell(attempt, None)
 
     def _judge(self, attempt: _Attempt, now: float) -> None:
         """Whether nothing is left to learn about the attempt's end."""

@@ -63,20 +63,24 @@ def open_writer(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
-    if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    if _version(connection) != SCHEMA_VERSION:
+        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
     return connection
 
 
 def open_reader(path: Path) -> sqlite3.Connection | None:
-    """A read-only connection, or None when there is no database yet, or its tables are only being made."""
+    """A read-only connection, or None when there is no database yet, nor tables in it."""
     if not path.exists():
         return None
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0
     )
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+    if _version(connection) == 0:  # another process is just making it
         connection.close()
         return None
     return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

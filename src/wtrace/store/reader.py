@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from wtrace.core.data import data
 from wtrace.core.standing import Happening
 from wtrace.store import codec, trouble
 from wtrace.store.database import open_reader
@@ -30,7 +31,7 @@ class StoredPosition(NamedTuple):
     first_bad: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class StoredCheck:
     """A check line as it was judged."""
 
@@ -43,7 +44,7 @@ class StoredCheck:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class StoredRace:
     """One race of the history."""
 
@@ -104,8 +105,8 @@ class Reader:
 
     def events(self, race: str) -> Iterator[Event]:
         """The journal, in order."""
-        for kind, data in self._rows("SELECT kind, data FROM events WHERE race = ? ORDER BY seq", race):
-            yield codec.decode_event(kind, data)
+        for kind, content in self._rows("SELECT kind, data FROM events WHERE race = ? ORDER BY seq", race):
+            yield codec.decode_event(kind, content)
 
     def positions(self, race: str) -> dict[tuple[str, int], StoredPosition]:
         """How far each attempt (worker, number) has been read."""

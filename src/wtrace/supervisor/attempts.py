@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core.command import fill, with_python
-from wtrace.repo.export import export_commit, largest
 from wtrace.runners.base import Launch, Needs, Parcel
+from wtrace.supervisor import translating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.output(worker).mkdir(mode=0o700, exist_ok=True)
     (folder / "metrics.jsonl").touch(mode=0o600)
+    translating.note_leftovers(race, worker, folder)
     for name in NEWEST:
         _link_newest(layout.worker(worker) / name, Path("attempts", str(attempt), name))
     return Launch(
@@ -53,14 +54,22 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:
     )
 
 
+BESIDE = 0.001
+"""CPUs that a confirmation asks Ray for: it runs beside its worker and must not wait behind the others."""
+
+
 def needs_of(race: RaceContext, worker: str) -> Needs:
     """What an engine is asked for."""
     spec = race.spec.worker(worker)
     return Needs(spec.cpus, spec.gpus, spec.memory_bytes)
 
 
-def parcel_of(race: RaceContext, worker: str, metrics: Path, *files: Path) -> Parcel:
+def parcel_of(race: RaceContext, worker: str, metrics: Path, *files: Path) -> Parcel | None:
     """What another machine has to be sent: the commit that was recorded at the start, and what the command reads."""
+    if race.spec.runner_of(race.spec.worker(worker)) == "local":
+        return None
+    from wtrace.repo.export import export_commit, largest
+
     place = race.places[worker]
     worktree = Path(place.worktree)
     return Parcel(

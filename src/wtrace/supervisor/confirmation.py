@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from wtrace.core.command import fill, with_python
 from wtrace.core.plan import confirm_divisor
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import Check
+from wtrace.metrics.translation import NOTHING_WATCHED
 from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import (
+    BESIDE,
     command_values,
     environment_of,
     needs_of,
@@ -112,7 +115,7 @@ def prepare_confirmation(
         grace_s=race.spec.grace_s,
         marker=f"{race.id}/claim/{claim.number}/{attempt}",
         runner=race.spec.runner_of(race.spec.worker(claim.worker)),
-        needs=needs_of(race, claim.worker),
+        needs=replace(needs_of(race, claim.worker), cpus=BESIDE),
         parcel=parcel_of(race, claim.worker, metrics, Path(claim.frozen)),
     )
 
@@ -125,21 +128,40 @@ class ConfirmationIntake:
         self.metrics = folder / "metrics.jsonl"
         self.done = False
         self.is_lost = False
+        self.is_translated = False
+        self.hindered = False
+        self.sources = NOTHING_WATCHED
         self._journal = journal
         self._runner = runner
         self._claim = claim
         self._attempt = attempt
 
-    def read(self, now: float) -> bool:
+    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
         """Note the end of the confirmation once it has ended; there is never more to read at once."""
-        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
+        look = may_have_ended or self.is_lost
+        exit_ = self._runner.exited(self.folder) if look else None
+        exit_ = exit_ or (unknown_exit(now) if self.is_lost else None)
         if exit_ is not None:
             self._note_end(now, exit_)
             self.done = True
+        else:
+            self._note_queue(now)
         return False
 
     def close(self) -> None:
         """Nothing is held open between two calls."""
+
+    def _note_queue(self, now: float) -> None:
+        """On an engine the time of a confirmation begins when the engine begins it."""
+        number, worker, waits = self._claim.number, self._claim.worker, self._claim_now().waits
+        text = self._runner.queued(self.folder)
+        if waits and self._runner.started(self.folder) is not None:
+            self._journal.note(ev.ConfirmationBegan(now, number, self._attempt, worker))
+        elif text is not None and not waits:
+            self._journal.note(ev.ConfirmationQueued(now, number, self._attempt, worker, text))
+
+    def _claim_now(self) -> Claim:
+        return self._journal.state.claims[self._claim.number - 1]
 
     def _note_end(self, now: float, exit_: Exit) -> None:
         line = _last_check(self.metrics)
@@ -161,10 +183,12 @@ class ConfirmationIntake:
         return results
 
     def _problem(self, now: float, exit_: Exit, line: Line | None) -> str | None:
-        confirm, started = self._journal.state.spec.confirm, self._claim.trying_since
+        confirm, started = self._journal.state.spec.confirm, self._claim_now().trying_since
         assert confirm is not None
         if started is not None and now >= started + confirm.timeout_s and exit_.code != 0:
             return f"it outlasted its timeout of {confirm.timeout_s:g} s"
+        if exit_.taken or exit_.refused:
+            return exit_.taken or exit_.refused
         if exit_.code != 0:
             how = "its exit is unknown" if not exit_.known else f"exit code {exit_.code}"
             how = f"killed by signal {exit_.signal}" if exit_.signal is not None else how

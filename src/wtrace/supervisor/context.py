@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from wtrace.core.view import Place
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RaceContext:
     """One race: its id, its config, where it lies, and where its workers live."""
 

@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ SUMS, LEFT_OUT, ATTRIBUTES = "SHA256SUMS", "LEFT_OUT.txt", ".gitattributes"
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Exhibits:
     """The files to commit, by their path below the results' folder, and what was left out, a line each.
 

@@ -9,8 +9,10 @@ from wtrace.core import events as ev
 from wtrace.core import referee
 from wtrace.core.phases import ALIVE, Launching
 from wtrace.core.plan import is_planned
+from wtrace.core.telling import foreign_code
 from wtrace.metrics.follower import MetricsFile, Position
 from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt, printable
+from wtrace.metrics.translation import NOTHING_WATCHED, Watched
 from wtrace.runners.base import Exit
 from wtrace.store.reader import StoredPosition
 from wtrace.supervisor import points
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.metrics.follower import Line
+    from wtrace.metrics.translation import Translation
     from wtrace.runners.base import Runner
     from wtrace.supervisor.journal import Journal
 
@@ -69,7 +72,9 @@ class Intake:
         worker: str,
         attempt: int,
         since: StoredPosition | None,
+        translation: Translation | None = None,
     ) -> None:
+        """`translation`: what writes the metrics file where the worker itself does not."""
         self.folder = folder
         self.metrics = folder / "metrics.jsonl"
         self._journal = journal
@@ -81,6 +86,7 @@ class Intake:
         self._count = since or StoredPosition(0, 0, 0, 0, 0, 0, None)
         start = None if since is None else Position(since.offset, since.device, since.inode)
         self._file = MetricsFile(self.metrics, start)
+        self._translation = translation
         self._problem: str | None = None
         self._quiet_until: dict[
             str, float
@@ -90,22 +96,56 @@ class Intake:
         self.done = False
         self.is_lost = False  # nobody is left of it, and no exit could be written down: its folder is gone
 
-    def read(self, now: float) -> bool:
+    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
         """Note what is new; True when there is more to read than one turn should take."""
         self._note_start(now)
         # The exit first, the lines after it: what was written before the exit is then certainly read.
-        exit_ = self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
+        exit_ = self._exit(now) if may_have_ended or self.is_lost else None
         if exit_ is not None:
             points.reach("before-drain")
-        more = self._note_lines(now)
-        if exit_ is not None and not more:
+        untranslated = self._translate(now, exit_)
+        more = self._note_lines(now) or untranslated
+        if exit_ is not None and not more and not self.hindered:
             self._note_exit(now, exit_)
             points.reach("after-drain")
         return more
 
+    def _exit(self, now: float) -> Exit | None:
+        return self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
+
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
         self._file.close()
+        if self._translation is not None:
+            self._translation.close()
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether the metrics come from files of the worker's own."""
+        return self._translation is not None
+
+    @property
+    def sources(self) -> Watched:
+        """What else than the attempt's folder and its metrics file is to be watched."""
+        return NOTHING_WATCHED if self._translation is None else self._translation.watched
+
+    @property
+    def hindered(self) -> bool:
+        """Whether the disk keeps translated records from being written: read again in a while."""
+        return self._translation is not None and self._translation.hindered
+
+    def _translate(self, now: float, exit_: Exit | None) -> bool:
+        """Bring the metrics file up to what the worker's own files say; True when there is more."""
+        translation = self._translation
+        if translation is None:
+            return False
+        more = translation.pump(ended=exit_ is not None)
+        hints = translation.take_hints()
+        if exit_ is not None and exit_.code == 0 and not more and translation.emptiness:
+            hints.append(translation.emptiness)
+        for hint in hints:
+            self._notice_file(now, hint)
+        return more
 
     def _note_start(self, now: float) -> None:
         if isinstance(self._journal.state.workers[self._worker].phase, Launching):
@@ -253,6 +293,8 @@ class Intake:
     def _unfair(self) -> str | None:
         """Why a check that met every criterion cannot count all the same."""
         state = self._journal.state
+        if state.is_refused(self._worker):
+            return foreign_code(state.foreign[self._worker])
         first = state.other_data(self._worker)
         if first is not None:
             return f"its data are not those of {first}: their checksums differ"
@@ -267,8 +309,9 @@ class Intake:
             if first is not None:
                 self._notice(now, f"its data are not those of {first}: its checks will not count")
         if isinstance(foreign, list) and foreign:
-            shown = ", ".join(map(str, foreign[:3])) + (", …" if len(foreign) > 3 else "")
-            self._notice(now, f"it runs code from outside of its worktree, not its branch's: {shown}")
+            shown = ", ".join(printable(str(name), 200) for name in foreign[:3])
+            more = ", …" if len(foreign) > 3 else ""
+            self._journal.note(ev.ForeignCodeReported(now, self._worker, shown + more))
 
     def _ids_problem(self, now: float, check: Check) -> str | None:
         """Samples with ids must be the same for every worker and check; the first check of the race fixes them."""

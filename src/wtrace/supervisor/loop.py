@@ -23,7 +23,7 @@ from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
 from wtrace.results.courier import Courier
 from wtrace.results.notices import notices_of
-from wtrace.supervisor import hybrids, points
+from wtrace.supervisor import hybrids, points, translating
 from wtrace.supervisor.attempts import may_pass, prepare_attempt
 from wtrace.supervisor.confirmation import (
     ConfirmationIntake,
@@ -32,9 +32,11 @@ from wtrace.supervisor.confirmation import (
     prepare_confirmation,
 )
 from wtrace.supervisor.intake import Intake
+from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.requests import events_of_request, pending_requests
 from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts
+from wtrace.supervisor.watching import Watching
 from wtrace.sync.agents import Agents
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("wtrace")
 
 TRY_AGAIN_AFTER_S = 1.0
+GATHER_S = 0.005  # lines that come faster than this one after the other are stored several at once
 
 Deed = decide.Action | ev.WorkerPaused | ev.WorkerUnpaused
 
@@ -77,7 +80,7 @@ class Supervisor:
         self._watcher = make_watcher()
         self._selector = selectors.DefaultSelector()
         self._intakes: dict[str, Intake | ConfirmationIntake] = {}  # by worker; confirmations by `claim N`
-        self._by_path: dict[Path, str] = {}
+        self._watching = Watching(self._watcher)
         self._deeds: list[Deed] = []
         self._unread: set[str] = set()
         self._taken: list[Path] = []  # requests that may be deleted once they are stored
@@ -86,6 +89,7 @@ class Supervisor:
             race.root, race.id, race.layout.folder, [target.name for target in race.spec.sync]
         )
         self._courier = Courier(race.spec.notify_urls, race.layout.log)
+        self._woken = 0.0  # monotonic
         self._stuck_since: float | None = None
         self._postponed: list[Deed] = []  # what the disk does not let us do yet
         self._waits_told: set[Deed] = set()
@@ -107,6 +111,7 @@ class Supervisor:
             self._take_over()
             self._turn(set(), everything=True)
             self._warm_up()
+            self._foresee_conflicts()
             while self._goes_on():
                 self._turn(self._wait())
         finally:
@@ -159,9 +164,23 @@ class Supervisor:
         )
 
     def _warm_up(self) -> None:
-        """Import what judging needs while the workers start: the first check should not wait for it."""
+        """Import what judging and the end need while the workers start.
+
+        The first check should not wait for it, nor should the end of a long race find another version on the disk.
+        """
+        from wtrace.supervisor import merging, proof  # noqa: F401
+
         if any(criterion.columns for criterion in self.state.spec.success):
             warm_up()
+
+    def _foresee_conflicts(self) -> None:
+        """Told while there is time to do something about it. The workers start meanwhile."""
+        commits = {name: place.commit for name, place in self._race.places.items()}
+        for forecast in merge_outlook(self._race.root, self.state.spec, commits):
+            if not forecast.clean:
+                self._journal.note(
+                    ev.Noticed(self._clock.now(), forecast.worker, f"if it wins, it {forecast.words}")
+                )
 
     def _wait(self) -> set[Path]:
         if self._stuck_since is not None:
@@ -175,11 +194,19 @@ class Supervisor:
             self._agents.due(now),
             now if self._unread or self._journal.has_news else None,
             None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
-            now + TRY_AGAIN_AFTER_S if self._postponed else None,
+            now + TRY_AGAIN_AFTER_S if self._postponed or self._hindered() else None,
         ]
         due = min((time for time in times if time is not None), default=None)
         self._selector.select(None if due is None else max(0.0, due - now))
+        self._gather()
         return self._watcher.changed()
+
+    def _gather(self) -> None:
+        """Where something happens all the time, wait for some more of it; after a quiet moment lose no time."""
+        since_last_s = time.monotonic() - self._woken
+        if since_last_s < GATHER_S:
+            time.sleep(GATHER_S - since_last_s)
+        self._woken = time.monotonic()
 
     def _turn(self, changed: set[Path], *, everything: bool = False) -> None:
         now = self._clock.now()
@@ -197,17 +224,38 @@ class Supervisor:
         for folder in self._runner.lost():
             log.warning("%s is lost: nobody guards it any more", folder)
             changed.add(folder)
-            if folder in self._by_path:
-                self._intakes[self._by_path[folder]].is_lost = True
-        names = {self._by_path[path] for path in changed if path in self._by_path} | self._unread
-        self._unread = set()
+            if (owner := self._watching.owner(folder)) is not None:
+                self._intakes[owner].is_lost = True
+        again, self._unread = self._unread | self._hindered(), set()
+        names = {self._watching.owner(path) for path in changed} | again
         # In the order of the config: what changed in one turn of the loop has no other order that can be known.
         for name in [name for name in self._intakes if everything or name in names]:
-            intake = self._intakes[name]
-            if not intake.done and intake.read(now):
-                self._unread.add(name)
+            # An exit appears in the attempt's folder, which is watched too; to look for it at every line is dear.
+            may_have_ended = everything or name in again or self._intakes[name].folder in changed
+            self._read(name, now, may_have_ended=may_have_ended)
         if everything or self._layout.requests in changed:
             self._take_requests(now)
+
+    def _read(self, name: str, now: float, *, may_have_ended: bool) -> None:
+        intake = self._intakes[name]
+        if intake.done:
+            return
+        try:
+            if intake.is_translated:
+                self._watching.watch_again(intake.sources)  # before reading: what comes after it is told
+        except ToolError:
+            pass  # said below, if it stays so
+        if intake.read(now, may_have_ended=may_have_ended):
+            self._unread.add(name)
+        if intake.is_translated and not intake.done:
+            self._follow_sources(name, intake, now)
+
+    def _follow_sources(self, name: str, intake: Intake | ConfirmationIntake, now: float) -> None:
+        try:
+            if self._watching.follow_sources(name, intake):
+                self._unread.add(name)
+        except ToolError as error:
+            self._journal.note(ev.Noticed(now, name, f"{error}: its metrics may be seen late"))
 
     def _take_requests(self, now: float) -> None:
         self._watch_requests()
@@ -366,21 +414,21 @@ class Supervisor:
             worker=worker,
             attempt=attempt,
             since=self._positions.get((worker, attempt)),
+            translation=translating.translation_of(self._race, worker, folder),
         )
         self._follow(worker, intake)
 
     def _follow(self, key: str, intake: Intake | ConfirmationIntake) -> None:
         self._unfollow(key)
         self._intakes[key] = intake
-        self._by_path[intake.folder] = self._by_path[intake.metrics] = key
-        self._watcher.watch_folder(intake.folder)
-        self._watcher.watch_file(intake.metrics)
+        self._watching.follow(key, intake)
         self._unread.add(key)
+
+    def _hindered(self) -> set[str]:
+        return {name for name, intake in self._intakes.items() if not intake.done and intake.hindered}
 
     def _unfollow(self, key: str) -> None:
         intake = self._intakes.pop(key, None)
         if intake is not None:
             intake.close()
-            for path in (intake.folder, intake.metrics):
-                self._watcher.forget(path)
-                self._by_path.pop(path, None)
+            self._watching.unfollow(key)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wtrace.results.dashboard.curves import Curves
 from wtrace.results.files import write_atomically
 from wtrace.results.progress import progress_page
+from wtrace.sync import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,8 @@ def write_pages(race: RaceContext, standing: Standing, curves: Curves, figures: 
     from wtrace.results.dashboard.page import dashboard_page
 
     race.layout.results.mkdir(mode=0o700, exist_ok=True)
-    write_atomically(race.layout.progress, progress_page(standing))
+    mirrors = [brief.line(row, standing.at) for row in brief.read(str(race.layout.folder))]
+    write_atomically(race.layout.progress, progress_page(standing, mirrors))
     every_s = max(race.spec.progress_every_s, *(target.every_s for target in race.spec.sync), 0.0)
     page = dashboard_page(standing, curves, figures=figures, now=standing.at, every_s=every_s)
     write_atomically(race.layout.dashboard, page)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.core.engines import LOCAL, engine_of
-from wtrace.core.text import size
 from wtrace.errors import ConfigError
-from wtrace.repo import export
-from wtrace.runners.fleet import Fleet
 from wtrace.runners.local import LocalRunner
 
 if TYPE_CHECKING:
@@ -20,8 +16,13 @@ if TYPE_CHECKING:
     from wtrace.runners.base import Runner
 
 
-def make_runner(spec: RaceSpec) -> Fleet:
-    """All the places of the race as one runner."""
+def make_runner(spec: RaceSpec) -> Runner:
+    """All the places of the race as one runner; a race on this machine alone pays for no other."""
+    if spec.is_local:
+        return LocalRunner()
+    from wtrace.core.engines import engine_of
+    from wtrace.runners.fleet import Fleet
+
     return Fleet(LocalRunner(), lambda name: _make(engine_of(spec, name)))
 
 
@@ -37,6 +38,8 @@ def _make(engine: Engine) -> Runner:
 
 def engines_of(spec: RaceSpec) -> list[Engine]:
     """The engines, this machine aside, that workers of the race run on."""
+    from wtrace.core.engines import LOCAL, engine_of
+
     names = dict.fromkeys(spec.runner_of(worker) for worker in spec.workers)
     return [engine_of(spec, name) for name in names if name != LOCAL]
 
@@ -53,6 +56,9 @@ def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
 
     Asked of workers whose engine shares no folder with this machine.
     """
+    from wtrace.core.engines import engine_of
+    from wtrace.repo import export
+
     warnings: list[str] = []
     for made in prepared:
         worker = spec.worker(made.worker)
@@ -69,6 +75,8 @@ def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
 
 
 def _check_size(made: Prepared) -> None:
+    from wtrace.core.text import size
+    from wtrace.repo import export
     from wtrace.runners.ray_parcel import most_bytes
 
     most, total = most_bytes(), export.size_of(made.path, made.commit)

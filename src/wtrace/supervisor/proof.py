@@ -20,9 +20,12 @@ from wtrace.results.evidence import CheckRow, Evidence
 from wtrace.results.figures import saved as saving
 from wtrace.results.files import write_atomically
 from wtrace.results.report import failure_report, success_report
+from wtrace.results.report_html import report_html
 from wtrace.results.strength import Measured
 from wtrace.store.reader import Reader
 from wtrace.supervisor import figures, points
+from wtrace.supervisor.fairness import fair_play
+from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import write_pages
 from wtrace.supervisor.record import recall_curves
 
@@ -40,7 +43,7 @@ log = logging.getLogger("wtrace")
 
 
 def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> Path | None:
-    """Write the report and the last progress page, draw the figures; returns the report's path.
+    """Write the report (as Markdown and as HTML) and the last progress page, draw the figures; returns the report's path.
 
     A failure here never changes the verdict: it is logged, and None is returned where there is no report.
     """
@@ -68,6 +71,11 @@ def _write(race: RaceContext, standing: Standing, evidence: Evidence) -> Path:
     else:
         path, text = race.layout.failure_report, failure_report(standing, evidence)
     write_atomically(path, text)
+    try:
+        figures = {name: race.layout.results / name for name in evidence.figures}
+        write_atomically(path.with_suffix(".html"), report_html(text, figures))
+    except Exception:
+        log.exception("the report could not be written as HTML")
     return path
 
 
@@ -103,6 +111,7 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         for _, worker, _, raw in reader.confirmations(race.id):
             if standing.confirmed and worker == standing.winner:
                 measured += _measured("held-out data", raw)
+        fair = fair_play(reader, race)
         starts = {worker: _start_info(raw) for worker, _, raw in reader.records(race.id, "start")}
     return Evidence(
         checks=tuple(checks),
@@ -120,6 +129,8 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         measured=tuple(measured),
         starts={worker: info for worker, info in starts.items() if info},
         saved=_saved(race, standing),
+        merges=_merges(race),
+        fair=fair,
         written_at=time.time(),
     )
 
@@ -138,6 +149,11 @@ def _measured(split: str, raw: bytes) -> list[Measured]:
 def _start_info(raw: bytes) -> Mapping[str, object]:
     record = decode(raw)
     return (record.info or {}) if isinstance(record, Start) else {}
+
+
+def _merges(race: RaceContext) -> dict[str, str]:
+    commits = {name: place.commit for name, place in race.places.items()}
+    return {each.worker: each.words for each in merge_outlook(race.root, race.spec, commits)}
 
 
 def _saved(race: RaceContext, standing: Standing) -> str | None:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wtrace.core import config, referee, view
-from wtrace.core.events import JudgeFilesFixed, LinesRead, WorkerLaunched
+from wtrace.core.events import JudgeFilesFixed, LinesRead, StrictnessAsked, WorkerLaunched
 from wtrace.core.plan import divisor
 from wtrace.core.standing import CheckPoint
 from wtrace.core.state import State, begin, evolve
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from wtrace.store.reader import StoredPosition
 
 
-def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared]) -> str:
+def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared], *, strict: bool = False) -> str:
     """Record a new race (its folder, its resolved config, its first standing); returns its id.
+
+    `strict`: a worker that runs code from outside of its worktree will be refused.
 
     ConfigError when the files that judge are not the same in every branch; nothing is recorded then.
     """
@@ -57,6 +59,8 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared]) -> str:
         with Writer(layout.database, race_id) as writer:
             writer.create_race(view.standing(begin(spec, at), race_id, places, criteria, at))
             writer.add_event(JudgeFilesFixed(at, judge_files))
+            if strict:
+                writer.add_event(StrictnessAsked(at))
             writer.commit()
         home.point_latest(layout, race_id)
     except (OSError, sqlite3.Error) as error:

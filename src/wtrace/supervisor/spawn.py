@@ -31,29 +31,81 @@ def only_race(layout: Layout) -> Iterator[int]:
         yield lock
 
 
-def spawn_supervisor(layout: Layout, race_id: str, lock: int) -> None:
-    """Start the supervisor in a session of its own. It inherits the lock, so that there is never a gap.
+class Supervisor:
+    """A supervisor's process in a session of its own, which waits to be told its race.
 
-    ToolError where the disk does not let us.
+    It is started early, so that it is ready when the worktrees are. It inherits the lock: there is never a gap.
     """
-    race = layout.race(race_id)
-    try:
-        home.write_holder(lock, race_id)
-        race.log.touch(mode=0o600)
-    except OSError as error:
-        raise ToolError(f"no supervisor can be started in {race.folder}", seen=str(error)) from error
-    # -P: nothing in the current folder may stand in for a module of ours.
-    command = [sys.executable, "-P", "-m", "wtrace.race", str(layout.root), race_id]
-    with race.log.open("ab") as output:
-        subprocess.Popen(
+
+    def __init__(self, layout: Layout, lock: int) -> None:
+        self._layout = layout
+        self._lock = lock
+        self.has_race = False
+        # -P: nothing in the current folder may stand in for a module of ours.
+        command = [sys.executable, "-P", "-m", "wtrace.race", str(layout.root)]
+        self._process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,
             pass_fds=(lock,),
         )
+
+    def supervise(self, race_id: str) -> None:
+        """Let it run this race. ToolError where it cannot."""
+        assert self._process.stdin is not None
+        self.has_race = True  # from here on it may run, whatever happens to us
+        try:
+            home.write_holder(self._lock, race_id)
+            self._process.stdin.write(f"{race_id}\n".encode())
+            self._process.stdin.close()
+        except OSError as error:
+            self.dismiss()
+            raise ToolError(
+                f"no supervisor can be started in {self._layout.race(race_id).folder}", seen=str(error)
+            ) from error
+
+    def dismiss(self) -> None:
+        """Let it leave, and the lock with it; nothing was begun."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.wait()
+
+
+@contextlib.contextmanager
+def supervisor_ahead(layout: Layout, lock: int) -> Iterator[Supervisor]:
+    """A supervisor that has time to get ready while its race is set up; it leaves again where that fails."""
+    supervisor = Supervisor(layout, lock)
+    try:
+        yield supervisor
+    except BaseException:
+        if not supervisor.has_race:
+            supervisor.dismiss()
+        raise
+
+
+def wait_for_race(root: Path) -> str | None:
+    """In the supervisor's process: the id of the race to run, once it is told; None where nobody tells any more.
+
+    From then on what it says goes to the race's log.
+    """
+    from wtrace.core.layout import Layout
+
+    race_id = sys.stdin.readline().strip()
+    if not race_id:
+        return None
+    log = os.open(
+        Layout(root).race(race_id).log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
+    nowhere = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    for ours, standard in ((nowhere, 0), (log, 1), (log, 2)):
+        os.dup2(ours, standard)
+    os.close(log)
+    os.close(nowhere)
+    return race_id
 
 
 def hand_nothing_on() -> None:

@@ -7,10 +7,10 @@ import shlex
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.errors import ToolError, UsageError
 from wtrace.repo import lock, refs, registry
 from wtrace.repo.branches import head_commit
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wtrace.results.junit import Colour
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Kept:
     """What became of the evidence: `problem` says why it is none; `held` why the branch was not moved to `commit`."""
 

@@ -10,9 +10,10 @@ import logging
 import os
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from wtrace.core.data import data
 from wtrace.sync.states import LAST, TargetState
 from wtrace.sync.trouble import SyncError
 
@@ -30,7 +31,7 @@ PATIENCE_S = 24 * 3600.0
 """How long after the end of the race a target that does not answer is tried: a laptop may sleep over night."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Facts:
     """What of the race matters here."""
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from wtrace.core.data import data
 from wtrace.core.text import plain, seconds, size
 from wtrace.sync import far, process, rsync
 from wtrace.sync.connection import Connection
@@ -44,7 +45,7 @@ class Answer(NamedTuple):
     mend: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Route:
     """How ssh would go to a host, by its config."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
+
+from wtrace.core import quickjson
 
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the files
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def reached(at: float | None, now: float) -> str:
 def _row(path: str) -> Row | None:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
-            content = json.loads(file.read(LARGEST))
+            content = quickjson.loads(file.read(LARGEST).decode())
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or not isinstance(content.get("target"), str):

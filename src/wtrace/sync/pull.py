@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.names import CONTROL, worker_name_problem
 from wtrace.core.text import plain
 from wtrace.errors import UsageError
@@ -27,7 +27,7 @@ _RESULTS = ("-rt", *rsync.EXCLUDED, "--checksum")
 _WINNER = ("-rlt", "--safe-links", *rsync.EXCLUDED)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Found:
     """A race on the other machine."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.standing import Standing
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ NAME = "standing.json"
 LARGEST = 20_000_000  # bytes
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Snapshot:
     """A standing on its way. `closed`: the reports are written, nothing will change any more."""
 

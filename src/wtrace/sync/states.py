@@ -4,8 +4,10 @@ them for status."""
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Literal
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +17,7 @@ LAST = ("delivered", "given up")
 """Stages that no other follows."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class TargetState:
     """Where the mirror on one target stands. Times are seconds since 1970."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core.command import fill_text
+from wtrace.core.data import data
 from wtrace.core.names import CONTROL, host_problem, name_problem
 from wtrace.core.text import plain
 from wtrace.errors import UsageError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wtrace.core.spec import SyncSpec
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Target:
     """A folder on another machine. Made by `resolve` or `address`, which refuse what is not safe to use."""
 

@@ -12,8 +12,9 @@ Hall (1992), The Bootstrap and Edgeworth Expansion, 2.6.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ NO_VARIATION = 1e-12  # below it, a standard error is what rounding left
 SEED = 0  # always the same: the same samples have the same interval
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Units:
     """What is drawn together: single samples, or groups of them (clips of one video)."""
 

@@ -10,9 +10,9 @@ what is then 0 is a ratio exactly at the margin, and what is then equal is a tie
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.statistics.rows import group_means
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ DECIMALS = 12
 MOST_FOR_ALL_PAIRS = 2000
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class PairedTest:
     """What the samples say about a ratio, for the report."""
 

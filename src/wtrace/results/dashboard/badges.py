@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ NEAR = 6  # percent of the chart's width
 COLUMN = PIXELS_HIGH // APART  # as many fit above one another
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Badge:
     """A place in a chart: `x` in percent of its width, moved right by `shift` pixels; heights in pixels from the top."""
 
@@ -24,7 +25,7 @@ class Badge:
     end: float  # the height of the curve's end, from where a line leads to the badge
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class End:
     """The end of a curve."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wtrace.core import forecast
+from wtrace.core.data import data
 from wtrace.core.text import bound, number, plain
 from wtrace.core.wording import MET, best_so_far
 from wtrace.results.dashboard.badges import Badge, placed
@@ -28,7 +28,7 @@ MOST_MARKED = 12  # workers whose checks are each marked
 SUMMED_UP = 20  # workers that a chart's description tells
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Tick:
     """A label of an axis, and its place: percent of the width, or pixels from the top."""
 
@@ -36,7 +36,7 @@ class Tick:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Chart:
     """One criterion over the epochs."""
 
@@ -60,7 +60,7 @@ class Chart:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Drawing:
     """All charts, and what a reader should know about how they were drawn."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ Band = tuple[float, float]
 """The low and the high end of a confidence interval."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Point:
     """One criterion at one judged check. `value` has four digits, and is None where there is no finite number."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.text import plain
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 MOST_BYTES = 8_000_000  # of one figure
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Figure:
     """A picture, or why there is none."""
 

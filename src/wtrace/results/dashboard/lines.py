@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.results.dashboard.badges import PIXELS_HIGH, Badge, End
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MOST_DOTS = 40  # checks of a curve that are each marked
 Place = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Box:
     """A chart's axes, and the places that values have between them."""
 
@@ -44,7 +44,7 @@ class Box:
         return round(PIXELS_HIGH * (1 - self.values.share(value)), 1)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Line:
     """One worker's curve: what is drawn, and the values that are shown where the reader points."""
 

@@ -5,9 +5,9 @@ Texts from outside leave here on one line, without control characters; the templ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.text import bound, clock, plain, seconds, utc
 from wtrace.core.wording import (
     FIRST_NOT_BEST,
@@ -35,7 +35,7 @@ _RACE_TONES: dict[RaceStateName, Tone] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Verdict:
     """Who won, or who is closest."""
 
@@ -47,7 +47,7 @@ class Verdict:
     cells: Sequence[Cell]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Event:
     """Something that happened: the race's time, the moment in UTC, and the words."""
 
@@ -56,7 +56,7 @@ class Event:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Model:
     """All that the template shows besides the charts and figures."""
 

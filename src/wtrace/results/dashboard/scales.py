@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.text import MINUS, number
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _MARGIN = 0.06  # of the height, above and below
 _TICKS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Axis:
     """A range of values. `log`: by their decimal logarithm."""
 

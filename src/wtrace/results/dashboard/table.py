@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from wtrace.core import forecast
+from wtrace.core.data import data
 from wtrace.core.standing import CriterionStanding
 from wtrace.core.text import bound, number, pace, plain
 from wtrace.core.wording import ALIVE, MET, SYMBOLS, UNMET, epoch_pace_s, holds, how_ended, verdict_of
@@ -37,7 +38,7 @@ _STATE_TONES: dict[WorkerState, Tone] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Cell:
     """A criterion at one check."""
 
@@ -49,7 +50,7 @@ class Cell:
     met: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Row:
     """One worker."""
 

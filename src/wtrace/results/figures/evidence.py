@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +20,7 @@ class NotDrawableError(Exception):
     """The race has not what a figure needs; the text says what, in a few words."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Content:
     """What a check line held."""
 
@@ -27,7 +29,7 @@ class Content:
     objects: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RecordedLine:
     """A check as it was stored. `content` decodes the line; most lines are never asked for it."""
 
@@ -39,7 +41,7 @@ class RecordedLine:
     content: Callable[[], Content]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class CurvePoint:
     """The first criterion at one judged check, and its 95 % interval where it has one."""
 
@@ -48,7 +50,7 @@ class CurvePoint:
     interval: Interval | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class PicturedCheck:
     """A check whose samples and objects are drawn."""
 
@@ -58,7 +60,7 @@ class PicturedCheck:
     content: Content
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Span:
     """A time of one worker, in seconds since 1970; `ended` is None where it had not ended."""
 
@@ -67,7 +69,7 @@ class Span:
     ended: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class HeldOut:
     """What the winner's confirmation said: the criteria, and the interval of the first one."""
 
@@ -75,7 +77,7 @@ class HeldOut:
     interval: Interval | None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class FigureEvidence:
     """All that the figures show. `chosen` is the winning check, or without a winner the closest approach."""
 

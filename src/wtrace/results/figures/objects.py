@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.expressions import Column
 from wtrace.core.samples import is_label, is_list
 from wtrace.results.figures.evidence import NotDrawableError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wtrace.core.criteria import Criterion
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Object:
     """One object: the sample it is part of, its kind, and its value."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap, TwoSlopeNorm
 
 from wtrace.core import referee
+from wtrace.core.data import data
 from wtrace.core.samples import ID, is_list
 from wtrace.core.text import MINUS, bound, number
 from wtrace.results.figures.evidence import NotDrawableError
@@ -33,7 +33,7 @@ NAME_WIDTH = 0.08  # of the column of the samples' names, where the figure is 1
 MOST_CROSSED = 2500  # tiles that are large enough for a cross and a seam
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Grid:
     """The samples in the order of the first test's value, those that pass it best first."""
 

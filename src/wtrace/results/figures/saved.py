@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.text import number, seconds
 from wtrace.core.wording import epoch_pace_s
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from wtrace.core.standing import Standing, WorkerStanding
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Saving:
-    """One worker's planned epochs that were not trained because the race was decided."""
+    """One worker's planned epochs that were not trained: the race was decided, or the worker had no chance left."""
 
     worker: str
     epochs: int
@@ -29,9 +29,7 @@ class Saving:
 
 
 def savings(standing: Standing) -> tuple[Saving, ...]:
-    """What each worker was spared, of those that the verdict ended (the winner too) and whose pace is known."""
-    if standing.winner is None:
-        return ()
+    """What each worker was spared, of those that wtrace ended (the winner too) and whose pace is known."""
     ended = [row for row in standing.workers if row.state in ("terminated", "won") and row.ended is not None]
     found = [(row, epoch_pace_s(row)) for row in ended if row.epoch < row.max_epochs]
     return tuple(Saving(row.name, _left(row), pace_s) for row, pace_s in found if pace_s is not None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wtrace.core import referee
+from wtrace.core.data import data
 from wtrace.core.expressions import Column
 from wtrace.core.statistics import aggregates
 from wtrace.core.text import bound, number
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SHOWN_SHARE = 99.5  # percent; what lies far beyond this percentile is told, not drawn
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Separation:
     """The two values of each sample that has both, and where they come from."""
 

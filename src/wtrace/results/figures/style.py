@@ -6,7 +6,6 @@ import io
 import logging
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
+from wtrace.core.data import data
 from wtrace.core.text import cut, number, plain
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ DPI = 150
 NAME_CELLS = 34  # of a worker's or a criterion's name in a legend
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Theme:
     """Colours. Nothing is told by colour alone: markers, dashes, signs and words stand beside it."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.evaluation import Evaluation
 from wtrace.core.expressions import Arithmetic, Column, Expression, PGreater, walk
 from wtrace.core.samples import NoValue, Sample, is_list
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BEYOND = 1e100  # a drawing overflows with numbers much larger
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Contrast:
     """Two values of every sample that a criterion compares, and what it is about."""
 

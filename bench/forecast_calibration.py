@@ -1,0 +1,270 @@
+"""Is the forecast right as often as it says, and whom would `[stop] hopeless_below` have ended?
+
+    python bench/forecast_calibration.py            writes the tables of docs/explanation/forecast.md
+    python bench/forecast_calibration.py --smoke    prints them; writes nothing
+
+The recorded curves of bench/curves (bench/record_curves.py made them) are played check by check. At each check before
+a worker's first success the forecast and the chance are asked for, and held against what came later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pages import write
+
+from wtrace.core import forecast, plan
+from wtrace.core.chance import chance, may_be_told
+from wtrace.core.criteria import parse_criterion
+from wtrace.core.evaluation import COMPARE
+from wtrace.core.referee import applied_threshold
+from wtrace.core.standing import CheckPoint, CriterionInfo
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "explanation" / "forecast.md"
+HARDER = {
+    "attention_ratio": "mean(persistent) / mean(transient) >= 2.0",
+    "val_accuracy": "mean(accuracy) >= 0.90",
+    "consistency": "fraction(persistent / transient > 1.3) >= 0.90",
+}
+"""The success of the race comes early in a training. Under these criteria it comes late, if at all."""
+SETS: tuple[tuple[str, Mapping[str, str], int], ...] = (
+    ("as raced", {}, 1),
+    ("as raced", {}, 2),
+    ("harder", HARDER, 1),
+    ("harder", HARDER, 2),
+)
+"""Which criteria, what they change, and the epochs between two checks."""
+CONTENDERS = 4  # workers that may win, of which the p threshold's correction knows
+LIMITS = (0.01, 0.02, 0.05, 0.1, 0.2)
+BINS = (0.0, 0.02, 0.05, 0.2, 0.5, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One training, checked every so many epochs."""
+
+    name: str
+    every: int
+    max_epochs: int
+    criteria: tuple[CriterionInfo, ...]
+    points: tuple[CheckPoint, ...]
+
+    @property
+    def success(self) -> int | None:
+        """The index of the first check that meets every criterion."""
+        return next((i for i, point in enumerate(self.points) if all(point.met)), None)
+
+    def asked(self) -> Iterator[int]:
+        """How many checks there have been, at every moment before the first success and the last check."""
+        end = len(self.points) if self.success is None else self.success + 1
+        yield from range(1, end)
+
+
+def curves(changed: Mapping[str, str], every: int) -> list[Curve]:
+    """All recorded trainings. One minute an epoch: the forecast of the pace is not what is tested here."""
+    return [
+        curve_of(name, recorded, race | {"criteria": {**race["criteria"], **changed}}, every)
+        for file in sorted((HERE / "curves").glob("*.json"))
+        for race in [json.loads(file.read_text())]
+        for name, recorded in race["workers"].items()
+    ]
+
+
+def curve_of(name: str, recorded: dict[str, Any], race: dict[str, Any], every: int) -> Curve:
+    """One training's checks, judged as a race with so many epochs between two checks judges them."""
+    criteria = [parse_criterion(key, text) for key, text in race["criteria"].items()]
+    divisor = CONTENDERS * plan.count_planned(every, race["max_epochs"])
+    applied = [applied_threshold(each, divisor) for each in criteria]
+    points = []
+    for epoch, values in zip(recorded["epoch"], recorded["values"], strict=True):
+        if plan.is_planned(epoch, every, race["max_epochs"]):
+            met = tuple(
+                value is not None and bool(COMPARE[each.op](value, threshold))
+                for each, value, threshold in zip(criteria, values, applied, strict=True)
+            )
+            points.append(CheckPoint(epoch, 60.0 * epoch, tuple(values), met))
+    infos = tuple(
+        CriterionInfo(each.name, each.text, each.op, each.threshold, threshold)
+        for each, threshold in zip(criteria, applied, strict=True)
+    )
+    return Curve(name, every, race["max_epochs"], infos, tuple(points))
+
+
+@dataclass
+class Tally:
+    """What became of the forecasts. An interval is open where its slow end lies beyond the last epoch."""
+
+    within: int = 0
+    before: int = 0
+    after: int = 0
+    never: int = 0
+    never_open: int = 0
+    off_trend: int = 0
+    off_trend_came: int = 0
+
+    def add(self, told: forecast.Estimate, after_s: float | None) -> None:
+        """One forecast, and when success came, if it did."""
+        if told.reason == forecast.NOT_ON_THIS_TREND:
+            self.off_trend += 1
+            self.off_trend_came += after_s is not None
+        if told.seconds is None or told.low_s is None:
+            return
+        if after_s is None:
+            self.never += 1
+            self.never_open += told.high_s is None
+        elif after_s < told.low_s:
+            self.before += 1
+        elif told.high_s is not None and after_s > told.high_s:
+            self.after += 1
+        else:
+            self.within += 1
+
+
+def interval_row(title: str, changed: Mapping[str, str], every: int) -> str:
+    """How often success came within the interval of the forecast, and what became of "not on this trend"."""
+    tally = Tally()
+    for curve in curves(changed, every):
+        for seen in curve.asked():
+            now = curve.points[seen - 1].at
+            came = None if curve.success is None else curve.points[curve.success].at - now
+            told = forecast.estimate(
+                curve.points[:seen],
+                curve.criteria,
+                check_every=every,
+                max_epochs=curve.max_epochs,
+                now=now,
+            )
+            tally.add(told, came)
+    times = tally.within + tally.before + tally.after + tally.never
+    return (
+        f"| {title} | {every} | {times} | {tally.within} | {tally.before} | {tally.after} | {tally.never} ({tally.never_open}) | "
+        f"{tally.off_trend} | {tally.off_trend_came} |"
+    )
+
+
+def share(part: int, whole: int) -> str:
+    """`12 (80 %)`."""
+    return f"{part} ({part / whole:.0%})".replace("%", " %") if whole else "0"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A chance that was told, and whether success came."""
+
+    chance: float
+    came: bool
+
+
+def chances(changed: Mapping[str, str], every: int) -> Iterator[Told]:
+    """Every chance, also before a worker may be ended by it."""
+    for curve in curves(changed, every):
+        for seen in curve.asked():
+            found = chance_at(curve, seen)
+            if found is not None:
+                yield Told(found, curve.success is not None)
+
+
+def chance_at(curve: Curve, seen: int) -> float | None:
+    """The chance after so many checks, where the race asks for it."""
+    if not may_be_told(seen, len(curve.points)):
+        return None
+    return chance(curve.points[:seen], curve.criteria, check_every=curve.every, max_epochs=curve.max_epochs)
+
+
+def reliability_table() -> str:
+    """Chances told, by size, and how often success came."""
+    told = [each for _, changed, every in SETS for each in chances(changed, every)]
+    lines = ["| chance told | how often | their mean | success came |", "| --- | ---: | ---: | ---: |"]
+    for low, high in pairwise(BINS):
+        some = [each for each in told if low <= each.chance < high or each.chance == high == 1.0]
+        mean = f"{statistics.mean(each.chance for each in some):.3f}" if some else "—"
+        lines.append(
+            f"| {low:g} to {high:g} | {len(some)} | {mean} | {share(sum(e.came for e in some), len(some))} |"
+        )
+    return "\n".join([*lines, "", scores(told)])
+
+
+def scores(told: Sequence[Told]) -> str:
+    """The Brier score, beside that of always saying how often success came."""
+    base = statistics.mean(each.came for each in told)
+    brier = statistics.mean((each.chance - each.came) ** 2 for each in told)
+    return (
+        f"Brier score {brier:.3f}; {base * (1 - base):.3f} for always saying {base:.2f}, the share of these checks that "
+        "were followed by success. 0 is best."
+    )
+
+
+def ended_table() -> str:
+    """Whom each limit would have ended."""
+    titles = (
+        "`hopeless_below`",
+        "criteria",
+        "check every",
+        "ended, that never succeed",
+        "ended, that would have",
+        "epochs saved",
+    )
+    lines = [f"| {' | '.join(titles)} |", f"|{' ---: |' * len(titles)}"]
+    for limit in LIMITS:
+        for title, changed, every in SETS:
+            rows = [(curve, ended_at(curve, limit)) for curve in curves(changed, every)]
+            losers = [at for curve, at in rows if curve.success is None]
+            winners = [at for curve, at in rows if curve.success is not None]
+            saved = sum(curve.max_epochs - at for curve, at in rows if at is not None)
+            ended, wrongly = (sum(at is not None for at in each) for each in (losers, winners))
+            lines.append(
+                f"| {limit:g} | {title} | {every} | {ended} of {len(losers)} | {wrongly} of {len(winners)} | "
+                f"{share(saved, sum(curve.max_epochs for curve, _ in rows))} |"
+            )
+    return "\n".join(lines)
+
+
+def ended_at(curve: Curve, limit: float) -> int | None:
+    """The epoch at which the limit would have ended the training."""
+    for seen in curve.asked():
+        found = chance_at(curve, seen)
+        if found is not None and found < limit and may_be_told(seen, len(curve.points)):
+            return curve.points[seen - 1].epoch
+    return None
+
+
+def main() -> None:
+    """Play the curves, print, and write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--smoke", action="store_true")
+    smoke = parser.parse_args().smoke
+    titles = (
+        "criteria",
+        "check every",
+        "times told",
+        "success within",
+        "before",
+        "after",
+        "never (interval open)",
+        "“not on this trend” told",
+        "success all the same",
+    )
+    head = f"| {' | '.join(titles)} |\n|{' ---: |' * len(titles)}"
+    tables = {
+        "intervals": "\n".join([head, *(interval_row(*each) for each in SETS)]),
+        "chances": reliability_table(),
+        "ended": ended_table(),
+    }
+    for text in tables.values():
+        print(text, end="\n\n")
+    if not smoke:
+        write(PAGE, tables)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Callbacks for training frameworks, built on `Reporter`. Import the module of yours; no other one is imported."""

@@ -1,0 +1,22 @@
+"""Which epochs the race judges, as a worker's environment tells it."""
+
+from __future__ import annotations
+
+import os
+
+
+def is_planned(epoch: int, last_epoch: int | None) -> bool:
+    """Whether a check at this epoch (from 1) is judged. Outside of a race every epoch counts as planned."""
+    every = _number("WTRACE_CHECK_EVERY") or 1
+    last = _number("WTRACE_MAX_EPOCHS") or last_epoch
+    return epoch % every == 0 or epoch == last
+
+
+def output_folder() -> str | None:
+    """The worker's output folder; None outside of a race."""
+    return os.environ.get("WTRACE_OUTPUT") or None
+
+
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,87 @@
+"""A CSV file with a header, a row now and then; also where a logger rewrites it because it has new columns."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+from wtrace.core import readings
+from wtrace.metrics.follower import MetricsFile
+from wtrace.metrics.records import BadLine
+from wtrace.metrics.sources.items import Problem
+from wtrace.metrics.sources.places import open_regular
+from wtrace.metrics.sources.textlines import as_text, beginning_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wtrace.core.readings import Reading
+    from wtrace.metrics.follower import Line
+
+
+class CsvFile:
+    """Follows one CSV file. Cells are numbers; a line is a row, so a quoted cell cannot hold a newline."""
+
+    def __init__(self, path: Path, epoch_key: str, *, skip: int = 0) -> None:
+        """`skip`: bytes at the beginning that are not to be read, but for the header."""
+        self._path = path
+        self._key = epoch_key
+        self._header: tuple[str, ...] | None = None
+        self._delimiter = ","
+        if skip and (first := _first_line(path)):
+            self._take_header(first)
+        self._file = MetricsFile(path, beginning_at(path, skip), read_as=as_text)
+
+    def read(self) -> tuple[list[Reading | Problem], bool]:
+        """See `Reader.read`."""
+        batch = self._file.read()
+        if batch.restarted is not None:
+            self._header = None
+        found = [item for line in batch.lines if (item := self._item(line)) is not None]
+        if batch.problem is not None:
+            found.append(Problem(batch.problem, batch.problem))
+        return found, batch.more
+
+    def finish(self) -> list[Reading | Problem]:
+        """See `Reader.finish`. A row without its newline counts where it has all its cells."""
+        last = self._file.remainder()
+        item = None if last is None or self._header is None else self._item(last)
+        return [] if item is None else [item]
+
+    def close(self) -> None:
+        """See `Reader.close`."""
+        self._file.close()
+
+    def _item(self, line: Line) -> Reading | Problem | None:
+        if isinstance(line.record, BadLine):
+            return self._problem("row", line.record.reason)
+        text = line.raw.decode("utf-8", "replace").rstrip("\r")
+        if self._header is None:
+            return self._take_header(text)
+        try:
+            cells = next(csv.reader([text], delimiter=self._delimiter), [])
+        except csv.Error as error:
+            return self._problem("row", str(error))
+        if self._key in [cell.strip() for cell in cells]:  # a logger that was started again
+            return self._take_header(text)
+        if self._key not in self._header:
+            return None
+        reading = readings.of_cells(self._header, cells, self._key)
+        return self._problem("row", reading) if isinstance(reading, str) else reading
+
+    def _take_header(self, line: str) -> Problem | None:
+        self._delimiter, self._header = readings.header_of(line)
+        if self._key in self._header:
+            return None
+        return self._problem("header", f"no column `{self._key}`; its columns: {', '.join(self._header)}")
+
+    def _problem(self, kind: str, text: str) -> Problem:
+        return Problem(f"csv {kind}", f"{self._path.name}: {text}")
+
+
+def _first_line(path: Path) -> str | None:
+    fd = open_regular(path)
+    if fd is None:
+        return None
+    with open(fd, "rb") as file:  # noqa: PTH123 (a descriptor)
+        return file.readline(64 * 1024).decode("utf-8", "replace")

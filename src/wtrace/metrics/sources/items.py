@@ -1,0 +1,40 @@
+"""What a reader of a foreign file gives, and what every reader offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from wtrace.core.data import data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wtrace.core.readings import Reading
+
+
+@data
+class OwnLine:
+    """A line of the worker protocol, found among others; it is passed on as it is."""
+
+    raw: bytes
+
+
+@data
+class Problem:
+    """Something that cannot be used, for a person. `kind` is equal for those that need telling only once."""
+
+    kind: str
+    text: str
+
+
+class Reader(Protocol):
+    """Follows one file. Nothing is raised for what is found in it or at its path."""
+
+    def read(self) -> tuple[Sequence[Reading | OwnLine | Problem], bool]:
+        """What came since the last call, and whether there is more than one turn should take; never waits."""
+
+    def finish(self) -> Sequence[Reading | OwnLine | Problem]:
+        """What remains where nobody writes any more, once `read` has no more."""
+
+    def close(self) -> None:
+        """Let go of the file."""

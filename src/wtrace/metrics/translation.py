@@ -1,0 +1,241 @@
+"""A worker's foreign sources, translated into records that are appended to its `metrics.jsonl`.
+
+The supervisor reads that file as it reads every other worker's. It is also the translation's only memory: whoever
+takes over reads it, reads the sources once more from their beginning, and appends what is not there yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from wtrace.core import sources
+from wtrace.core.data import data
+from wtrace.core.translate import Translator
+from wtrace.metrics.follower import MetricsFile
+from wtrace.metrics.records import Check, Epoch, printable
+from wtrace.metrics.sources.csvfile import CsvFile
+from wtrace.metrics.sources.eventfile import EventFile
+from wtrace.metrics.sources.items import OwnLine, Problem
+from wtrace.metrics.sources.loglines import LogLines
+from wtrace.metrics.sources.places import MOST_FILES, MOST_FOLDERS, Leftover, Where, look, not_ours
+from wtrace.metrics.sources.trainerstate import TrainerState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from wtrace.core.readings import Reading
+    from wtrace.core.spec import MetricsSpec
+    from wtrace.core.translate import Made, Plan
+    from wtrace.metrics.sources.items import Reader
+
+LONGEST_HINT = 300  # characters
+
+
+@data
+class Watched:
+    """What to watch: a change of any of these means that `pump` may have something to do."""
+
+    files: frozenset[Path]
+    folders: frozenset[Path]
+
+
+NOTHING_WATCHED = Watched(frozenset(), frozenset())
+
+
+class Translation:
+    """Follows one attempt's sources. Call `pump` whenever something changed; nothing here waits or raises."""
+
+    def __init__(
+        self,
+        spec: MetricsSpec,
+        plan: Plan,
+        *,
+        metrics: Path,
+        log: Path,
+        where: Where | None,
+        leftovers: Mapping[str, Leftover],
+        hints: Iterable[str] = (),
+    ) -> None:
+        """`where` is None where the log is the source. Appends to `metrics`, which exists. `hints`: the first ones."""
+        self._spec = spec
+        self._log = log
+        self._where = where
+        self._leftovers = leftovers
+        self._translator = Translator(plan)
+        self._passed_on: Counter[bytes] = Counter()
+        self._mirror = _Mirror(metrics)
+        self._readers: dict[Path, Reader] = {}  # in the order in which they were found
+        self._folders: frozenset[Path] = frozenset()
+        self._told: set[str] = set()
+        self._found_any = False
+        self._hints = list(hints)
+        self._recall(metrics)
+
+    @property
+    def watched(self) -> Watched:
+        """The files and folders that were found so far."""
+        return Watched(frozenset(self._readers), self._folders)
+
+    @property
+    def hindered(self) -> bool:
+        """Whether records wait for the disk: call `pump` again in a while."""
+        return self._mirror.is_behind
+
+    @property
+    def emptiness(self) -> str | None:
+        """Why nothing was found until now, in words; None where something was."""
+        if self._found_any:
+            return None
+        if self._where is None:
+            what = "matches its pattern" if self._spec.pattern else "is an object of JSON with an epoch"
+            return f"no line of its log {what}"
+        path = self._spec.path or sources.DEFAULT_PATHS[self._spec.source]
+        return f"no epoch was found in {path}" if self._readers else f"no file of this attempt is {path}"
+
+    def pump(self, *, ended: bool) -> bool:
+        """Translate what is new. True: there is more than one turn should take. `ended`: nobody writes any more."""
+        if not self._mirror.write([]):
+            return False
+        self._look()
+        lines: list[bytes] = []
+        more = False
+        for reader in self._readers.values():
+            items, has_more = reader.read()
+            more = more or has_more
+            lines += self._translated(items)
+        if not more:
+            if ended:
+                for reader in self._readers.values():
+                    lines += self._translated(reader.finish())
+            left = self._translator.finish() if ended else self._translator.flush()
+            lines += map(_encoded, left)
+        self._mirror.write(lines)
+        return more
+
+    def take_hints(self) -> list[str]:
+        """What a person should know, since the last call; each safe for a terminal."""
+        hints = [*self._hints, *self._translator.hints]
+        self._hints.clear()
+        self._translator.hints.clear()
+        return [printable(hint, LONGEST_HINT) for hint in hints]
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for reader in self._readers.values():
+            reader.close()
+
+    def _recall(self, metrics: Path) -> None:
+        file = MetricsFile(metrics)
+        more = True
+        while more:
+            batch = file.read()
+            for line in batch.lines:
+                self._passed_on[_digest(line.raw)] += 1
+                if isinstance(line.record, Check | Epoch):
+                    is_check = isinstance(line.record, Check)
+                    self._translator.recall(line.record.epoch, line.record.metrics, is_check=is_check)
+            more = batch.more
+        file.close()
+
+    def _look(self) -> None:
+        """Find files that were not there before."""
+        if self._where is None:
+            if self._log not in self._readers:
+                self._readers[self._log] = self._reader(self._log, 0)
+            return
+        found = look(self._where)
+        self._folders = frozenset(found.folders)
+        for path in found.files:
+            if path not in self._readers:
+                self._readers[path] = self._reader(path, not_ours(path, self._leftovers))
+        if found.too_many:
+            self._hint(
+                "too many",
+                f"more than {MOST_FILES} files or {MOST_FOLDERS} folders match its metrics path: name fewer",
+            )
+
+    def _reader(self, path: Path, skip: int) -> Reader:
+        key = sources.epoch_key(self._spec)
+        match self._spec.source:
+            case "tensorboard":
+                return EventFile(path, key, skip=skip)
+            case "csv":
+                return CsvFile(path, key or sources.EPOCH, skip=skip)
+            case "hf":
+                return TrainerState(path, key or sources.EPOCH, skip=skip)
+        return LogLines(path, key or sources.EPOCH, pattern=self._spec.pattern, skip=skip)
+
+    def _translated(self, items: Iterable[Reading | OwnLine | Problem]) -> list[bytes]:
+        lines: list[bytes] = []
+        for item in items:
+            self._found_any = self._found_any or not isinstance(item, Problem)
+            if isinstance(item, Problem):
+                self._hint(item.kind, item.text)
+            elif not isinstance(item, OwnLine):
+                lines += map(_encoded, self._translator.take(item))
+            elif self._passed_on[digest := _digest(item.raw)]:
+                self._passed_on[digest] -= 1
+            else:
+                lines.append(item.raw)
+        return lines
+
+    def _hint(self, kind: str, text: str) -> None:
+        if kind not in self._told:
+            self._told.add(kind)
+            self._hints.append(f"its metrics: {text}")
+
+
+class _Mirror:
+    """Appends whole lines to a file; what the disk does not take waits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting = b""
+        self._torn = not _ends_whole(path)  # then that stays a line of its own
+
+    @property
+    def is_behind(self) -> bool:
+        return bool(self._waiting)
+
+    def write(self, lines: list[bytes]) -> bool:
+        """Append the lines, and those that wait. False: some wait."""
+        if lines:
+            self._waiting += b"".join([b"\n" if self._torn else b"", *(line + b"\n" for line in lines)])
+            self._torn = False
+        if not self.is_behind:
+            return True
+        try:
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            while self._waiting:
+                self._waiting = self._waiting[os.write(fd, self._waiting) :]
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+
+def _ends_whole(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            return file.read(1) in {b"", b"\n"}
+    except OSError:
+        return True
+
+
+def _encoded(record: Made) -> bytes:
+    return json.dumps(record).encode()
+
+
+def _digest(raw: bytes) -> bytes:
+    return hashlib.blake2b(raw, digest_size=16).digest()

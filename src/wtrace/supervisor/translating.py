@@ -1,0 +1,65 @@
+"""Metrics that a worker writes in a form of its own: what is needed to translate them, attempt by attempt."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wtrace.core import sources
+from wtrace.core.translate import plan_of
+from wtrace.metrics.sources import places
+from wtrace.metrics.sources.places import Leftover, Where
+from wtrace.metrics.translation import Translation
+
+if TYPE_CHECKING:
+    from wtrace.supervisor.context import RaceContext
+
+LEFTOVERS = "leftovers.json"
+
+
+def translation_of(race: RaceContext, worker: str, folder: Path) -> Translation | None:
+    """The translation of an attempt whose folder this is; None where the worker writes records itself."""
+    spec = race.spec.worker(worker)
+    metrics = race.spec.metrics_of(spec)
+    if sources.is_own(metrics):
+        return None
+    return Translation(
+        metrics,
+        plan_of(race.spec, spec, metrics),
+        metrics=folder / "metrics.jsonl",
+        log=folder / "training.log",
+        where=_where(race, worker),
+        leftovers=_read_leftovers(folder),
+        hints=sources.doubts(race.spec, spec),
+    )
+
+
+def note_leftovers(race: RaceContext, worker: str, folder: Path) -> None:
+    """Write down, once and before the attempt begins, which of the files that will be read lie there already.
+
+    What they hold comes from an earlier attempt or from a run by hand, and is not this attempt's.
+    """
+    where, file = _where(race, worker), folder / LEFTOVERS
+    if where is None or file.exists():
+        return
+    draft = file.with_name(f".{LEFTOVERS}.new")
+    draft.write_text(json.dumps(places.leftovers(where)))
+    draft.replace(file)
+
+
+def _where(race: RaceContext, worker: str) -> Where | None:
+    spec = race.spec.worker(worker)
+    place = sources.files_place(race.spec.metrics_of(spec))
+    if place is None:
+        return None
+    worktree = Path(race.places[worker].worktree)
+    return places.located(place, output=race.layout.output(worker), worktree=worktree, cwd=spec.cwd)
+
+
+def _read_leftovers(folder: Path) -> dict[str, Leftover]:
+    try:
+        noted = json.loads((folder / LEFTOVERS).read_text())
+    except FileNotFoundError:
+        return {}
+    return {path: Leftover(*each) for path, each in noted.items()}
