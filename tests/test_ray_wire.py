@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def entry(content: bytes = b"", **header: Any) -> bytes:
+def entry(header: dict[str, Any], content: bytes = b"") -> bytes:
     return json.dumps({**header, **({"n": len(content)} if content else {})}).encode() + b"\n" + content
 
 
 WIRE = (
-    entry(b"claim\n", **{"is": "claim"})
-    + entry(b"0123", **{"is": "metrics", "at": 0})
-    + entry(**{"is": "beat"})
-    + entry(b"45\n", **{"is": "metrics", "at": 4})
+    entry({"is": "claim"}, b"claim\n")
+    + entry({"is": "metrics", "at": 0}, b"0123")
+    + entry({"is": "beat"})
+    + entry({"is": "metrics", "at": 4}, b"45\n")
 )
 
 
@@ -97,8 +97,8 @@ def test_a_wire_that_is_read_twice_leaves_the_same(tmp_path: Path) -> None:
         "mode": 0o640,
         "wait": True,
     }
-    wire = WIRE + entry(**file) + entry(**{"is": "link", "path": "a/newest", "to": "best.pt"})
-    wire += entry(b"{}", **{"is": "exit"})
+    wire = WIRE + entry(file) + entry({"is": "link", "path": "a/newest", "to": "best.pt"})
+    wire += entry({"is": "exit"}, b"{}")
     for _ in range(2):
         assert mirrored(tmp_path, wire, {0: b"weights"}).exit == b"{}"
         assert (tmp_path / "attempt" / "metrics.jsonl").read_bytes() == b"012345\n"
@@ -109,26 +109,26 @@ def test_a_wire_that_is_read_twice_leaves_the_same(tmp_path: Path) -> None:
 
 def test_a_file_that_comes_short_is_not_put_in_its_place(tmp_path: Path) -> None:
     file = {"is": "file", "path": "best.pt", "as": 0, "size": 9, "mtime_ns": 1, "mode": 0o600, "wait": True}
-    mirrored(tmp_path, entry(**file) + entry(b"{}", **{"is": "exit"}), {0: b"weights"})
+    mirrored(tmp_path, entry(file) + entry({"is": "exit"}, b"{}"), {0: b"weights"})
     assert names(tmp_path / "output") == []
 
 
 def test_files_and_links_that_lead_out_are_left_out_and_the_rest_comes_back(tmp_path: Path) -> None:
     about = {"size": 7, "mtime_ns": 1, "mode": 0o4777}
-    wire = entry(**{"is": "file", "path": "../evil", "as": 0, **about})
-    wire += entry(**{"is": "link", "path": "evil", "to": "/etc/passwd"})
-    wire += entry(**{"is": "link", "path": "sub/evil", "to": "../../attempt"})
-    wire += entry(**{"is": "gone", "path": "../attempt"}) + entry(
+    wire = entry({"is": "file", "path": "../evil", "as": 0, **about})
+    wire += entry({"is": "link", "path": "evil", "to": "/etc/passwd"})
+    wire += entry({"is": "link", "path": "sub/evil", "to": "../../attempt"})
+    wire += entry({"is": "gone", "path": "../attempt"}) + entry(
         **{"is": "file", "path": "good", "as": 0, **about}
     )
-    assert mirrored(tmp_path, wire + entry(b"{}", **{"is": "exit"}), {0: b"weights"}).exit == b"{}"
+    assert mirrored(tmp_path, wire + entry({"is": "exit"}, b"{}"), {0: b"weights"}).exit == b"{}"
     assert names(tmp_path) == ["attempt", "output"]
     assert (tmp_path / "output" / "good").stat().st_mode & 0o7777 == 0o777
     assert "evil" not in names(tmp_path / "output")
 
 
 def test_a_file_that_began_anew_is_shortened(tmp_path: Path) -> None:
-    wire = WIRE + entry(**{"is": "anew", "of": "metrics"}) + entry(b"x", **{"is": "metrics", "at": 0})
+    wire = WIRE + entry({"is": "anew", "of": "metrics"}) + entry({"is": "metrics", "at": 0}, b"x")
     mirrored(tmp_path, wire, {})
     assert (tmp_path / "attempt" / "metrics.jsonl").read_bytes() == b"x"
 

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from wtrace.runners.base import Launch, Parcel
 
 RUNNERS = Path(__file__).parent
-LOCAL_RUNNER = (
-    "__init__.py", "base.py", "exits.py", "local.py", "processes.py", "records.py",
-    "shim.py", "shim_guard.py", "shim_kernel.py", "shim_table.py",
-)  # fmt: skip
+LOCAL_RUNNER = ("__init__.py", "base.py", "exits.py", "local.py", "processes.py", "records.py")
 OF_WTRACE = (
     "__init__.py",
     "errors.py",
@@ -68,7 +65,8 @@ def _add_keeper(archive: zipfile.ZipFile) -> None:
     """The entry and, in a folder of its own, the keeper with as much of wtrace as it and a worker's Reporter need."""
     archive.write(RUNNERS / "ray_entry.py", "ray_entry.py")
     archive.write(RUNNERS / "ray_keeper.py", "lib/ray_keeper.py")
-    for name in [*OF_WTRACE, *(f"runners/{name}" for name in LOCAL_RUNNER)]:
+    shims = sorted(path.name for path in RUNNERS.glob("shim*.py"))
+    for name in [*OF_WTRACE, *(f"runners/{name}" for name in (*LOCAL_RUNNER, *shims))]:
         archive.write(RUNNERS.parent / name, f"lib/wtrace/{name}")
 
 
