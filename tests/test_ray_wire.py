@@ -114,12 +114,12 @@ def test_a_file_that_comes_short_is_not_put_in_its_place(tmp_path: Path) -> None
 
 
 def test_files_and_links_that_lead_out_are_left_out_and_the_rest_comes_back(tmp_path: Path) -> None:
-    about = {"size": 7, "mtime_ns": 1, "mode": 0o4777}
+    about: dict[str, Any] = {"size": 7, "mtime_ns": 1, "mode": 0o4777}
     wire = entry({"is": "file", "path": "../evil", "as": 0, **about})
     wire += entry({"is": "link", "path": "evil", "to": "/etc/passwd"})
     wire += entry({"is": "link", "path": "sub/evil", "to": "../../attempt"})
     wire += entry({"is": "gone", "path": "../attempt"}) + entry(
-        **{"is": "file", "path": "good", "as": 0, **about}
+        {"is": "file", "path": "good", "as": 0, **about}
     )
     assert mirrored(tmp_path, wire + entry({"is": "exit"}, b"{}"), {0: b"weights"}).exit == b"{}"
     assert names(tmp_path) == ["attempt", "output"]
