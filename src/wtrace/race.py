@@ -8,7 +8,6 @@ terminal, so that closing one leaves the race running. Everything else is a deta
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -141,6 +140,8 @@ def main() -> None:
     race_id = wait_for_race(root)
     if race_id is None:
         return
+    import logging
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         supervise(root, race_id)

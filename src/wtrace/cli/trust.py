@@ -29,8 +29,10 @@ def trust(config: ConfigOption = None) -> None:
 
 def ask_for_trust(root: Path, spec: RaceSpec, *, approve: bool) -> None:
     """Return when this user has approved the commands, or does so now. TrustError otherwise; nothing was started."""
+    if approve:
+        return
     digest = approved.digest(spec)
-    if approve or trusted.is_trusted(root, digest):
+    if trusted.is_trusted(root, digest):
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise TrustError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` is most like, upper and lower case alike, or None when none is near."""
     if not name or len(name) > LONGEST_GUESSED:
         return None
+    import difflib
+
     by_folded = {each.casefold(): each for each in known}
     found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None

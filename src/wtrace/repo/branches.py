@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +30,8 @@ class Refs:
 
     def nearest(self, name: str) -> list[str]:
         """Up to three branches whose names are close to `name`, which itself is not among them."""
+        import difflib
+
         names = {*self.local, *(branch for _, branch in self.remote)} - {name}
         return difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.7)
 

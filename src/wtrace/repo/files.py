@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import shutil
-import tempfile
 from pathlib import Path
 
 from wtrace.errors import UsageError
@@ -70,6 +68,9 @@ def patch(path: Path, *, untracked_limit_bytes: int = 50_000_000) -> bytes:
     Untracked files over the limit and repositories of their own are left out and named in the lines before the first
     change. The user's index and objects stay as they are. Empty when nothing is changed.
     """
+    import shutil
+    import tempfile
+
     head = head_commit(path)
     states = [(item[:2], item[3:]) for item in git.run(path, *STATUS).items]
     untracked = [name for state, name in states if state == "??" and not is_regenerated(name)]

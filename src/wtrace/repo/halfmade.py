@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -44,6 +43,8 @@ def foreign_files(root: Path, common: Path, entry: Entry) -> list[str]:
     if entry.is_gone:
         return []
     commit = branches.commit_of(root, f"refs/heads/{entry.branch}") if entry.branch else entry.commit
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="wtrace-") as folder:
 
         def ask(*args: str, ok: tuple[int, ...] = (0,)) -> git.Outcome:

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +107,8 @@ def _unusable(file: Path, seen: str) -> ToolError:
 
 
 def _write(file: Path, repos: dict[str, list[str]]) -> None:
+    import tempfile
+
     handle, name = tempfile.mkstemp(prefix=".trusted-", dir=file.parent)  # mode 0600
     try:
         with open(handle, "wb") as opened:  # noqa: PTH123 - a descriptor, not a path

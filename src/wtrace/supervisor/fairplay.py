@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +58,8 @@ def read(worktree: Path, name: str) -> bytes | None:
 
 
 def _first_difference(one: bytes, other: bytes) -> str:
+    import difflib
+
     lines = difflib.unified_diff(
         one.decode("utf-8", "replace").splitlines(),
         other.decode("utf-8", "replace").splitlines(),

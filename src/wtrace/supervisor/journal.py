@@ -67,9 +67,14 @@ class Journal:
         rows = tuple(self._row(name) for name in self.state.workers)
         return view.race_standing(self.state, self._race.id, rows, self._criteria, at)
 
-    def commit(self, now: float) -> None:
-        """Store all that was noted, and the rows that changed. sqlite3.Error: nothing is lost, try again."""
-        if self._urgent or now >= self._views_written + VIEWS_EVERY_S:
+    def commit(self, now: float, *, rows_later: bool = False) -> None:
+        """Store all that was noted, and the rows that changed. sqlite3.Error: nothing is lost, try again.
+
+        `rows_later`: only what was noted, from which the rows follow; somebody waits for it to be stored.
+        """
+        if rows_later:
+            pass  # there is still news then: the next turn comes at once
+        elif self._urgent or now >= self._views_written + VIEWS_EVERY_S:
             self._add_views(now)
         self.writer.commit()
 

@@ -282,7 +282,9 @@ class Supervisor:
         """Store the turn. Where the disk does not let us, nothing is done and the next turn tries again."""
         try:
             with points.around("commit"):
-                self._journal.commit(now)
+                self._journal.commit(
+                    now, rows_later=any(isinstance(deed, decide.Stop) for deed in self._deeds)
+                )
         except sqlite3.Error as error:
             if self._stuck_since is None:
                 self._stuck_since = now
