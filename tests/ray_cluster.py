@@ -5,19 +5,22 @@ Told by lines on standard input: `add NAME RESOURCE` (a node that has four of it
 
 from __future__ import annotations
 
+import socket
 import sys
 from typing import Any
 
 from ray.cluster_utils import Cluster
 
 
+def apart() -> dict[str, int]:
+    """What a node needs in order to live beside another Ray of this machine: a port of its own, and little memory."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return {"dashboard_agent_listen_port": probe.getsockname()[1], "object_store_memory": 100 << 20}
+
+
 def main(port: int) -> None:
-    head = {
-        "num_cpus": 8,
-        "include_dashboard": True,
-        "dashboard_port": port,
-        "object_store_memory": 100 << 20,
-    }
+    head = {"num_cpus": 8, "include_dashboard": True, "dashboard_port": port, **apart()}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes: dict[str, Any] = {}
     try:
@@ -26,7 +29,7 @@ def main(port: int) -> None:
             what, name, *resource = line.split()
             if what == "add":
                 has = dict.fromkeys(resource, 4)
-                nodes[name] = cluster.add_node(num_cpus=2, resources=has, object_store_memory=100 << 20)
+                nodes[name] = cluster.add_node(num_cpus=2, resources=has, **apart())
             else:
                 cluster.remove_node(nodes.pop(name), allow_graceful=False)
             print("done", flush=True)

@@ -66,6 +66,9 @@ class Launch:
     runner: str = "local"
     needs: Needs = Needs()
     parcel: Parcel | None = None
+    beside: Path | None = (
+        None  # an attempt that it belongs to, on whose node it may run and need not wait for CPUs
+    )
 
 
 @data

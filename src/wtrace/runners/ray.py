@@ -258,7 +258,8 @@ class RayRunner:
                     "working_dir": str(parcel),
                     "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(int(launch.grace_s) + SAVE_S)},
                 },
-                entrypoint_num_cpus=needs.cpus or DEFAULT_CPUS,
+                entrypoint_num_cpus=0 if launch.beside else needs.cpus or DEFAULT_CPUS,
+                entrypoint_label_selector=self._near(launch),
                 entrypoint_num_gpus=needs.gpus or None,
                 entrypoint_memory=needs.memory_bytes,
                 entrypoint_resources=resources_of(self._settings) or None,
@@ -266,6 +267,15 @@ class RayRunner:
             )
         if attempt.wants_stop.is_set():
             self._stop(attempt)
+
+    def _near(self, launch: Launch) -> dict[str, str] | None:
+        """The node of the attempt that this one belongs to, unless it needs a GPU, which may be free elsewhere."""
+        other = self._attempts.get(launch.beside) if launch.beside and not launch.needs.gpus else None
+        if other is None or not other.node:
+            return None
+        info = self._reach().info(other.record.job)  # a node that was lost would never take it
+        lives = info is not None and info["status"] in ("RUNNING", "SUCCEEDED")
+        return {"ray.io/node-id": other.node} if lives else None
 
     def _read_on(self, attempt: _Attempt) -> None:
         """Read the wire until the exit has come, again and again where the line breaks."""

@@ -54,8 +54,10 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:
     )
 
 
-BESIDE = 0.001
-"""CPUs that a confirmation asks Ray for: it runs beside its worker and must not wait behind the others."""
+def newest_attempt(race: RaceContext, worker: str) -> Path | None:
+    """The folder of the worker's newest attempt; None before the first."""
+    folders = [folder for folder in race.layout.attempts(worker).glob("*") if folder.name.isdigit()]
+    return max(folders, key=lambda folder: int(folder.name), default=None)
 
 
 def needs_of(race: RaceContext, worker: str) -> Needs:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import stat
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,10 @@ from wtrace.metrics.records import Check
 from wtrace.metrics.translation import NOTHING_WATCHED
 from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import (
-    BESIDE,
     command_values,
     environment_of,
     needs_of,
+    newest_attempt,
     parcel_of,
     python_of,
     working_directory,
@@ -115,7 +114,8 @@ def prepare_confirmation(
         grace_s=race.spec.grace_s,
         marker=f"{race.id}/claim/{claim.number}/{attempt}",
         runner=race.spec.runner_of(race.spec.worker(claim.worker)),
-        needs=replace(needs_of(race, claim.worker), cpus=BESIDE),
+        needs=needs_of(race, claim.worker),
+        beside=newest_attempt(race, claim.worker),
         parcel=parcel_of(race, claim.worker, metrics, Path(claim.frozen)),
     )
 
