@@ -232,6 +232,13 @@ def _worker_launched(state: State, event: ev.WorkerLaunched) -> State:
     )
 
 
+def _worker_queued(state: State, event: ev.WorkerQueued) -> State:
+    phase = state.workers[event.worker].phase
+    if not isinstance(phase, Launching):
+        return state
+    return _change(state, event.worker, phase=replace(phase, waits_for=event.text))
+
+
 def _worker_started(state: State, event: ev.WorkerStarted) -> State:
     phase = Running(event.attempt, event.at, event.pid, event.handle, heard=event.at)
     return _change(state, event.worker, phase=phase, started=event.at)
@@ -330,6 +337,14 @@ def _checkpoint_frozen(state: State, event: ev.CheckpointFrozen) -> State:
 
 def _confirmation_started(state: State, event: ev.ConfirmationStarted) -> State:
     return _change_claim(state, event.number, tries=event.attempt, trying_since=event.at)
+
+
+def _confirmation_queued(state: State, event: ev.ConfirmationQueued) -> State:
+    return _change_claim(state, event.number, waits=True)
+
+
+def _confirmation_began(state: State, event: ev.ConfirmationBegan) -> State:
+    return _change_claim(state, event.number, waits=False, trying_since=event.at)
 
 
 def _confirmation_ended(state: State, event: ev.ConfirmationEnded) -> State:
@@ -490,6 +505,8 @@ def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
         return "won"
     if isinstance(phase, Stopping):
         return _OUTCOME_OF_CAUSE[phase.cause]
+    if event.taken:
+        return "lost"
     if not event.known:
         return "lost" if event.reason is None else "failed"
     return "finished" if event.code == 0 else "failed"
@@ -523,6 +540,7 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.HybridMade: _hybrid_made,
     ev.HybridFailed: _hybrid_failed,
     ev.WorkerLaunched: _worker_launched,
+    ev.WorkerQueued: _worker_queued,
     ev.WorkerStarted: _worker_started,
     ev.LinesRead: _lines_read,
     ev.SampleIdsFixed: _sample_ids_fixed,
@@ -534,6 +552,8 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.ForeignCodeReported: _foreign_code_reported,
     ev.CheckpointFrozen: _checkpoint_frozen,
     ev.ConfirmationStarted: _confirmation_started,
+    ev.ConfirmationQueued: _confirmation_queued,
+    ev.ConfirmationBegan: _confirmation_began,
     ev.ConfirmationEnded: _confirmation_ended,
     ev.VerdictReached: _verdict_reached,
     ev.WorkerStalled: _worker_stalled,
