@@ -106,6 +106,7 @@ def config_of(seed: int, weights: Path) -> str:
     """The quick race's config for this seed, everybody to run to the end, with two more controls."""
     config = (ROOT / "wtrace.quick.toml").read_text()
     config = config.replace("[judge]\n", "[judge]\nstop_at_first = false\n")
+    config += '\n[keep]\ncheckpoints = "all"\n'  # they are judged on the test clips afterwards
     config = config.replace('"--quick"', f'"--quick", "--seed", "{seed}"')
     config = config.replace("max_parallel = 5", f"max_parallel = {len(APPROACHES) + len(CONTROLS)}")
     (pretrained,) = re.findall(r'\ncommand = (.*"workers/train_pretrained.py".*)\n', config)

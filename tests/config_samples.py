@@ -38,6 +38,8 @@ retries = 2
 merge = "never"
 progress_every = 5
 cost_per_hour = 3.06
+wait_for_gpu_memory = "10 GB"
+memory_floor = "4 GiB"
 runner = "cluster"
 worktrees = "/scratch/{repo}"
 
@@ -77,8 +79,9 @@ cwd = "src"
 gpus = 0.25
 cpus = 2
 memory = "16 GB"
-runner = "ray"
-include = [".env", "data/"]
+runner = "slurm"
+include = [".env", { path = "data/", link = true }]
+sparse = ["workers", "src"]
 setup = [["uv", "sync"]]
 metrics = { from = "stdout", pattern = "epoch (?P<epoch>\\d+) loss (?P<loss>\\S+)" }
 

@@ -12,7 +12,7 @@ from typing import Any
 from ray.cluster_utils import Cluster
 
 
-def apart() -> dict[str, int]:
+def apart() -> dict[str, Any]:
     """What a node needs in order to live beside another Ray of this machine: a port of its own, and little memory."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -87,23 +87,7 @@ def test_every_line_of_the_schema_is_needed_to_say_what_it_says(line: str) -> No
         assert parse(samples.WHOLE.replace(line, ""), tables=everything) != whole
 
 
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        (with_worker("gpus = 0.5"), "workers.plain.gpus: `gpus`"),
-        (with_worker("cpus = 2"), "workers.plain.cpus: `cpus`"),
-        (with_worker('memory = "8 GB"'), "workers.plain.memory: `memory`"),
-        (with_worker('include = [".env"]'), "workers.plain.include: `include`"),
-        (with_worker('setup = [["uv", "sync"]]'), "workers.plain.setup: `setup`"),
-        (with_worker('[keep]\ncheckpoints = "all"'), "keep.checkpoints: `checkpoints`"),
-        (with_worker('[after]\nwinner = [["ls"]]'), "after.winner: `winner`"),
-    ],
-)
-def test_a_part_that_is_not_built_is_refused_and_its_default_is_not(text: str, place: str) -> None:
-    assert mistake(text).what == f"{place} is not available yet"
-
-
-def test_defaults_of_parts_that_are_not_built_change_nothing() -> None:
+def test_defaults_that_are_written_out_change_nothing() -> None:
     text = with_race('runner = "local"') + (
         'gpus = 0\ninclude = []\n[metrics]\nfrom = "jsonl"\n'
         '[keep]\ncheckpoints = "best"\n[after]\nwinner = []\n[notify]\nurls = []\n[sync]\n[runners]\n'

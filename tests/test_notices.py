@@ -76,6 +76,15 @@ def test_workers_that_failed_together_are_told_together() -> None:
     ]
 
 
+def test_a_set_up_that_failed_is_a_failure_and_one_that_did_not_is_none() -> None:
+    events = [
+        ev.SetupEnded(STARTED, "pretrained-features", 1, 3, None, known=True, problem="uv sync: exit code 3"),
+        ev.SetupEnded(STARTED, "attention-supervised", 1, 0, None, known=True),
+    ]
+    (notice,) = notices_of(events, lost_race())
+    assert notice.title == "early-persistence: pretrained-features failed"
+
+
 def test_a_worker_that_is_tried_again_has_not_failed() -> None:
     rows = running_race().workers
     standing = replace(running_race(), workers=(replace(rows[0], state="retrying"), *rows[1:]))

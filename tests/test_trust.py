@@ -93,7 +93,7 @@ def test_a_user_is_shown_all_that_is_approved_but_no_value_of_the_environment() 
         "    set-up: uv sync",
         "    in: src",
         "    sets: SEED, TOKEN",
-        "    brings along: .env, data/",
+        "    brings along: .env, data/ (a link to the original)",
         "    runs on: ray",
         "worker baseline on branch early-persistence/baseline",
         "    ./train",

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core.layout import Layout
-from wtrace.errors import UsageError
+from wtrace.errors import ConfigError, UsageError
 from wtrace.store import home
 from wtrace.supervisor.spawn import only_race, supervisor_ahead, wait_for_race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wtrace.core.resources import Machine
     from wtrace.core.spec import RaceSpec
     from wtrace.repo.worktrees import Prepared
 
@@ -31,12 +32,38 @@ def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
 
     UsageError or ToolError with nothing half-made.
     """
-    from wtrace.repo.plan import WorktreeRequest
+    from wtrace.repo import include
     from wtrace.repo.worktrees import prepare
     from wtrace.supervisor import record
 
-    requests = [WorktreeRequest(each.name, each.branch) for each in spec.workers if not each.combines]
+    for each in spec.workers:  # a hybrid's too, which are brought much later
+        include.check(root, each.name, each.include)
+    requests = [record.request_of(each) for each in spec.workers if not each.combines]
     return prepare(root, requests, base=spec.base, parent=record.worktrees_folder(root, spec))
+
+
+def find_machine(spec: RaceSpec) -> Machine:
+    """This machine, as far as the race depends on it."""
+    from wtrace.core import resources
+    from wtrace.runners import machine
+
+    return machine.look(
+        gpus=resources.wants_gpus_counted(spec),
+        memory=resources.wants_memory_counted(spec),
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+    )
+
+
+def check_resources(spec: RaceSpec) -> None:
+    """ConfigError for a worker that this machine, all idle, could not run."""
+    from wtrace.core import resources
+
+    machine = find_machine(spec)
+    for worker in spec.workers:
+        lack = resources.never_fits(resources.demand_of(spec, worker, machine), machine)
+        if lack is not None:
+            hint = "`wtrace doctor` tells which GPUs were found, and why none" if worker.gpus else None
+            raise ConfigError(f"workers.{worker.name}: {lack}", hint=hint)
 
 
 def start(
@@ -55,6 +82,7 @@ def start(
     from wtrace.supervisor.places import check_parcels, require_engines
 
     layout = Layout(root)
+    check_resources(spec)
     home.make_home(layout)
     if not spec.is_local:
         require_engines(spec)
@@ -92,9 +120,9 @@ def resume(root: Path) -> str:
 
 def supervise(root: Path, race_id: str) -> None:
     """Run the race to its end and write its proof. The lock of the repo is inherited from whoever started this."""
-    from wtrace.core.events import SupervisorStarted
+    from wtrace.core.events import MachineFound, SupervisorStarted
     from wtrace.store.writer import Writer
-    from wtrace.supervisor import points, record
+    from wtrace.supervisor import after, keeping, points, record
     from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.loop import Supervisor
@@ -108,6 +136,7 @@ def supervise(root: Path, race_id: str) -> None:
         runner = make_runner(race.spec)
         resumed = state.supervisor_pid is not None
         journal.note(SupervisorStarted(clock.now(), os.getpid(), resumed))
+        journal.note(MachineFound(clock.now(), find_machine(race.spec)))
         supervisor = Supervisor(
             race,
             journal,
@@ -118,12 +147,15 @@ def supervise(root: Path, race_id: str) -> None:
         )
         state = supervisor.run()
         from wtrace.supervisor.merging import merge_at_the_end
-        from wtrace.supervisor.proof import prove
+        from wtrace.supervisor.proof import prove, tell_again
 
         standing = journal.standing(clock.now())
+        keeping.thin(race, layout, standing, state.claims)
         prove(race, layout, standing, state.claims)
         if race.spec.merge == "auto" and standing.winner is not None:
             merge_at_the_end(race, layout, standing, state.claims)
+        if after.run_for_winner(race, journal, runner, clock):
+            tell_again(race, layout, journal.standing(clock.now()), state.claims)
         runner.close()  # engines have the last word said to them
         writer.close_race(clock.now())
         with points.around("close"):

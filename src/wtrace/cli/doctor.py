@@ -71,6 +71,7 @@ def _answers(config: Path | None) -> Iterator[Answer]:
     yield Answer("config", "ok", f"{len(spec.workers)} workers, {len(spec.success)} criteria")
     yield _trust(root, spec)
     yield from _branches(root, spec)
+    yield from _worktrees(root, spec)
     yield from _targets(spec)
     yield from _engines(spec)
 
@@ -85,6 +86,16 @@ def _engines(spec: RaceSpec) -> Iterator[Answer]:
         except WtraceError as error:
             told = error.what if error.seen is None else f"{error.what}: {error.seen}"
             yield Answer(f"runner {engine.name}", "problem", told, error.hint)
+
+
+def _worktrees(root: Path, spec: RaceSpec) -> Iterator[Answer]:
+    """What the workers ask for and bring along, and whose code they import."""
+    from wtrace.cli import doctor_worktrees as ask
+
+    trusted = _trust(root, spec).state == "ok" or os.environ.get("WTRACE_TRUST") == "1"
+    yield from (Answer(*found) for found in ask.about_resources(spec))
+    yield from (Answer(*found) for found in (*ask.about_include(root, spec), *ask.about_lfs(root)))
+    yield from (Answer(*found) for found in ask.about_imports(root, spec, trusted=trusted))
 
 
 def _targets(spec: RaceSpec) -> Iterator[Answer]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from wtrace.core import view
+from wtrace.core import resources, view
 from wtrace.core.layout import Layout
 from wtrace.core.plan import count_planned, divisor
 from wtrace.core.sources import doubts, told_source
-from wtrace.core.text import plain
+from wtrace.core.text import plain, size
+from wtrace.race import find_machine
 from wtrace.supervisor.attempts import command_of, own_environment, working_directory
 from wtrace.supervisor.context import RaceContext
 from wtrace.supervisor.outlook import merge_outlook
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from wtrace.core.resources import Machine
     from wtrace.core.spec import RaceSpec, WorkerSpec
 
 RACE_ID = "RACE_ID"
@@ -41,31 +43,58 @@ def print_plan(root: Path, spec: RaceSpec) -> None:
 
 def _lines(race: RaceContext, outlook: Mapping[str, str]) -> Iterator[str]:
     spec = race.spec
-    at_once = spec.max_parallel or len(spec.workers)
+    machine = find_machine(spec)
+    at_once = resources.at_once(spec, machine)
     yield f"race {spec.name}: {len(spec.workers)} workers, at most {at_once} at once"
     yield f"p thresholds are divided by {divisor(spec)}"
     for worker in sorted(spec.workers, key=lambda worker: -worker.priority):
-        yield from _worker_lines(race, worker)
+        yield from _worker_lines(race, worker, machine)
         if worker.name in outlook:
             yield f"  merge:   if it wins, it {outlook[worker.name]}"
     yield "nothing was started"
 
 
-def _worker_lines(race: RaceContext, worker: WorkerSpec) -> Iterator[str]:
+def _worker_lines(race: RaceContext, worker: WorkerSpec, machine: Machine) -> Iterator[str]:
     epochs = race.spec.epochs_of(worker)
     checks = count_planned(race.spec.check_every, epochs)
     yield ""
     yield f"{worker.name}{_role(worker)} on branch {worker.branch}"
     yield f"  checks:  {checks}, up to epoch {epochs}"
     yield f"  in:      {working_directory(race, worker.name)}"
+    if worker.sparse:
+        yield f"  only:    {', '.join(worker.sparse)}"
+    for item in worker.include:
+        yield f"  brings:  {item.path}{' (a link)' if item.link else ''}"
+    for command in worker.setup:
+        yield f"  set-up:  {shlex.join(command)}"
+    yield from _asked_lines(race.spec, worker, machine)
     metrics = race.layout.attempt(worker.name, 1) / "metrics.jsonl"
     yield f"  command: {shlex.join(command_of(race, worker.name, 1))}"
     yield f"  metrics: {told_source(race.spec.metrics_of(worker))}"
     yield from (f"  warning: {doubt}" for doubt in doubts(race.spec, worker))
     for name, value in own_environment(race, worker.name, metrics).items():
         yield f"  {name}={value}"
+    grant = resources.fit(race.spec, worker, machine, resources.Taken(), None)
+    given = grant if isinstance(grant, resources.Grant) else None
+    for name, value in (resources.default_variables(given) | resources.variables(given)).items():
+        yield f"  {name}={value}"
+    if resources.device_variables(given):
+        yield "  CUDA_VISIBLE_DEVICES=(what is free when it starts)"
     for name in sorted(worker.env):
         yield f"  {name}=(as the config says)"
+
+
+def _asked_lines(spec: RaceSpec, worker: WorkerSpec, machine: Machine) -> Iterator[str]:
+    asked = {
+        f"{worker.gpus:g} GPUs": worker.gpus,
+        f"{worker.cpus or 0:g} cores": worker.cpus,
+        f"{size(worker.memory_bytes)} of memory": worker.memory_bytes,
+    }
+    if words := [what for what, count in asked.items() if count]:
+        yield f"  asks:    {', '.join(words)}"
+    lack = resources.never_fits(resources.demand_of(spec, worker, machine), machine)
+    if lack is not None:
+        yield f"  cannot run here: it {lack}"
 
 
 def _role(worker: WorkerSpec) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtrace.core.data import data
 from wtrace.core.text import plain, unstyled
+from wtrace.runners.machine import start_nvml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -149,7 +150,7 @@ class _Gpu:
         """Bytes on all GPUs by pid; empty where there is no GPU."""
         if not self._asked:
             self._asked = True
-            self._nvml = _start_nvml()
+            self._nvml = start_nvml()
         if self._nvml is None:
             return {}
         try:
@@ -164,18 +165,6 @@ class _Gpu:
             for process in self._nvml.nvmlDeviceGetComputeRunningProcesses(device):
                 used[process.pid] = used.get(process.pid, 0) + (process.usedGpuMemory or 0)
         return used
-
-
-def _start_nvml() -> Any:
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    return pynvml
 
 
 class _LogTail:

@@ -84,6 +84,14 @@ def verdict_line(standing: Standing, width: int) -> Cell | None:
     return clipped(((told, "bold"), (f"; needs {lacking}" if lacking else "", "unmet")), width)
 
 
+def cost_cell(standing: Standing, width: int, now: float) -> Cell | None:
+    """What the race costs and what stopping early saved, where the config tells the machine's price."""
+    from wtrace.results.figures.saved import cost_line
+
+    line = cost_line(standing, now)
+    return None if line is None else clipped(((line, "dim"),), width)
+
+
 def supervisor_line(standing: Standing, width: int) -> Cell | None:
     """A word where nobody watches the race any more."""
     if standing.state != "running" or standing.supervisor_alive:

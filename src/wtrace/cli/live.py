@@ -11,6 +11,7 @@ from wtrace.cli.details import detail_lines
 from wtrace.cli.frame import Frame, line_of
 from wtrace.cli.gauges import Gauge
 from wtrace.cli.header import (
+    cost_cell,
     goal_lines,
     happening_line,
     over_lines,
@@ -137,6 +138,7 @@ def _head(standing: Standing, width: int, height: int, now: float, mirrors: Sequ
         supervisor_line(standing, width),
         *goal_lines(standing, width, 3 if height >= 18 else 1 if height >= 10 else 0),
         verdict_line(standing, width) if height >= 6 else None,
+        cost_cell(standing, width, now) if height >= 12 else None,
         *mirrors[: 2 if height >= 18 else 0],
     ]
     shown: list[Cell] = [line for line in lines if line is not None]
@@ -199,7 +201,13 @@ def summary(standing: Standing, *, width: int, report: str | None = None, log: s
     """
     cells = [worker_cells(worker, standing.criteria, None) for worker in standing.workers]
     layout = lay_out(widest(map(sizes_of, cells)), standing.criteria, width, ("full", "spark", "titles"))
-    lines: list[Cell] = [*over_lines(standing, width), (), ((layout.heading(), "head"),)]
+    cost = cost_cell(standing, width, standing.at)
+    lines: list[Cell] = [
+        *over_lines(standing, width),
+        *([cost] if cost else []),
+        (),
+        ((layout.heading(), "head"),),
+    ]
     for row in cells:
         lines.append(layout.line(row))
         if row["note"]:

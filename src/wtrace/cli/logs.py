@@ -31,6 +31,8 @@ def logs(
     require_workers(standing, [worker])
     row = next(row for row in standing.workers if row.name == worker)
     path = Path(row.log)
+    if not path.exists():
+        path = _log_of_setup(path.parent) or path
     if not path.exists() and not follow:
         raise UsageError(f"{worker} has no log yet: it is {row.state}")
     try:
@@ -41,6 +43,12 @@ def logs(
         ):  # not the log, but our output: whoever read it has gone, or its disk is full
             raise
         raise ToolError(f"cannot read {path}", seen=str(error)) from error
+
+
+def _log_of_setup(folder: Path) -> Path | None:
+    """What the command said that prepares the worktree, or did last: there is no other log yet."""
+    logs = sorted(folder.glob("setup/*/training.log"), key=lambda file: int(file.parent.name))
+    return logs[-1] if logs else None
 
 
 def _has_ended(root: Path, race_id: str, worker: str) -> bool:

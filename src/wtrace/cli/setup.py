@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
-    """Make one worktree per worker, and the branches that are missing; what is there already is kept."""
+    """Make one worktree per worker, and the branches that are missing; what is there already is kept.
+
+    Brings along what `include` names, and runs the commands of `setup` where they have not run yet.
+    """
     from wtrace import race
     from wtrace.supervisor.outlook import merge_outlook
     from wtrace.supervisor.record import check_commands
+    from wtrace.supervisor.setup_now import set_up_now
 
     root = find_root()
     spec = read_config(root, config)
@@ -30,6 +34,7 @@ def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
         if not forecast.clean:
             print(plain(f"if {forecast.worker} wins, it {forecast.words}"))
     check_commands(spec, prepared)
+    set_up_now(root, spec, prepared, told=lambda line: print(plain(line), flush=True))
 
 
 def describe(made: Prepared) -> Iterator[str]:

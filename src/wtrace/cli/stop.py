@@ -28,6 +28,10 @@ OVER = ("won", "terminated", "stopped", "finished", "failed", "lost", "skipped",
 def stop(workers: Workers = None) -> None:
     """End the race, or some workers of it: SIGTERM, and after the grace period SIGKILL, to the whole tree."""
     root = find_root()
+    standing = require_standing(root)
+    if standing.ended is not None and standing.supervisor_alive and not workers:
+        end_race(root, standing.id, by=f"wtrace stop (process {os.getpid()})")
+        return  # only commands of `[after]` were left of it
     standing = _running(root)
     names = tuple(workers or ())
     require_workers(standing, names)

@@ -9,12 +9,12 @@ from typing import Any
 from wtrace.core import criteria, toml
 from wtrace.core.command import PLACEHOLDERS
 from wtrace.core.data import data
-from wtrace.core.kinds import Kind, Place, Text, Whole, any_text, check_placeholders, shown, wrong
-from wtrace.core.names import variable_problem
+from wtrace.core.kinds import Flag, Kind, Place, Text, Whole, any_text, check_placeholders, shown, wrong
+from wtrace.core.names import path_problem, variable_problem
 from wtrace.core.readings import compiled
 from wtrace.core.schema import Key, read_keys, write_keys
 from wtrace.core.sources import LONGEST_PATTERN
-from wtrace.core.spec import MetricsSpec, RunnerSpec
+from wtrace.core.spec import IncludeSpec, MetricsSpec, RunnerSpec
 from wtrace.core.text import plain as visible
 from wtrace.errors import ConfigError
 
@@ -210,6 +210,31 @@ class MetricsTable(Kind):
     def plain(self, value: MetricsSpec) -> object:
         """The table."""
         return write_keys(self.keys, value)
+
+
+@data
+class Include(Kind):
+    """Something to bring along: its path, or a table with `path` and `link`."""
+
+    keys: tuple[Key, ...] = (
+        Key("path", Text("a path inside the repo", path_problem), "The path.", required=True),
+        Key("link", Flag(), "A link in the place of a copy.", default=False),
+    )
+
+    @property
+    def expects(self) -> str:
+        """In words."""
+        return 'a path inside the repo, or { path = "data/", link = true }'
+
+    def read(self, value: object, at: Place) -> IncludeSpec:
+        """What is brought along, and how."""
+        if isinstance(value, dict):
+            return IncludeSpec(**read_keys(self.keys, value, at))
+        return IncludeSpec(Text(self.expects, path_problem).read(value, at))
+
+    def plain(self, value: IncludeSpec) -> object:
+        """The path, or the table where it says more."""
+        return {"path": value.path, "link": True} if value.link else value.path
 
 
 def _label_problem(name: str) -> str | None:

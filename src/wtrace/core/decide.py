@@ -11,14 +11,16 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
+from wtrace.core.admission import admit, impossible
 from wtrace.core.claims import open_claim
 from wtrace.core.data import data
-from wtrace.core.phases import ALIVE, Ended, Launching, Retrying, Running, Stopping, Waiting
+from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wtrace.core.claims import Claim
+    from wtrace.core.resources import Grant, Room
     from wtrace.core.state import State
 
 KILL_AFTER_GRACE_S = 5.0
@@ -28,10 +30,30 @@ KILL_AGAIN_AFTER_S = 1.0
 
 @data
 class Launch:
-    """Start this attempt."""
+    """Start this attempt, with what it was given."""
 
     worker: str
     attempt: int
+    grant: Grant | None = None
+    ahead_of: tuple[str, ...] = ()
+
+
+@data
+class SetUp:
+    """Start the command number `step` that prepares the worker's worktree."""
+
+    worker: str
+    step: int
+    grant: Grant | None = None
+    ahead_of: tuple[str, ...] = ()
+
+
+@data
+class StopSetup:
+    """End a command that prepares a worktree."""
+
+    worker: str
+    step: int
 
 
 @data
@@ -75,7 +97,7 @@ class MakeHybrid:
     worker: str
 
 
-Action = MakeHybrid | Launch | Stop | Kill | Confirm | KillConfirmation
+Action = MakeHybrid | SetUp | StopSetup | Launch | Stop | Kill | Confirm | KillConfirmation
 
 
 def conclude(state: State, now: float) -> ev.Event | None:
@@ -94,6 +116,7 @@ def _facts(state: State, now: float) -> Iterator[ev.Event]:
         yield ev.VerdictReached(now, first.worker, first.epoch, confirmed=first.status == "confirmed")
     yield from _silences(state, now)
     yield from _lost_hopes(state, now)
+    yield from _refusals(state, now)
     if _is_over(state):
         yield ev.RaceEnded(now, _race_outcome(state))
 
@@ -133,17 +156,25 @@ def _lost_hopes(state: State, now: float) -> Iterator[ev.Event]:
             yield ev.WorkerFoundHopeless(now, name, worker.chance or 0.0, worker.checks)
 
 
+def _refusals(state: State, now: float) -> Iterator[ev.Event]:
+    for spec in state.spec.workers:
+        waits = isinstance(state.workers[spec.name].phase, Waiting | Retrying)
+        reason = impossible(state, spec) if waits else None
+        if reason is not None and not state.is_over_for(spec.name):
+            yield ev.WorkerRefused(now, spec.name, reason)
+
+
 def _race_outcome(state: State) -> ev.RaceOutcome:
     if state.verdict is not None:
         return "won"
     return "stopped" if state.stop_asked else "no_winner"
 
 
-def decide(state: State, now: float) -> list[Action]:
-    """What is to be done now: whom to end, whom to start."""
+def decide(state: State, now: float, room: Room | None = None) -> list[Action]:
+    """What is to be done now: whom to end, whom to start. `room` is what was seen to be free, where that matters."""
     if state.outcome is not None:
         return []
-    return [*_ends(state, now), *_confirmations(state, now), *_starts(state, now)]
+    return [*_ends(state, now), *_confirmations(state, now), *_starts(state, now, room)]
 
 
 def _confirmations(state: State, now: float) -> Iterator[Action]:
@@ -173,6 +204,8 @@ def _ends(state: State, now: float) -> Iterator[Action]:
             cause = _stop_cause(state, name, phase)
             if cause is not None:
                 yield Stop(name, phase.attempt, cause)
+        elif isinstance(phase, SettingUp) and state.is_over_for(name) and not phase.stopping:
+            yield StopSetup(name, phase.step)
         elif isinstance(phase, Stopping) and now >= phase.asked + state.spec.grace_s + KILL_AFTER_GRACE_S:
             yield Kill(name, phase.attempt)
 
@@ -193,7 +226,7 @@ def _stop_cause(state: State, name: str, phase: Running | Launching) -> ev.StopC
     return None
 
 
-def _starts(state: State, now: float) -> Iterator[Action]:
+def _starts(state: State, now: float, room: Room | None) -> Iterator[Action]:
     if state.is_fallback_due():
         yield from (
             MakeHybrid(spec.name)
@@ -202,13 +235,23 @@ def _starts(state: State, now: float) -> Iterator[Action]:
             and not state.workers[spec.name].merged
             and isinstance(state.workers[spec.name].phase, Waiting)
         )
-    places = state.spec.max_parallel or len(state.workers)
-    free = places - sum(isinstance(worker.phase, ALIVE) for worker in state.workers.values())
-    for name, attempt in _ready(state, now):
-        if free <= 0:
-            return
-        free -= 1
-        yield Launch(name, attempt)
+    for name, worker in state.workers.items():
+        if isinstance(worker.phase, SettingUp) and worker.phase.done:
+            step = worker.phase.step + 1
+            yield Launch(name, 1, worker.grant) if worker.set_up else SetUp(name, step, worker.grant)
+    for each in admit(state, _ready(state, now), now, room):
+        first = SetUp if _wants_setup(state, each.worker) else Launch
+        number = 1 if first is SetUp else each.attempt
+        yield first(each.worker, number, each.grant, each.ahead_of)
+
+
+def _wants_setup(state: State, name: str) -> bool:
+    return bool(state.spec.worker(name).setup) and not state.workers[name].set_up
+
+
+def who_is_ready(state: State, now: float) -> list[str]:
+    """Who waits for nothing but a place and resources, ranked."""
+    return [] if state.outcome is not None else [name for name, _ in _ready(state, now)]
 
 
 def _ready(state: State, now: float) -> list[tuple[str, int]]:
@@ -226,8 +269,12 @@ def _ready(state: State, now: float) -> list[tuple[str, int]]:
 def intent(action: Action, now: float) -> ev.Event | None:
     """What is recorded before the action is carried out."""
     match action:
-        case Launch(worker, attempt):
-            return ev.WorkerLaunched(now, worker, attempt)
+        case Launch(worker, attempt, grant, ahead_of):
+            return ev.WorkerLaunched(now, worker, attempt, grant, ahead_of)
+        case SetUp(worker, step, grant, ahead_of):
+            return ev.SetupStarted(now, worker, step, grant, ahead_of)
+        case StopSetup(worker):
+            return ev.SetupStopping(now, worker)
         case Stop(worker, _, cause):
             return ev.WorkerStopping(now, worker, cause)
         case Confirm(number, attempt, worker):
@@ -242,7 +289,10 @@ def unfinished(state: State) -> list[Action]:
     for name, worker in state.workers.items():
         match worker.phase:
             case Launching(attempt=attempt):
-                actions.append(Launch(name, attempt))
+                actions.append(Launch(name, attempt, worker.grant))
+            case SettingUp(step=step, done=False, stopping=stopping):
+                actions.append(SetUp(name, step, worker.grant))
+                actions += [StopSetup(name, step)] if stopping else []
             case Stopping(attempt=attempt, cause=cause):
                 actions.append(Stop(name, attempt, cause))
             case _:

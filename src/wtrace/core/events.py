@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from wtrace.core.data import data
+from wtrace.core.resources import Grant, Machine
 from wtrace.core.standing import CriterionStanding
 
 StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign"]
@@ -21,6 +22,14 @@ class SupervisorStarted:
     at: float
     pid: int
     resumed: bool
+
+
+@data
+class MachineFound:
+    """What the supervisor may hand out."""
+
+    at: float
+    machine: Machine
 
 
 @data
@@ -44,12 +53,63 @@ class HybridFailed:
 
 
 @data
+class WorkerRefused:
+    """The worker can never run on this machine; `reason` says what it lacks."""
+
+    at: float
+    worker: str
+    reason: str
+
+
+@data
+class SetupStarted:
+    """The start of a command that prepares the worktree was decided; `step` counts from 1."""
+
+    at: float
+    worker: str
+    step: int
+    grant: Grant | None = None
+    ahead_of: tuple[str, ...] = ()  # workers ranked above it that lack something
+
+
+@data
+class SetupSkipped:
+    """Nothing of what the set-up depends on has changed since it was done in this worktree."""
+
+    at: float
+    worker: str
+
+
+@data
+class SetupStopping:
+    """A command that prepares a worktree is being ended: the race is over for its worker."""
+
+    at: float
+    worker: str
+
+
+@data
+class SetupEnded:
+    """A command that prepares a worktree has ended; `problem` says why it failed."""
+
+    at: float
+    worker: str
+    step: int
+    code: int | None
+    signal: int | None
+    known: bool
+    problem: str | None = None
+
+
+@data
 class WorkerLaunched:
     """The start of an attempt was decided. Stored before the runner is asked, so that it is never asked twice."""
 
     at: float
     worker: str
     attempt: int
+    grant: Grant | None = None  # None in a race recorded before there were any
+    ahead_of: tuple[str, ...] = ()
 
 
 @data
@@ -314,8 +374,14 @@ class Noticed:
 
 Event = (
     SupervisorStarted
+    | MachineFound
     | HybridMade
     | HybridFailed
+    | WorkerRefused
+    | SetupStarted
+    | SetupSkipped
+    | SetupStopping
+    | SetupEnded
     | WorkerLaunched
     | WorkerQueued
     | WorkerStarted

@@ -72,6 +72,14 @@ class RaceLayout:
         """One attempt of a worker."""
         return self.folder / name / "attempts" / str(number)
 
+    def setup(self, name: str, step: int) -> Path:
+        """One command of those that prepare the worker's worktree, numbered from 1."""
+        return self.folder / name / "setup" / str(step)
+
+    def after(self, name: str, step: int) -> Path:
+        """One command of those that run for the winner of that name, numbered from 1."""
+        return self.folder / name / "after" / str(step)
+
     def claim(self, number: int) -> Path:
         """A claim's frozen checkpoint and its confirmation."""
         return self.folder / "claims" / str(number)
@@ -101,6 +109,11 @@ class Layout:
     def lock(self) -> Path:
         """Held by the supervisor of the race that runs."""
         return self.home / "lock"
+
+    @property
+    def setups(self) -> RaceLayout:
+        """What `wtrace setup` runs, apart from any race."""
+        return RaceLayout(self.home / "setup")
 
     @property
     def latest(self) -> Path:

@@ -17,6 +17,16 @@ class Waiting:
 
 
 @data
+class SettingUp:
+    """Its worktree is being prepared by the commands of `setup`, one after the other."""
+
+    step: int  # from 1
+    since: float
+    done: bool = False  # this step was; the next one, or the training, is about to start
+    stopping: bool = False
+
+
+@data
 class Launching:
     """The runner has been asked, or is about to be."""
 
@@ -69,5 +79,7 @@ class Ended:
     exit: ExitStanding | None = None
 
 
-Phase = Waiting | Launching | Running | Stopping | Retrying | Ended
+Phase = Waiting | SettingUp | Launching | Running | Stopping | Retrying | Ended
 ALIVE = (Launching, Running, Stopping)
+BUSY = (SettingUp, *ALIVE)
+"""Who takes a place, and holds what it was given."""

@@ -27,9 +27,11 @@ def check(spec: RaceSpec) -> None:
         if worker.combines:
             _check_combines(spec, worker)
     _check_runners(spec)
-    _check_sources_of_runners(spec)
+    _check_far_workers(spec)
     sources.check(spec.metrics, Place(("metrics",)))
     for worker in spec.workers:
+        _check_gpus(worker)
+        _check_sparse(spec, worker)
         if worker.metrics is not None:
             sources.check(worker.metrics, _place(worker, "metrics"))
 
@@ -120,10 +122,18 @@ FAR_SOURCES = ("jsonl", "stdout")
 """What can be read of a worker whose files are on another machine until they are whole."""
 
 
-def _check_sources_of_runners(spec: RaceSpec) -> None:
+def _check_far_workers(spec: RaceSpec) -> None:
     for worker in spec.workers:
+        if engine_of(spec, spec.runner_of(worker)).kind != "ray":
+            continue
+        for key in ("include", "setup"):
+            if getattr(worker, key):
+                raise ConfigError(
+                    f"{_place(worker, key)}: it prepares a worktree, and Ray is sent the commit alone",
+                    hint="prepare the nodes, or run the command from the training",
+                )
         source = spec.metrics_of(worker).source
-        if engine_of(spec, spec.runner_of(worker)).kind == "ray" and source not in FAR_SOURCES:
+        if source not in FAR_SOURCES:
             raise ConfigError(
                 f"{_place(worker)}: on Ray, metrics can be read from {' or '.join(FAR_SOURCES)}, not from {source}",
                 hint="have the training print them, and read them with a pattern",
@@ -143,6 +153,26 @@ def _check_runners(spec: RaceSpec) -> None:
             raise ConfigError(
                 f"{at}: no runner is called {_quoted(name)}{did_you_mean(name, known)}",
                 hint="the engine's settings stand in a table [runners.NAME]",
+            )
+
+
+def _check_gpus(worker: WorkerSpec) -> None:
+    if worker.gpus > 1 and worker.gpus != int(worker.gpus):
+        raise ConfigError(
+            f"{_place(worker, 'gpus')}: expected a whole number of GPUs, or a part of one, got {worker.gpus:g}",
+            hint="a part lies between 0 and 1, such as 0.25",
+        )
+
+
+def _check_sparse(spec: RaceSpec, worker: WorkerSpec) -> None:
+    """What judges must be checked out everywhere. Files at the root always are."""
+    folders = [PurePosixPath(folder) for folder in worker.sparse]
+    for name in spec.judge.files if folders else ():
+        file = PurePosixPath(name)
+        if len(file.parts) > 1 and not any(folder in file.parents for folder in folders):
+            raise ConfigError(
+                f"{_place(worker, 'sparse')}: {_quoted(name)}, which judges, would not be checked out",
+                hint=f"add {_quoted(str(file.parent))}",
             )
 
 

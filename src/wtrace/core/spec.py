@@ -33,6 +33,14 @@ class MetricsSpec:
 
 
 @data
+class IncludeSpec:
+    """Untracked files of the main worktree that are brought along: copied, or (only when asked) linked to."""
+
+    path: str
+    link: bool = False
+
+
+@data
 class WorkerSpec:
     """One branch of the race and how its training starts. `None` means: as `[race]` says."""
 
@@ -50,7 +58,8 @@ class WorkerSpec:
     cpus: float | None = None
     memory_bytes: int | None = None
     runner: str | None = None
-    include: tuple[str, ...] = ()
+    include: tuple[IncludeSpec, ...] = ()
+    sparse: tuple[str, ...] = ()
     setup: tuple[Argv, ...] = ()
     metrics: MetricsSpec | None = None
 
@@ -120,6 +129,8 @@ class RaceSpec:
     merge: MergePolicy = "ask"
     progress_every_s: float = 60.0
     cost_per_hour: float | None = None
+    wait_for_gpu_memory_bytes: int | None = None
+    memory_floor_bytes: int | None = None
     runner: str = "local"
     worktrees: str = "../{repo}-worktrees"
     judge: JudgeSpec = field(default_factory=JudgeSpec)

@@ -117,3 +117,4 @@ class Standing:
     ended: float | None = None
     confirmed: bool = False
     happenings: tuple[Happening, ...] = ()  # the latest, oldest first
+    cost_per_hour: float | None = None  # of the machine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from wtrace.core.chance import chance_left
 from wtrace.core.claims import Claim, Due, claims_left, open_claim
 from wtrace.core.contract import finite
 from wtrace.core.data import data
-from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping, Waiting
+from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, SettingUp, Stopping, Waiting
 from wtrace.core.standing import CheckPoint, ExitStanding, Happening
 from wtrace.core.telling import foreign_code, hopeless, tell
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from wtrace.core.resources import Grant, Machine
     from wtrace.core.spec import RaceSpec, WorkerSpec
     from wtrace.core.standing import CriterionStanding, WorkerState
 
@@ -47,6 +48,9 @@ class Worker:
     reported: bool = False  # the running attempt has sent a line
     stop_asked: bool = False
     merged: bool = False  # a hybrid whose branch has been made
+    set_up: bool = False  # its worktree has been prepared
+    grant: Grant | None = None  # what it was given last
+    passed_over: int = 0  # how often others went ahead of it that are ranked below it
     chance: float | None = None  # that it may still succeed, where that matters and can be told
     hopeless: bool = False  # it was found to have no chance left
 
@@ -63,6 +67,7 @@ class State:
     started: float
     workers: Mapping[str, Worker]
     supervisor_pid: int | None = None
+    machine: Machine | None = None  # None until a supervisor looked
     due: tuple[
         Due, ...
     ] = ()  # checks that met every criterion and have not become claims yet, as they arrived
@@ -148,6 +153,63 @@ def _supervisor_started(state: State, event: ev.SupervisorStarted) -> State:
     return replace(state, supervisor_pid=event.pid, workers=workers)
 
 
+def _machine_found(state: State, event: ev.MachineFound) -> State:
+    return replace(state, machine=event.machine)
+
+
+def _worker_refused(state: State, event: ev.WorkerRefused) -> State:
+    note = f"it {event.reason}"
+    return _change(state, event.worker, phase=Ended("failed", event.at), ended=event.at, note=note)
+
+
+def _setup_started(state: State, event: ev.SetupStarted) -> State:
+    phase = SettingUp(event.step, event.at)
+    state = _pass_over(state, event.ahead_of)
+    steps = len(state.spec.worker(event.worker).setup)
+    note = f"its worktree is being set up: command {event.step} of {steps}"
+    return _change(
+        state, event.worker, phase=phase, grant=event.grant, note=_lasting(state, event.worker) or note
+    )
+
+
+def _lasting(state: State, name: str) -> str | None:
+    """What is noted of a worker beyond its start: what a hybrid is made of, why it is tried again."""
+    worker = state.workers[name]
+    return worker.note if worker.merged or isinstance(worker.phase, Retrying) else None
+
+
+def _pass_over(state: State, names: Sequence[str]) -> State:
+    for name in names:
+        state = _change(state, name, passed_over=state.workers[name].passed_over + 1)
+    return state
+
+
+def _setup_skipped(state: State, event: ev.SetupSkipped) -> State:
+    return _change(state, event.worker, set_up=True)
+
+
+def _setup_stopping(state: State, event: ev.SetupStopping) -> State:
+    phase = state.workers[event.worker].phase
+    assert isinstance(phase, SettingUp)
+    return _change(state, event.worker, phase=replace(phase, stopping=True))
+
+
+def _setup_ended(state: State, event: ev.SetupEnded) -> State:
+    name, worker = event.worker, state.workers[event.worker]
+    if state.is_over_for(name):
+        why = "stopped" if state.verdict is None else f"beaten by {state.verdict.worker}"
+        note = f"never started: {why}"
+        return _change(state, name, phase=Ended("skipped", event.at), ended=event.at, note=note)
+    if event.problem is not None:
+        exit_ = ExitStanding(event.code, event.signal, event.known)
+        phase = Ended("failed", event.at, exit=exit_)
+        return _change(state, name, phase=phase, ended=event.at, note=f"its set-up failed: {event.problem}")
+    assert isinstance(worker.phase, SettingUp)
+    all_done = event.step >= len(state.spec.worker(name).setup)
+    told = _lasting(state, name) if all_done else worker.note
+    return _change(state, name, phase=replace(worker.phase, done=True), set_up=all_done, note=told)
+
+
 def _hybrid_made(state: State, event: ev.HybridMade) -> State:
     return _change(state, event.worker, merged=True, note=event.note)
 
@@ -158,9 +220,12 @@ def _hybrid_failed(state: State, event: ev.HybridFailed) -> State:
 
 def _worker_launched(state: State, event: ev.WorkerLaunched) -> State:
     return _change(
-        state,
+        _pass_over(state, event.ahead_of),
         event.worker,
         phase=Launching(event.attempt, event.at),
+        grant=event.grant,
+        note=_lasting(state, event.worker),
+        passed_over=0,
         started=event.at,
         ended=None,
         reported=False,
@@ -317,7 +382,7 @@ def _after_verdict(state: State, name: str, worker: Worker) -> Worker:
 def _leave_unstarted(worker: Worker, at: float, note: str) -> Worker:
     """A worker that has no process needs no signal to end."""
     match worker.phase:
-        case Waiting():
+        case Waiting() | SettingUp(done=True):
             return replace(worker, phase=Ended("skipped", at), note=f"never started: {note}")
         case Retrying(attempt=attempt, exit=exit_):
             return replace(
@@ -466,6 +531,12 @@ def _noticed(state: State, event: ev.Noticed) -> State:
 
 _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.SupervisorStarted: _supervisor_started,
+    ev.MachineFound: _machine_found,
+    ev.WorkerRefused: _worker_refused,
+    ev.SetupStarted: _setup_started,
+    ev.SetupSkipped: _setup_skipped,
+    ev.SetupStopping: _setup_stopping,
+    ev.SetupEnded: _setup_ended,
     ev.HybridMade: _hybrid_made,
     ev.HybridFailed: _hybrid_failed,
     ev.WorkerLaunched: _worker_launched,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from wtrace.core import sources
 from wtrace.core.compound_kinds import (
     Command,
+    Include,
     ListOf,
     MetricsTable,
     Pattern,
@@ -34,6 +35,8 @@ BRANCH = Text("the name of a branch", branch_problem)
 RUNNER = Text("the name of a runner")
 PATH = Text("a path inside the worktree", path_problem)
 PATHS = ListOf(PATH, "paths inside the repo")
+INCLUDES = ListOf(Include(), 'paths inside the repo; for a link { path = "data/", link = true }')
+FOLDERS = ListOf(PATH, "folders inside the repo", distinct=True)
 URLS = ListOf(Text("an address"), "Apprise addresses")
 NAMED = Text("a name")
 SOURCES = Choice(("jsonl", "stdout", "csv", "tensorboard", "hf"))
@@ -86,6 +89,20 @@ RACE = Table(
             Number(0, 1e6),
             "What the machine costs per hour, for the report.",
             absent="not told",
+        ),
+        Key(
+            "wait_for_gpu_memory",
+            Memory(),
+            "A worker that asks for GPUs starts only where so much of a GPU's memory is free.",
+            absent="not waited for",
+            field="wait_for_gpu_memory_bytes",
+        ),
+        Key(
+            "memory_floor",
+            Memory(),
+            "No worker starts where that would leave less of the machine's memory free.",
+            absent="not waited for",
+            field="memory_floor_bytes",
         ),
         Key(
             "runner",
@@ -183,10 +200,9 @@ KEEP = Table(
         Key(
             "checkpoints",
             Choice(("best", "all", "last")),
-            "Which of the losers' checkpoints are kept.",
+            "Which of the losers' checkpoints are kept once there is a winner.",
             "best",
             "keep_checkpoints",
-            available=False,
         ),
     ),
 )
@@ -245,19 +261,30 @@ WORKERS = Table(
         Key("retries", RETRIES, "As in `[race]`, for this worker.", absent=AS_RACE),
         Key("env", Variables(), "Environment variables to add.", {}),
         Key("cwd", PATH, "The folder in the worktree that the command runs in.", absent="the worktree"),
-        Key("gpus", Number(0, 1024), "GPUs, or a part of one.", 0.0, available=False),
-        Key("cpus", Number(0.1, 65_536), "CPU cores.", absent="not limited", available=False),
+        Key("gpus", Number(0, 1024), "GPUs that are handed out to it, or a part of one.", 0.0),
+        Key(
+            "cpus",
+            Number(0.1, 65_536),
+            "CPU cores that are set aside for it; also how many threads it is told to use.",
+            absent="an equal share of the threads",
+        ),
         Key(
             "memory",
             Memory(),
-            "Memory that it needs.",
+            "Memory that is set aside for it.",
             field="memory_bytes",
-            absent="not limited",
-            available=False,
+            absent="none",
         ),
         Key("runner", RUNNER, "Where it runs.", absent=AS_RACE),
-        Key("include", PATHS, "Untracked files to bring along.", (), available=False),
-        Key("setup", COMMANDS, "Commands that prepare the worktree.", (), available=False),
+        Key("include", INCLUDES, "Untracked files of the main worktree to bring along.", ()),
+        Key(
+            "sparse",
+            FOLDERS,
+            "Check out only these folders, and the files at the root.",
+            (),
+            absent="everything",
+        ),
+        Key("setup", COMMANDS, "Commands that prepare the worktree, before the first attempt.", ()),
         Key(
             "metrics", MetricsTable(SOURCE_KEYS), "Where its metrics come from.", absent="as `[metrics]` says"
         ),
@@ -270,7 +297,15 @@ WORKERS = Table(
 AFTER = Table(
     "after",
     "Commands of your own for the end of the race.",
-    (Key("winner", COMMANDS, "Run for the winner.", (), "after_winner", available=False),),
+    (
+        Key(
+            "winner",
+            COMMANDS,
+            "Run in the winner's worktree, once the report is written.",
+            (),
+            "after_winner",
+        ),
+    ),
 )
 
 RUNNERS = Table(

@@ -78,6 +78,16 @@ def _exited(event: ev.WorkerExited) -> str:
     return f"{event.worker} ended: {describe_exit(event)}{words}{left}"
 
 
+def _machine(event: ev.MachineFound) -> str | None:
+    devices = event.machine.devices
+    return f"GPUs to hand out: {', '.join(device.id for device in devices)}" if devices else None
+
+
+def _setup_ended(event: ev.SetupEnded) -> str:
+    how = "done" if event.problem is None else f"failed: {event.problem}"
+    return f"{event.worker}'s set-up, command {event.step}: {how}"
+
+
 _OUTCOMES: Mapping[ev.RaceOutcome, str] = {
     "won": "race over: there is a winner",
     "no_winner": "race over: no winner",
@@ -86,6 +96,11 @@ _OUTCOMES: Mapping[ev.RaceOutcome, str] = {
 
 _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.SupervisorStarted: _supervisor,
+    ev.MachineFound: _machine,
+    ev.WorkerRefused: lambda e: f"{e.worker} cannot run here: it {e.reason}",
+    ev.SetupStarted: lambda e: f"{e.worker} is being set up" if e.step == 1 else None,
+    ev.SetupSkipped: lambda e: f"{e.worker} is set up already",
+    ev.SetupEnded: _setup_ended,
     ev.HybridMade: lambda e: f"nobody met every criterion: {e.worker} combines what there is",
     ev.HybridFailed: lambda e: f"{e.worker} cannot be made: {e.reason}",
     ev.WorkerQueued: lambda e: f"{e.worker} {e.text}",

@@ -30,7 +30,13 @@ USUAL_OPTIONS = {
 }
 
 # What stands in a comment, where the default would not show the form.
-EXAMPLES: dict[str, object] = {"base": "main", "cost_per_hour": 3.06, "files": ["evaluate.py"]}
+EXAMPLES: dict[str, object] = {
+    "base": "main",
+    "cost_per_hour": 3.06,
+    "wait_for_gpu_memory": "8 GiB",
+    "memory_floor": "4 GiB",
+    "files": ["evaluate.py"],
+}
 
 HEADER = """\
 # A race of git branches to a goal: each worker trains one branch, and the first that meets every

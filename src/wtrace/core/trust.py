@@ -17,7 +17,7 @@ from wtrace.core.text import plain as visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wtrace.core.spec import SyncSpec, WorkerSpec
+    from wtrace.core.spec import IncludeSpec, SyncSpec, WorkerSpec
 
 FORM = "wtrace commands 1"  # part of every digest: another form of the same config is another digest
 
@@ -59,7 +59,7 @@ def _approved_of(worker: WorkerSpec) -> dict[str, Any]:
         "command": worker.command,
         "cwd": worker.cwd,
         "env": dict(worker.env),
-        "include": worker.include,
+        "include": [(each.path, each.link) for each in worker.include],
         "setup": worker.setup,
         "runner": worker.runner,
     }
@@ -77,13 +77,17 @@ def _lines_of(worker: WorkerSpec) -> list[str]:
     if worker.env:
         details.append(f"sets: {', '.join(visible(name) for name in sorted(worker.env))}")
     if worker.include:
-        details.append(f"brings along: {', '.join(map(visible, worker.include))}")
+        details.append(f"brings along: {', '.join(map(_brought, worker.include))}")
     if worker.runner is not None:
         details.append(f"runs on: {visible(worker.runner)}")
     return [
         f"worker {visible(worker.name)} on branch {visible(worker.branch)}",
         *(f"    {line}" for line in details),
     ]
+
+
+def _brought(item: IncludeSpec) -> str:
+    return f"{visible(item.path)}{' (a link to the original)' if item.link else ''}"
 
 
 def _runners(spec: RaceSpec) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
-from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
+from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 from wtrace.core.standing import ExitStanding, Standing, WorkerStanding
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def worker_standing(state: State, name: str, place: Place) -> WorkerStanding:
         control=spec.control,
         pid=None if process is None else process.pid,
         handle=None if process is None else process.handle,
-        attempt=0 if isinstance(phase, Waiting) else phase.attempt,
+        attempt=0 if isinstance(phase, Waiting | SettingUp) else phase.attempt,
         epoch=worker.epoch,
         exit=_exit(worker),
         criteria=worker.results,
@@ -66,7 +66,7 @@ def _exit(worker: Worker) -> ExitStanding | None:
 
 def _state_name(state: State, name: str, worker: Worker) -> WorkerState:
     match worker.phase:
-        case Waiting():
+        case Waiting() | SettingUp():
             return "waiting"
         case Launching(waits_for=waits_for):
             return "running" if waits_for is None else "waiting"
@@ -118,6 +118,7 @@ def race_standing(
         ended=state.ended,
         confirmed=verdict is not None and verdict.confirmed,
         happenings=state.happenings,
+        cost_per_hour=state.spec.cost_per_hour,
     )
 
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from wtrace.errors import UsageError
-from wtrace.repo import git
+from wtrace.repo import git, include, notes
 from wtrace.repo.branches import commit_of, head_commit
 from wtrace.repo.find import common_of, git_dir_of
 
@@ -26,7 +26,12 @@ _CACHE_FILE = re.compile(r"(^|/)(\.DS_Store|__pycache__/[^/]+\.(pyc|pyo|nbi|nbc)
 
 
 def is_regenerated(path: str) -> bool:
-    """Whether an untracked file is a cache that its tool writes anew: bytecode, and the caches of test and lint tools."""
+    """Whether an untracked file is a cache that its tool writes anew: bytecode, and the caches of test and lint tools.
+
+    So is a copy of ours that was never finished.
+    """
+    if path.rsplit("/", 1)[-1].startswith(include.DRAFT):
+        return True
     return bool(_CACHE_FILE.search(path)) or not _CACHES.isdisjoint(path.split("/")[:-1])
 
 
@@ -57,9 +62,23 @@ def blob_id(root: Path, commit: str, path: str) -> str | None:
 
 
 def changed_files(path: Path) -> tuple[str, ...]:
-    """What differs from the commit in this worktree, staged or not, untracked files included; caches and ignored files not."""
+    """What differs from the commit in this worktree, staged or not, untracked files included.
+
+    Not: caches, ignored files, an environment that the set-up made, and what was brought along and was not touched.
+    """
     changed = [(item[:2], item[3:]) for item in git.run(path, *STATUS).items]
-    return tuple(sorted(name for state, name in changed if state != "??" or not is_regenerated(name)))
+    untracked = own_untracked(path, [name for state, name in changed if state == "??"])
+    return tuple(sorted([*untracked, *(name for state, name in changed if state != "??")]))
+
+
+def own_untracked(path: Path, names: list[str]) -> list[str]:
+    """Of untracked files of a worktree those that somebody made there, and that nothing makes again."""
+    brought, made = include.unchanged(path, names), notes.made_by_setup(path)
+    return [
+        name
+        for name in names
+        if name not in brought and name.split("/")[0] not in made and not is_regenerated(name)
+    ]
 
 
 def patch(path: Path, *, untracked_limit_bytes: int = 50_000_000) -> bytes:
@@ -73,7 +92,7 @@ def patch(path: Path, *, untracked_limit_bytes: int = 50_000_000) -> bytes:
 
     head = head_commit(path)
     states = [(item[:2], item[3:]) for item in git.run(path, *STATUS).items]
-    untracked = [name for state, name in states if state == "??" and not is_regenerated(name)]
+    untracked = own_untracked(path, [name for state, name in states if state == "??"])
     large = [
         name
         for name in untracked

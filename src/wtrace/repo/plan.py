@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from wtrace.core.spec import IncludeSpec
     from wtrace.repo.branches import Base, Refs, Source
     from wtrace.repo.lock import Intent
     from wtrace.repo.registry import Entry
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 @data
 class WorktreeRequest:
-    """A worker and the branch that it trains."""
+    """A worker and the branch that it trains; what to bring along, and which folders alone to check out."""
 
     worker: str
     branch: str
+    include: tuple[IncludeSpec, ...] = ()
+    sparse: tuple[str, ...] = ()
 
 
 @data

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from wtrace.repo import git
-from wtrace.repo.files import STATUS, is_regenerated
+from wtrace.repo.files import STATUS, own_untracked
 from wtrace.repo.halfmade import name_some
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _OBJECT = re.compile(r"\b[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
 
+_UNTRACKED = ("??", "!!")
+
 # A monitor that missed a change must not make us believe that there was none.
 _LOOK_YOURSELF = ("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
 
@@ -24,9 +26,10 @@ _LOOK_YOURSELF = ("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false
 def in_folder(path: Path) -> tuple[str, ...]:
     """Work in the files of a worktree, its submodules included: changed, staged, untracked, ignored."""
     found: dict[str, list[str]] = {}
-    status = git.run(path, *_LOOK_YOURSELF, *STATUS, "--ignored=traditional").items
-    for state, name in ((item[:2], item[3:]) for item in status):
-        if not (state in ("??", "!!") and is_regenerated(name)):
+    status = [(item[:2], item[3:]) for item in _status(path)]
+    own = set(own_untracked(path, [name for state, name in status if state in _UNTRACKED]))
+    for state, name in status:
+        if state not in _UNTRACKED or name in own:
             for kind in _kinds(state):
                 found.setdefault(kind, []).append(name)
     if hidden := _hidden_changes(path):
@@ -41,9 +44,14 @@ def in_folder(path: Path) -> tuple[str, ...]:
 
 
 def regenerated(path: Path) -> list[str]:
-    """The untracked caches in a worktree, which may go."""
-    status = git.run(path, *_LOOK_YOURSELF, *STATUS, "--ignored=traditional").items
-    return [item[3:] for item in status if item[:2] in ("??", "!!") and is_regenerated(item[3:])]
+    """What may go with a worktree: its untracked caches, what was brought along and not touched, what set-up made."""
+    names = [item[3:] for item in _status(path) if item[:2] in _UNTRACKED]
+    own = set(own_untracked(path, names))
+    return [name for name in names if name not in own]
+
+
+def _status(path: Path) -> list[str]:
+    return git.run(path, *_LOOK_YOURSELF, *STATUS, "--ignored=traditional").items
 
 
 def submodules(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wtrace.core.data import data
 from wtrace.errors import ToolError, UsageError
-from wtrace.repo import branches, git, halfmade, lock, registry
+from wtrace.repo import branches, git, halfmade, include, lfs, lock, registry, sparse, submodules
 from wtrace.repo.files import changed_files
 from wtrace.repo.find import common_dir
 from wtrace.repo.plan import Plan, Step, WorktreeRequest, make_plan
@@ -45,6 +45,8 @@ def prepare(
     """
     common = common_dir(root)
     with lock.writing(common):
+        for request in requests:
+            include.check(root, request.worker, request.include)
         plan = make_plan(root, common, requests, base=base, parent=parent)
         for entry in plan.undo:
             halfmade.undo(root, common, entry)
@@ -79,12 +81,23 @@ def _carry_out(root: Path, common: Path, step: Step, plan: Plan) -> list[str]:
     if step.keep:
         if step.adopt:
             registry.mark(step.keep, step.request.worker)
-        return notes
+        if step.adopt or step.keep.worker is not None:
+            notes += sparse.narrow(step.path, step.request.sparse)
+        return [*notes, *_fill(root, common, step)]
     notes += _add(root, common, step, exists=step.request.branch in plan.branches_after_base)
     if step.source.remote is not None:
         trouble = branches.track(root, step.request.branch, step.source.remote)
         notes += [f"it does not track {step.source.remote}: {trouble}"] if trouble else []
-    return notes
+    return [*notes, *_fill(root, common, step)]
+
+
+def _fill(root: Path, common: Path, step: Step) -> list[str]:
+    """What git leaves out of a worktree, and what it does not know of. What is there already is left alone."""
+    return [
+        *submodules.fill(step.path, common / "modules"),
+        *lfs.fetch(common, step.path),
+        *include.bring(root, step.path, step.request.include),
+    ]
 
 
 def _add(root: Path, common: Path, step: Step, *, exists: bool) -> list[str]:
@@ -94,7 +107,10 @@ def _add(root: Path, common: Path, step: Step, *, exists: bool) -> list[str]:
     halfmade.sweep(common, step.path.name)
     _make_parent(step.path.parent)
     with lock.making(common, step.request.worker, step.path) as fd:
-        outcome = git.run(root, "worktree", "add", "--quiet", *what, ok=None, keep_open=(fd,))
+        how = ("--quiet", "--no-checkout") if step.request.sparse else ("--quiet",)
+        outcome = git.run(root, "worktree", "add", *how, *what, ok=None, keep_open=(fd,))
+        if step.request.sparse and outcome.code == 0:
+            outcome = sparse.check_out(step.path, step.request.sparse)
         entry = registry.find_linked(common, step.path)
         if entry is None or entry.branch != branch or entry.locked == halfmade.INITIALIZING:
             _give_up(root, common, step, entry, outcome)
@@ -111,6 +127,7 @@ def _give_up(root: Path, common: Path, step: Step, entry: Entry | None, outcome:
     raise ToolError(
         f"git could not make the worktree {step.path} for branch {step.request.branch!r} (exit {outcome.code})",
         seen=git.last_line(outcome),
+        hint="install git-lfs" if "git-lfs" in outcome.error else None,
     )
 
 

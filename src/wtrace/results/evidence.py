@@ -58,6 +58,8 @@ class Evidence:
     )  # by worker: what its start record said
     figures: tuple[str, ...] = ()  # paths seen from the report
     saved: str | None = None  # what stopping early saved, in words
+    kept: tuple[str, ...] = ()  # what became of the losers' checkpoints, a line each
+    after: tuple[str, ...] = ()  # how the commands of `[after]` ended, a line each
     fair: FairPlay | None = None  # what was looked at so that the race was fair
     merges: Mapping[str, str] = field(default_factory=dict)  # by worker: whether it could be merged, in words
     written_at: float | None = None  # when the report was written; seconds since 1970

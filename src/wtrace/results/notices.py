@@ -63,8 +63,8 @@ def notices_of(events: Iterable[ev.Event], standing: Standing) -> list[Notice]:
     decided = ended = False
     for event in events:
         match event:
-            case ev.WorkerExited(worker=worker):
-                failed.append(worker)
+            case ev.WorkerExited() | ev.SetupEnded() | ev.WorkerRefused():
+                failed.append(event.worker)
             case ev.WorkerStalled(worker=worker):
                 stalled.append(worker)
             case ev.VerdictReached():

@@ -19,6 +19,7 @@ from wtrace.core.wording import (
     state_of,
     winner_of,
 )
+from wtrace.results.figures.saved import cost_line
 from wtrace.results.page import bullets, page, table
 from wtrace.results.rows import criterion_cell, criterion_title, criterion_written
 
@@ -39,6 +40,7 @@ def progress_page(standing: Standing, mirrors: Sequence[str] = ()) -> str:
         f"# {markdown(standing.name)}: {state_of(standing)}",
         _updated(standing),
         verdict_line(standing),
+        cost_line(standing, standing.at),
         _workers(standing),
         _best(standing),
         _outlook(standing),

@@ -109,6 +109,19 @@ def _check_row(row: CheckRow, standing: Standing) -> list[str]:
     return [utc(row.at), code(row.worker), number(row.attempt), number(row.epoch), *cells, met]
 
 
+def housekeeping_part(evidence: Evidence) -> str | None:
+    """How the commands of the user's own ended, and which of the losers' checkpoints are left."""
+    parts = []
+    if evidence.after:
+        parts.append("## After the race\n\n" + bullets([markdown(line) for line in evidence.after]))
+    if evidence.kept:
+        parts.append(
+            "## What is left of the losers' checkpoints\n\n"
+            + bullets([markdown(line) for line in evidence.kept])
+        )
+    return "\n\n".join(parts) or None
+
+
 def pictures_part(evidence: Evidence) -> str | None:
     """The figures, where they have been drawn; the sheet that holds the others comes first."""
     if not evidence.figures:

@@ -19,6 +19,7 @@ from wtrace.results.record import (
     checks_part,
     ended_part,
     environment_part,
+    housekeeping_part,
     merges_part,
     pictures_part,
     reproduce_part,
@@ -51,6 +52,7 @@ def success_report(standing: Standing, evidence: Evidence) -> str:
         claims_part(standing, evidence),
         strength_part(evidence.success, evidence.measured),
         ended_part(standing, winner),
+        housekeeping_part(evidence),
         *_record(standing, evidence),
     )
 

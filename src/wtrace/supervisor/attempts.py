@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core.command import fill, with_python
+from wtrace.core.resources import default_variables, device_variables, variables
 from wtrace.runners.base import Launch, Needs, Parcel
+from wtrace.runners.machine import free_port
 from wtrace.supervisor import translating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from wtrace.core.resources import Grant
     from wtrace.supervisor.context import RaceContext
 
 NEWEST = ("training.log", "metrics.jsonl", "exit.json")
@@ -31,7 +33,7 @@ def may_pass(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in PASSING
 
 
-def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:
+def prepare_attempt(race: RaceContext, worker: str, attempt: int, grant: Grant | None = None) -> Launch:
     """Make the attempt's folder and say what is to be started in it. OSError: the disk does not let us."""
     layout = race.layout
     folder = layout.attempt(worker, attempt)
@@ -45,7 +47,7 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int) -> Launch:
         folder=folder,
         command=command_of(race, worker, attempt),
         cwd=working_directory(race, worker),
-        env=environment_of(race, worker, folder / "metrics.jsonl", os.environ),
+        env=environment_of(race, worker, folder / "metrics.jsonl", os.environ, grant),
         grace_s=race.spec.grace_s,
         marker=f"{race.id}/{worker}/{attempt}",
         runner=race.spec.runner_of(race.spec.worker(worker)),
@@ -130,33 +132,46 @@ def own_environment(race: RaceContext, worker: str, metrics: Path) -> dict[str, 
 
 
 def environment_of(
-    race: RaceContext, worker: str, metrics: Path, inherited: Mapping[str, str]
+    race: RaceContext,
+    worker: str,
+    metrics: Path,
+    inherited: Mapping[str, str],
+    grant: Grant | None = None,
 ) -> dict[str, str]:
     """The worker's whole environment. What git sets for its hooks would point it at the wrong repo: left out."""
     kept = {name: value for name, value in inherited.items() if name not in GIT_LOCAL}
+    if race.spec.runner_of(race.spec.worker(worker)) != "local":
+        grant = None  # what of a node it gets is the engine's to say
     return {
         "PYTHONUNBUFFERED": "1",  # so that the log shows what happens when it happens
-        "MASTER_PORT": str(_free_port()),
+        **default_variables(grant),
         **kept,
-        **added_environment(race, worker, metrics),
+        **_of_own_venv(Path(race.places[worker].worktree), kept),
+        "MASTER_PORT": str(free_port()),  # one that was inherited would be everybody's
+        **variables(grant),
+        **race.spec.worker(worker).env,
+        **device_variables(grant),
+        **own_environment(race, worker, metrics),
     }
 
 
+def _of_own_venv(worktree: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    """As if the worktree's own `.venv` were active: `torchrun` and its like are then the worktree's too."""
+    own = worktree / ".venv"
+    if not (own / "bin" / "python").exists():
+        return {}
+    path = inherited.get("PATH", os.defpath)
+    return {"VIRTUAL_ENV": str(own), "PATH": f"{own / 'bin'}{os.pathsep}{path}"}
+
+
 def added_environment(race: RaceContext, worker: str, metrics: Path) -> dict[str, str]:
-    """What the race adds to a worker's environment: the config's and wtrace's own."""
+    """What the race adds to a worker's environment wherever it runs: the config's and wtrace's own."""
     return {**race.spec.worker(worker).env, **own_environment(race, worker, metrics)}
 
 
 GIT_LOCAL = frozenset(
     {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"}
 )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _link_newest(link: Path, target: Path) -> None:

@@ -26,13 +26,14 @@ from wtrace.supervisor.attempts import (
     python_of,
     working_directory,
 )
-from wtrace.supervisor.intake import last_line, unknown_exit
+from wtrace.supervisor.intake import failure_of, unknown_exit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
     from wtrace.core.claims import Claim
+    from wtrace.core.resources import Grant
     from wtrace.core.standing import CriterionStanding
     from wtrace.metrics.follower import Line
     from wtrace.runners.base import Exit, Runner
@@ -95,9 +96,12 @@ def _copy_whole(original: BinaryIO, copy: Path) -> None:
 
 
 def prepare_confirmation(
-    race: RaceContext, claim: Claim, attempt: int, inherited: Mapping[str, str]
+    race: RaceContext, claim: Claim, attempt: int, inherited: Mapping[str, str], grant: Grant | None = None
 ) -> Launch:
-    """Make the try's folder and say what is to be started in it. The claim's checkpoint is frozen already."""
+    """Make the try's folder and say what is to be started in it. The claim's checkpoint is frozen already.
+
+    It runs on what its worker was given (`grant`): all else may be in use.
+    """
     assert race.spec.confirm is not None
     assert claim.frozen is not None
     folder = race.layout.confirmation(claim.number, attempt)
@@ -110,7 +114,7 @@ def prepare_confirmation(
         folder=folder,
         command=with_python(fill(race.spec.confirm.command, values), python_of(worktree)),
         cwd=working_directory(race, claim.worker),
-        env=environment_of(race, claim.worker, metrics, inherited),
+        env=environment_of(race, claim.worker, metrics, inherited, grant),
         grace_s=race.spec.grace_s,
         marker=f"{race.id}/claim/{claim.number}/{attempt}",
         runner=race.spec.runner_of(race.spec.worker(claim.worker)),
@@ -190,10 +194,7 @@ class ConfirmationIntake:
         if exit_.taken or exit_.refused:
             return exit_.taken or exit_.refused
         if exit_.code != 0:
-            how = "its exit is unknown" if not exit_.known else f"exit code {exit_.code}"
-            how = f"killed by signal {exit_.signal}" if exit_.signal is not None else how
-            words = last_line(self.folder / "training.log")
-            return f"{how}: {words}" if words else how
+            return failure_of(self.folder, exit_)
         return "it reported no check" if line is None else None
 
 

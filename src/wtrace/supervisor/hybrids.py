@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wtrace.core.view import Place
 from wtrace.errors import WtraceError
 from wtrace.supervisor.fairplay import changed_judge_file
-from wtrace.supervisor.record import missing_script, worktrees_folder
+from wtrace.supervisor.record import missing_script, request_of, worktrees_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ def make(race: RaceContext, worker: str, judge_files: Mapping[str, str]) -> tupl
     HybridError with nothing of the user's changed.
     """
     from wtrace.repo import hybrid
-    from wtrace.repo.plan import WorktreeRequest
     from wtrace.repo.worktrees import prepare
 
     spec, own = race.spec, race.spec.worker(worker)
@@ -35,8 +34,9 @@ def make(race: RaceContext, worker: str, judge_files: Mapping[str, str]) -> tupl
         made = hybrid.make_hybrid(race.root, branch=own.branch, base=spec.base or "HEAD", combines=combines)
         if isinstance(made, hybrid.HybridConflict):
             raise HybridError(_conflict(made))
-        request = WorktreeRequest(worker, own.branch)
-        (prepared,) = prepare(race.root, [request], base=spec.base, parent=worktrees_folder(race.root, spec))
+        (prepared,) = prepare(
+            race.root, [request_of(own)], base=spec.base, parent=worktrees_folder(race.root, spec)
+        )
     except WtraceError as error:
         raise HybridError(f"{error.what}{f' ({error.seen})' if error.seen else ''}") from error
     unfair = changed_judge_file(prepared.path, judge_files)

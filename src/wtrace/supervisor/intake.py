@@ -58,6 +58,16 @@ def unknown_exit(now: float) -> Exit:
     return Exit(code=None, signal=None, known=False, at=now)
 
 
+def failure_of(folder: Path, exit_: Exit) -> str | None:
+    """Why what ran in that folder failed, with the last line of its log; None: it ended well."""
+    if exit_.code == 0:
+        return None
+    how = "its exit is unknown" if not exit_.known else f"exit code {exit_.code}"
+    how = f"killed by signal {exit_.signal}" if exit_.signal is not None else how
+    words = last_line(folder / "training.log")
+    return f"{how}: {words}" if words else how
+
+
 class Intake:
     """Reads one attempt's folder whenever something changed in it, and notes what it finds."""
 

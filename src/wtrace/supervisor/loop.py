@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import decide
 from wtrace.core import events as ev
-from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
+from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 from wtrace.core.statistics.rows import warm_up
 from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
@@ -35,6 +35,8 @@ from wtrace.supervisor.intake import Intake
 from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.requests import events_of_request, pending_requests
+from wtrace.supervisor.room import RoomWatch
+from wtrace.supervisor.setting_up import SetupIntake, is_set_up, prepare_setup
 from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts
 from wtrace.supervisor.watching import Watching
 from wtrace.sync.agents import Agents
@@ -42,6 +44,7 @@ from wtrace.sync.agents import Agents
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from wtrace.core.resources import Grant
     from wtrace.core.state import State
     from wtrace.results.dashboard.curves import Curves
     from wtrace.runners.base import Runner
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
+    from wtrace.supervisor.watching import AnyIntake
 
 log = logging.getLogger("wtrace")
 
@@ -79,7 +83,8 @@ class Supervisor:
         self._positions = positions
         self._watcher = make_watcher()
         self._selector = selectors.DefaultSelector()
-        self._intakes: dict[str, Intake | ConfirmationIntake] = {}  # by worker; confirmations by `claim N`
+        # By worker; confirmations by `claim N`, set-ups by `setup WORKER`.
+        self._intakes: dict[str, AnyIntake] = {}
         self._watching = Watching(self._watcher)
         self._deeds: list[Deed] = []
         self._unread: set[str] = set()
@@ -93,6 +98,7 @@ class Supervisor:
         self._stuck_since: float | None = None
         self._postponed: list[Deed] = []  # what the disk does not let us do yet
         self._waits_told: set[Deed] = set()
+        self._room = RoomWatch(journal)
 
     @property
     def state(self) -> State:
@@ -109,6 +115,9 @@ class Supervisor:
         try:
             self._watch_requests()
             self._take_over()
+            for spec in self.state.spec.workers:
+                if not spec.combines:
+                    self._note_set_up(spec.name, self._clock.now())
             self._turn(set(), everything=True)
             self._warm_up()
             self._foresee_conflicts()
@@ -135,7 +144,7 @@ class Supervisor:
         """Follow what an earlier supervisor started, and do again what it may not have done."""
         for name, worker in self.state.workers.items():
             phase = worker.phase
-            if isinstance(phase, Waiting | Ended | Retrying):
+            if isinstance(phase, Waiting | SettingUp | Ended | Retrying):
                 continue
             folder = self._layout.attempt(name, phase.attempt)
             if isinstance(phase, Launching) and self._runner.started(folder) is None:
@@ -153,6 +162,13 @@ class Supervisor:
             for deed in decide.unfinished(self.state)
             if not (isinstance(deed, decide.Launch) and deed.worker in self._intakes)
         )
+
+    def _note_set_up(self, worker: str, now: float) -> None:
+        """Note that a worktree needs no set-up: it was done, and nothing that it depends on has changed since."""
+        waits = isinstance(self.state.workers[worker].phase, Waiting)
+        wanted = self.state.spec.worker(worker).setup and not self.state.workers[worker].set_up
+        if waits and wanted and is_set_up(self._race, worker):
+            self._journal.note(ev.SetupSkipped(now, worker))
 
     def _give_up(self, worker: str, phase: Launching | Running | Stopping) -> None:
         """Somebody removed the folder of an attempt: nothing can be learnt of it any more."""
@@ -195,6 +211,7 @@ class Supervisor:
             now if self._unread or self._journal.has_news else None,
             None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
             now + TRY_AGAIN_AFTER_S if self._postponed or self._hindered() else None,
+            self._room.due(now),
         ]
         due = min((time for time in times if time is not None), default=None)
         self._selector.select(None if due is None else max(0.0, due - now))
@@ -250,7 +267,7 @@ class Supervisor:
         if intake.is_translated and not intake.done:
             self._follow_sources(name, intake, now)
 
-    def _follow_sources(self, name: str, intake: Intake | ConfirmationIntake, now: float) -> None:
+    def _follow_sources(self, name: str, intake: AnyIntake, now: float) -> None:
         try:
             if self._watching.follow_sources(name, intake):
                 self._unread.add(name)
@@ -272,11 +289,13 @@ class Supervisor:
         """Note what follows by rule, and what is about to be done."""
         while (fact := decide.conclude(self.state, now)) is not None:
             self._journal.note(fact)
-        for action in decide.decide(self.state, now):
+        room = self._room.look(now)
+        for action in decide.decide(self.state, now, room):
             event = decide.intent(action, now)
             if event is not None:
                 self._journal.note(event)
             self._deeds.append(action)
+        self._room.tell(now, room)
 
     def _store(self, now: float) -> bool:
         """Store the turn. Where the disk does not let us, nothing is done and the next turn tries again."""
@@ -325,8 +344,13 @@ class Supervisor:
 
     def _carry_out(self, deed: Deed, now: float) -> None:
         match deed:
-            case decide.Launch(worker, attempt):
-                self._launch(worker, attempt, now)
+            case decide.Launch(worker, attempt, grant):
+                self._launch(worker, attempt, grant, now)
+            case decide.SetUp(worker, step, grant):
+                self._set_up(worker, step, grant, now)
+            case decide.StopSetup(worker, step):
+                with points.around("signal"):
+                    self._runner.stop(self._layout.setup(worker, step))
             case decide.Kill(worker, attempt):
                 with points.around("signal"):
                     self._runner.kill(self._layout.attempt(worker, attempt))
@@ -337,28 +361,46 @@ class Supervisor:
             case decide.KillConfirmation(number, attempt):
                 with points.around("signal"):
                     self._runner.kill(self._layout.confirmation(number, attempt))
-            case ev.WorkerPaused():
+            case ev.WorkerPaused() | ev.WorkerUnpaused():
+                change = self._runner.pause if isinstance(deed, ev.WorkerPaused) else self._runner.unpause
                 with points.around("signal"):
-                    self._runner.pause(self._current_attempt(deed.worker))
-            case ev.WorkerUnpaused():
-                with points.around("signal"):
-                    self._runner.unpause(self._current_attempt(deed.worker))
+                    change(self._current_attempt(deed.worker))
             case decide.Stop():
                 pass  # all at once, before everything else
 
     def _current_attempt(self, worker: str) -> Path:
         phase = self.state.workers[worker].phase
-        return self._layout.attempt(worker, 0 if isinstance(phase, Waiting) else phase.attempt)
+        return self._layout.attempt(worker, 0 if isinstance(phase, Waiting | SettingUp) else phase.attempt)
 
-    def _launch(self, worker: str, attempt: int, now: float) -> None:
+    def _set_up(self, worker: str, step: int, grant: Grant | None, now: float) -> None:
+        """Start a command that prepares the worktree."""
+        begun = self._runner.started(self._layout.setup(worker, step)) is not None
+        if not begun and self.state.is_over_for(worker):
+            problem = "not started: the race is over for it"
+            self._journal.note(ev.SetupEnded(now, worker, step, None, None, known=False, problem=problem))
+            return
         try:
-            launch = prepare_attempt(self._race, worker, attempt)
+            launch = prepare_setup(self._race, worker, step, os.environ, grant)
+            intake = SetupIntake(self._journal, self._runner, self._race, worker, step)
+            self._follow(f"setup {worker}", intake)
+            with points.around("spawn"):
+                self._runner.start(launch)
+        except (OSError, ToolError) as error:
+            if may_pass(error) and not self.state.is_over_for(worker):
+                self._postpone(decide.SetUp(worker, step, grant), now, error)
+                return
+            problem = f"it could not be started: {error}"
+            self._journal.note(ev.SetupEnded(now, worker, step, None, None, known=False, problem=problem))
+
+    def _launch(self, worker: str, attempt: int, grant: Grant | None, now: float) -> None:
+        try:
+            launch = prepare_attempt(self._race, worker, attempt, grant)
             self._follow_worker(worker, attempt)
             with points.around("spawn"):
                 self._runner.start(launch)
         except (OSError, ToolError) as error:
             if may_pass(error) and not self.state.is_over_for(worker):
-                self._postpone(decide.Launch(worker, attempt), now, error)
+                self._postpone(decide.Launch(worker, attempt, grant), now, error)
                 return
             reason = f"could not be started: {error}"
             log.error("%s %s", worker, reason)
@@ -375,6 +417,7 @@ class Supervisor:
             return
         self._race.places[worker] = place
         self._journal.note(ev.HybridMade(now, worker, place.commit, place.worktree, note))
+        self._note_set_up(worker, now)
 
     def _confirm(self, number: int, attempt: int, now: float) -> None:
         """Freeze the claim's checkpoint if that has not been done, and start its confirmation."""
@@ -386,7 +429,8 @@ class Supervisor:
                     copy, digest = freeze(output, claim.checkpoint, self._layout.claim(number))
                 self._journal.note(ev.CheckpointFrozen(now, number, str(copy), digest))
                 claim = self.state.claims[number - 1]
-            launch = prepare_confirmation(self._race, claim, attempt, os.environ)
+            grant = self.state.workers[claim.worker].grant
+            launch = prepare_confirmation(self._race, claim, attempt, os.environ, grant)
             intake = ConfirmationIntake(self._journal, self._runner, launch.folder, claim, attempt)
             self._follow(f"claim {number}", intake)
             with points.around("confirmation-start"):
@@ -398,7 +442,9 @@ class Supervisor:
             problem = f"it could not be started: {error}"
             self._journal.note(ev.ConfirmationEnded(now, number, attempt, claim.worker, problem=problem))
 
-    def _postpone(self, deed: decide.Launch | decide.Confirm, now: float, error: Exception) -> None:
+    def _postpone(
+        self, deed: decide.Launch | decide.SetUp | decide.Confirm, now: float, error: Exception
+    ) -> None:
         """The disk does not let us do this now: try again until it does."""
         self._postponed.append(deed)
         if deed not in self._waits_told:
@@ -420,7 +466,7 @@ class Supervisor:
         )
         self._follow(worker, intake)
 
-    def _follow(self, key: str, intake: Intake | ConfirmationIntake) -> None:
+    def _follow(self, key: str, intake: AnyIntake) -> None:
         self._unfollow(key)
         self._intakes[key] = intake
         self._watching.follow(key, intake)

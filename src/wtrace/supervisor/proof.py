@@ -23,14 +23,14 @@ from wtrace.results.report import failure_report, success_report
 from wtrace.results.report_html import report_html
 from wtrace.results.strength import Measured
 from wtrace.store.reader import Reader
-from wtrace.supervisor import figures, points
+from wtrace.supervisor import after, figures, keeping, points
 from wtrace.supervisor.fairness import fair_play
 from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import write_pages
 from wtrace.supervisor.record import recall_curves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from wtrace.core.claims import Claim
@@ -65,6 +65,17 @@ def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[C
     return path
 
 
+def tell_again(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> None:
+    """Write the report and the pages again with what has happened since; the figures stay. What fails is logged."""
+    try:
+        pictures = _sorted(race.layout.results.glob("success_viz/*.png"), race)
+        _write(race, standing, replace(gather(race, layout, standing, claims), figures=pictures))
+        files = [race.layout.results / path for path in pictures]
+        write_pages(race, standing, recall_curves(layout, race.id), files)
+    except Exception:
+        log.exception("the report could not be written again")
+
+
 def _write(race: RaceContext, standing: Standing, evidence: Evidence) -> Path:
     if standing.winner is not None:
         path, text = race.layout.success_report, success_report(standing, evidence)
@@ -93,8 +104,13 @@ def draw(race: RaceContext, layout: Layout, standing: Standing) -> tuple[str, ..
         return ()
     for name, why in drawn.left_out.items():
         log.info("figure %s is left out: %s", name, why)
-    paths = [str(path.relative_to(race.layout.results)) for path in drawn.paths]
-    return tuple(sorted(paths, key=lambda path: "SUCCESS_VISUALIZATION" not in path))
+    return _sorted(drawn.paths, race)
+
+
+def _sorted(pictures: Iterable[Path], race: RaceContext) -> tuple[str, ...]:
+    """Their paths as seen from the report, the sheet that holds the others first."""
+    paths = [str(path.relative_to(race.layout.results)) for path in pictures if "_dark" not in path.stem]
+    return tuple(sorted(paths, key=lambda path: ("SUCCESS_VISUALIZATION" not in path, path)))
 
 
 def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> Evidence:
@@ -129,6 +145,8 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         measured=tuple(measured),
         starts={worker: info for worker, info in starts.items() if info},
         saved=_saved(race, standing),
+        kept=keeping.told(race, layout, standing, claims),
+        after=after.told(race, standing),
         merges=_merges(race),
         fair=fair,
         written_at=time.time(),

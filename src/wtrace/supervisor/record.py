@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from wtrace.core.layout import Layout
     from wtrace.core.spec import RaceSpec, WorkerSpec
+    from wtrace.repo.plan import WorktreeRequest
     from wtrace.repo.worktrees import Prepared
     from wtrace.results.dashboard.curves import Curves
     from wtrace.store.reader import StoredPosition
@@ -49,7 +50,7 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared], *, stri
         race.config.write_text(config.dump(spec), encoding="utf-8")
         for made in prepared:
             _record_changes(race.worker(made.worker), made)
-        places = {made.worker: _place(race.output(made.worker), made) for made in prepared}
+        places = {made.worker: place_of(race.output(made.worker), made) for made in prepared}
         places |= {
             each.name: _place_of_hybrid(race.output(each.name), each, worktrees_folder(layout.root, spec))
             for each in spec.workers
@@ -121,9 +122,10 @@ def check_commands(spec: RaceSpec, prepared: Sequence[Prepared]) -> None:
         worker = spec.worker(made.worker)
         script = missing_script(worker, made.path)
         if script is not None:
+            sparse = "add its folder to `sparse`, " if worker.sparse else ""
             raise ConfigError(
                 f"workers.{worker.name}.command: branch {worker.branch} has no {script}",
-                hint=f"commit it there, or name another command (the worktree is {made.path})",
+                hint=f"commit it there, {sparse}or name another command (the worktree is {made.path})",
             )
 
 
@@ -132,6 +134,13 @@ def missing_script(worker: WorkerSpec, worktree: Path) -> str | None:
     script = _script_of(worker.command)
     there = script is None or (worktree / (worker.cwd or "") / script).exists()
     return None if there else script
+
+
+def request_of(worker: WorkerSpec) -> WorktreeRequest:
+    """What the worker's worktree shall be, for the room that makes it."""
+    from wtrace.repo.plan import WorktreeRequest
+
+    return WorktreeRequest(worker.name, worker.branch, worker.include, worker.sparse)
 
 
 def worktrees_folder(root: Path, spec: RaceSpec) -> Path:
@@ -159,7 +168,8 @@ def _record_changes(folder: Path, made: Prepared) -> None:
         file.write_bytes(patch(made.path))
 
 
-def _place(output: Path, made: Prepared) -> view.Place:
+def place_of(output: Path, made: Prepared) -> view.Place:
+    """Where a worker lives whose worktree has been made."""
     log = output.parent / "training.log"
     return view.Place(made.branch, made.commit, str(made.path), str(output), str(log))
 

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from wtrace.metrics.watcher import Watcher
     from wtrace.supervisor.confirmation import ConfirmationIntake
     from wtrace.supervisor.intake import Intake
+    from wtrace.supervisor.setting_up import SetupIntake
 
-    AnyIntake = Intake | ConfirmationIntake
+    AnyIntake = Intake | ConfirmationIntake | SetupIntake
 
 
 class Watching:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
 from wtrace.core.text import number, seconds
-from wtrace.core.wording import epoch_pace_s
+from wtrace.core.wording import elapsed_s, epoch_pace_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,19 @@ def told(saved: Sequence[Saving], cost_per_hour: float | None) -> str:
         return words
     cost = machine_s(saved) / 3600 * cost_per_hour
     return f"{words}, a cost of {_money(cost)} at {number(cost_per_hour)} per hour"
+
+
+def cost_line(standing: Standing, now: float) -> str | None:
+    """What the race has cost so far, and once it is decided what was saved; None where no price is known."""
+    if standing.cost_per_hour is None:
+        return None
+    cost = elapsed_s(standing, now) / 3600 * standing.cost_per_hour
+    words = f"cost so far: {_money(cost)} at {number(standing.cost_per_hour)} per hour"
+    saved = savings(standing)
+    if not saved:
+        return words
+    spared = machine_s(saved) / 3600 * standing.cost_per_hour
+    return f"{words}; saved by stopping early: {_money(spared)}, {seconds(machine_s(saved))} of machine time"
 
 
 def _money(cost: float) -> str:

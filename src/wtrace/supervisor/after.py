@@ -1,0 +1,132 @@
+"""The user's own commands for the winner, once the race is over and its report is written."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import shlex
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wtrace.core import events as ev
+from wtrace.core.command import fill, with_python
+from wtrace.core.text import plain
+from wtrace.errors import ToolError
+from wtrace.runners.base import Launch
+from wtrace.runners.records import read_exit
+from wtrace.supervisor.attempts import command_values, environment_of, python_of, working_directory
+from wtrace.supervisor.intake import failure_of
+from wtrace.supervisor.requests import events_of_request, pending_requests
+
+if TYPE_CHECKING:
+    from wtrace.core.resources import Grant
+    from wtrace.core.standing import Standing
+    from wtrace.runners.base import Runner
+    from wtrace.supervisor.clock import Clock
+    from wtrace.supervisor.context import RaceContext
+    from wtrace.supervisor.journal import Journal
+
+log = logging.getLogger("wtrace")
+
+LOOK_EVERY_S = 0.5
+"""A request to stop is looked for this often while a command runs."""
+
+
+def run_for_winner(race: RaceContext, journal: Journal, runner: Runner, clock: Clock) -> bool:
+    """Run them one after the other, up to the first that fails; whether there was anything to run.
+
+    A command that an earlier supervisor started is waited for, not started again. A failure is told, no more.
+    """
+    winner = journal.state.verdict
+    if winner is None or not race.spec.after_winner:
+        return False
+    grant = journal.state.workers[winner.worker].grant
+    for step, command in enumerate(race.spec.after_winner, 1):
+        folder = race.layout.after(winner.worker, step)
+        try:
+            why = _run(race, journal, runner, _launch(race, winner.worker, step, grant), clock)
+        except (OSError, ToolError) as error:
+            why = f"it could not be started: {error}"
+        _tell(journal, clock, _line(command, folder, why))
+        if why is not None:
+            break
+    return True
+
+
+def told(race: RaceContext, standing: Standing) -> tuple[str, ...]:
+    """How each of the commands ended, a line for each, for the report."""
+    if standing.winner is None:
+        return ()
+    lines = []
+    for step, command in enumerate(race.spec.after_winner, 1):
+        folder = race.layout.after(standing.winner, step)
+        exit_ = read_exit(folder)
+        if exit_ is None:
+            lines.append(f"{plain(shlex.join(command), 80)}: has not run")
+        else:
+            lines.append(_line(command, folder, failure_of(folder, exit_)))
+    return tuple(lines)
+
+
+def _line(command: tuple[str, ...], folder: Path, why: str | None) -> str:
+    how = "done" if why is None else f"failed: {why}"
+    return f"{plain(shlex.join(command), 80)}: {how} (its log: {folder / 'training.log'})"
+
+
+def _launch(race: RaceContext, winner: str, step: int, grant: Grant | None) -> Launch:
+    folder = race.layout.after(winner, step)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    metrics = folder / "metrics.jsonl"
+    command = fill(race.spec.after_winner[step - 1], command_values(race, winner, metrics))
+    return Launch(
+        folder=folder,
+        command=with_python(command, python_of(Path(race.places[winner].worktree))),
+        cwd=working_directory(race, winner),
+        env=environment_of(race, winner, metrics, os.environ, grant),
+        grace_s=race.spec.grace_s,
+        marker=f"{race.id}/after/{winner}/{step}",
+    )
+
+
+def _run(race: RaceContext, journal: Journal, runner: Runner, launch: Launch, clock: Clock) -> str | None:
+    """Start the command unless that was done, and wait for its end; why it failed, or None."""
+    folder = launch.folder
+    stopped_by = _stop_asked(race, journal, clock)
+    if stopped_by is not None:
+        return f"not run: stopped by {stopped_by}"
+    if runner.started(folder) is None and runner.exited(folder) is None:
+        runner.start(launch)
+    else:
+        runner.adopt(folder)
+    while (exit_ := runner.exited(folder)) is None:
+        select.select([runner], [], [], LOOK_EVERY_S)
+        runner.lost()
+        asked = _stop_asked(race, journal, clock)
+        if asked is not None and stopped_by is None:
+            stopped_by = asked
+            runner.stop(folder)
+    why = failure_of(folder, exit_)
+    return why if stopped_by is None else f"stopped by {stopped_by}"
+
+
+def _stop_asked(race: RaceContext, journal: Journal, clock: Clock) -> str | None:
+    """Who asks to stop the race: this is what is left of it. Requests are taken."""
+    by = None
+    for path in pending_requests(race.layout.requests):
+        events = events_of_request(path, journal.state, clock.now())
+        by = next((event.by for event in events if isinstance(event, ev.StopAsked)), by)
+        path.unlink(missing_ok=True)
+    return by
+
+
+def _tell(journal: Journal, clock: Clock, line: str) -> None:
+    """In the journal and the log, once, however many supervisors it took."""
+    text = f"after the race: {line}"
+    if all(happening.text != text for happening in journal.state.happenings):
+        log.info("%s", text)
+        journal.note(ev.Noticed(clock.now(), None, text))
+        with contextlib.suppress(sqlite3.Error):  # kept, and stored with what comes next
+            journal.commit(clock.now())
