@@ -75,7 +75,7 @@ cwd = "src"
 gpus = 0.25
 cpus = 2
 memory = "16 GB"
-runner = "ray"
+runner = "slurm"
 include = [".env", { path = "data/", link = true }]
 sparse = ["workers", "src"]
 setup = [["uv", "sync"]]

@@ -12,7 +12,7 @@ from typing import Any
 from ray.cluster_utils import Cluster
 
 
-def apart() -> dict[str, int]:
+def apart() -> dict[str, Any]:
     """What a node needs in order to live beside another Ray of this machine: a port of its own, and little memory."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -29,7 +29,8 @@ def main(port: int) -> None:
             what, name, *resource = line.split()
             if what == "add":
                 has: dict[str, Any] = dict.fromkeys(resource, 4)
-                nodes[name] = cluster.add_node(num_cpus=2, resources=has, **apart())  # type: ignore[arg-type]
+                node: dict[str, Any] = {"num_cpus": 2, "resources": has, **apart()}
+                nodes[name] = cluster.add_node(**node)
             else:
                 cluster.remove_node(nodes.pop(name), allow_graceful=False)
             print("done", flush=True)

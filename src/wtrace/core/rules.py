@@ -27,7 +27,7 @@ def check(spec: RaceSpec) -> None:
         if worker.combines:
             _check_combines(spec, worker)
     _check_runners(spec)
-    _check_sources_of_runners(spec)
+    _check_far_workers(spec)
     sources.check(spec.metrics, Place(("metrics",)))
     for worker in spec.workers:
         _check_gpus(worker)
@@ -122,10 +122,18 @@ FAR_SOURCES = ("jsonl", "stdout")
 """What can be read of a worker whose files are on another machine until they are whole."""
 
 
-def _check_sources_of_runners(spec: RaceSpec) -> None:
+def _check_far_workers(spec: RaceSpec) -> None:
     for worker in spec.workers:
+        if engine_of(spec, spec.runner_of(worker)).kind != "ray":
+            continue
+        for key in ("include", "setup"):
+            if getattr(worker, key):
+                raise ConfigError(
+                    f"{_place(worker, key)}: it prepares a worktree, and Ray is sent the commit alone",
+                    hint="prepare the nodes, or run the command from the training",
+                )
         source = spec.metrics_of(worker).source
-        if engine_of(spec, spec.runner_of(worker)).kind == "ray" and source not in FAR_SOURCES:
+        if source not in FAR_SOURCES:
             raise ConfigError(
                 f"{_place(worker)}: on Ray, metrics can be read from {' or '.join(FAR_SOURCES)}, not from {source}",
                 hint="have the training print them, and read them with a pattern",

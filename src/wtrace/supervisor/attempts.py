@@ -140,6 +140,8 @@ def environment_of(
 ) -> dict[str, str]:
     """The worker's whole environment. What git sets for its hooks would point it at the wrong repo: left out."""
     kept = {name: value for name, value in inherited.items() if name not in GIT_LOCAL}
+    if race.spec.runner_of(race.spec.worker(worker)) != "local":
+        grant = None  # what of a node it gets is the engine's to say
     return {
         "PYTHONUNBUFFERED": "1",  # so that the log shows what happens when it happens
         **default_variables(grant),
@@ -154,7 +156,7 @@ def environment_of(
 
 
 def added_environment(race: RaceContext, worker: str, metrics: Path) -> dict[str, str]:
-    """What the race adds to a worker's environment: the config's and wtrace's own."""
+    """What the race adds to a worker's environment wherever it runs: the config's and wtrace's own."""
     return {**race.spec.worker(worker).env, **own_environment(race, worker, metrics)}
 
 
