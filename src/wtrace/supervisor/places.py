@@ -68,8 +68,6 @@ def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
         lacks = [
             *export.left_out(made.path, made.commit),
             *(["its uncommitted changes"] if made.dirty else []),
-            *(["what `include` brings along"] if worker.include else []),
-            *(["what its set-up makes"] if worker.setup else []),
         ]
         if lacks:
             warnings.append(f"{made.worker}: Ray is not sent {', '.join(lacks)}")
