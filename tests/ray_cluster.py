@@ -20,7 +20,7 @@ def apart() -> dict[str, Any]:
 
 
 def main(port: int) -> None:
-    head = {"num_cpus": 8, "include_dashboard": True, "dashboard_port": port, **apart()}
+    head: dict[str, Any] = {"num_cpus": 8, "include_dashboard": True, "dashboard_port": port, **apart()}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes: dict[str, Any] = {}
     try:
@@ -28,8 +28,9 @@ def main(port: int) -> None:
         for line in sys.stdin:
             what, name, *resource = line.split()
             if what == "add":
-                has = dict.fromkeys(resource, 4)
-                nodes[name] = cluster.add_node(num_cpus=2, resources=has, **apart())
+                has: dict[str, Any] = dict.fromkeys(resource, 4)
+                node: dict[str, Any] = {"num_cpus": 2, "resources": has, **apart()}
+                nodes[name] = cluster.add_node(**node)
             else:
                 cluster.remove_node(nodes.pop(name), allow_graceful=False)
             print("done", flush=True)

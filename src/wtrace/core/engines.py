@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.kinds import Place
 from wtrace.core.nearest import did_you_mean
 from wtrace.core.text import plain as visible
@@ -37,7 +38,7 @@ ENGINES = (LOCAL, *SETTINGS)
 _AMOUNT = re.compile(r"\s*([^\s=,]+)\s*=\s*([0-9]+(?:\.[0-9]+)?)\s*")
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Engine:
     """What a runner's name stands for."""
 

@@ -1,8 +1,4 @@
-"""The whole schema of `wtrace.toml`, as one table.
-
-A part that is not built yet stands here with `available=False`: it is checked like any other, and only its
-default is accepted. The page docs/reference/config.md is written from this table.
-"""
+"""The whole schema of `wtrace.toml`, as one table. The page docs/reference/config.md is written from it."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ import contextlib
 import json
 import os
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wtrace.core.data import data
 from wtrace.runners.base import Started
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RECORD, LAUNCH = "engine.json", "launch.json"
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Record:
     """`engine.json`: which runner has the attempt and, once it is known, under which name its engine has the job."""
 

@@ -7,9 +7,9 @@ import os
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
 from wtrace.core.text import plain
 from wtrace.errors import ToolError
 
@@ -30,7 +30,7 @@ OVER = frozenset(
 """States that a job does not leave."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Job:
     """One line of `squeue`. `used_s` and `limit_s` are of the running time; None: no limit."""
 

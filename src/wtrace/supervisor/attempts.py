@@ -155,6 +155,11 @@ def environment_of(
     }
 
 
+def added_environment(race: RaceContext, worker: str, metrics: Path) -> dict[str, str]:
+    """What the race adds to a worker's environment wherever it runs: the config's and wtrace's own."""
+    return {**race.spec.worker(worker).env, **own_environment(race, worker, metrics)}
+
+
 def _of_own_venv(worktree: Path, inherited: Mapping[str, str]) -> dict[str, str]:
     """As if the worktree's own `.venv` were active: `torchrun` and its like are then the worktree's too."""
     own = worktree / ".venv"
@@ -162,11 +167,6 @@ def _of_own_venv(worktree: Path, inherited: Mapping[str, str]) -> dict[str, str]
         return {}
     path = inherited.get("PATH", os.defpath)
     return {"VIRTUAL_ENV": str(own), "PATH": f"{own / 'bin'}{os.pathsep}{path}"}
-
-
-def added_environment(race: RaceContext, worker: str, metrics: Path) -> dict[str, str]:
-    """What the race adds to a worker's environment wherever it runs: the config's and wtrace's own."""
-    return {**race.spec.worker(worker).env, **own_environment(race, worker, metrics)}
 
 
 GIT_LOCAL = frozenset(
