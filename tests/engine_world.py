@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -115,6 +116,11 @@ class Place:
 
     def wait_for_note(self, word: str) -> None:
         self.until(lambda: word in self.notes(), f"the note {word}")
+
+    def guardian_of(self, folder: Path) -> int:
+        """The pid of the shim; the nodes of the tests are this machine."""
+        pid: int = json.loads((folder / "start.claim").read_text().splitlines()[1])["pid"]
+        return pid
 
     def tell(self, word: str) -> None:
         """What scripts find by `is_noted`."""

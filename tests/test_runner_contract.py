@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -114,6 +115,18 @@ def test_a_stop_ends_the_whole_tree_however_it_hides(place: Place) -> None:
     place.until(lambda: place.notes().count("ready") >= 2 and "leader" in place.notes(), "everybody to hide")
     place.runner.stop(folder)
     assert place.end_of(folder).signal == signal.SIGKILL
+
+
+def test_a_killed_guardian_leaves_an_exit_that_is_unknown_and_nobody_behind(place: Place) -> None:
+    folder = place.start("escape(double_fork, be_another)")
+    place.wait_for_note("ready")
+    os.kill(place.guardian_of(folder), signal.SIGKILL)
+    ending = place.until(lambda: place.runner.exited(folder), "the exit")
+    assert (ending.code, ending.signal, ending.known) == (None, None, False)
+    if place.kind == "slurm":  # tracking by parents (proctrack/linuxproc) loses whose parent is gone
+        assert "is gone from Slurm" in ending.taken
+    else:
+        place.until(lambda: not place.living(), "everybody to go")
 
 
 def test_kill_does_not_wait_for_the_grace(place: Place) -> None:

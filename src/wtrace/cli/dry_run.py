@@ -60,6 +60,9 @@ def _worker_lines(race: RaceContext, worker: WorkerSpec, machine: Machine) -> It
     yield ""
     yield f"{worker.name}{_role(worker)} on branch {worker.branch}"
     yield f"  checks:  {checks}, up to epoch {epochs}"
+    runner = race.spec.runner_of(worker)
+    if runner != "local":
+        yield f"  on:      {runner}"
     yield f"  in:      {working_directory(race, worker.name)}"
     if worker.sparse:
         yield f"  only:    {', '.join(worker.sparse)}"
