@@ -60,7 +60,12 @@ class Reader:
         self.at = self.home
         config = self.home / ".gitconfig"
         config.write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
-        here = {"HOME": str(self.home), "GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_NOSYSTEM": "1"}
+        here = {
+            "HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "GIT_CONFIG_GLOBAL": str(config),
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
         tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.env = {**os.environ, **here, "PATH": tools, "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
 
