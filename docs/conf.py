@@ -22,7 +22,7 @@ PARTS = {
     "How-to": ["how-to/*"],
     "Reference": ["reference/*"],
     "Explanation": ["explanation/*"],
-    "Measured": ["performance", "results"],
+    "Measured": ["[a-z]*"],
     "Decisions": ["decisions/README", "decisions/*"],
 }
 REDIRECT = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=README.html">\n'

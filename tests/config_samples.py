@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
 from wtrace.core.criteria import parse_criterion, parse_sample_test
 from wtrace.core.rules import side_by_side
-from wtrace.core.schema import Table
 from wtrace.core.spec import ConfirmSpec, FiguresSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
-from wtrace.core.tables import TABLES
 
 MINIMAL = """\
 [race]
@@ -79,7 +75,7 @@ cwd = "src"
 gpus = 0.25
 cpus = 2
 memory = "16 GB"
-runner = "ray"
+runner = "slurm"
 include = [".env", { path = "data/", link = true }]
 sparse = ["workers", "src"]
 setup = [["uv", "sync"]]
@@ -99,8 +95,8 @@ command = ["python", "hybrid.py"]
 winner = [["python", "scripts/publish.py", "{output}"]]
 
 [runners.cluster]
-address = "ray://head:10001"
-retries = 2
+engine = "ray"
+address = "http://head:8265"
 
 [sync.macbook]
 host = "me@macbook"
@@ -113,14 +109,6 @@ ssh_config = "~/.ssh/races"
 [notify]
 urls = ["ntfy://races"]
 """
-
-
-def all_available() -> tuple[Table, ...]:
-    """The schema as it is once every part of it is built."""
-    return tuple(
-        replace(table, available=True, keys=tuple(replace(key, available=True) for key in table.keys))
-        for table in TABLES
-    )
 
 
 CRITERIA = ("mean(a) / mean(b) >= 1.5", "p_greater(a, b, 1.3) < 0.01", "count(a) >= 20", "val_loss <= 0.2")

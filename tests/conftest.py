@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from engine_lab import Engines
 from race_lab import Lab, wait_for
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """Ray and Slurm, each started when a test asks for it; ended with the session."""
+    with Engines(tmp_path_factory.mktemp("engines")) as made:
+        yield made
 
 
 @pytest.fixture

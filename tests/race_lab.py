@@ -36,9 +36,9 @@ def leave(number, frame):
     sys.exit(0)
 
 
-def check(epoch, ratio, accuracy=0.9, n=20):
+def check(epoch, ratio, accuracy=0.9, n=20, **more):
     samples = {"id": list(range(n)), "persistent": [ratio] * n, "transient": [1.0] * n, "accuracy": [accuracy] * n}
-    report(event="check", epoch=epoch, metrics={"val_loss": 0.4}, samples=samples)
+    report(event="check", epoch=epoch, metrics={"val_loss": 0.4}, samples=samples, **more)
 
 
 def wait_for(gate):
@@ -66,6 +66,15 @@ def play(step):
         shutil.rmtree(OUTPUT / values[0])
     elif kind == "wait":
         wait_for(values[0])
+    elif kind == "claim":  # a check that meets every criterion, and the checkpoint that it names
+        epoch, ratio, name = values
+        (OUTPUT / name).write_text("weights")
+        check(epoch, ratio, checkpoint=name)
+    elif kind == "save_first":  # what an earlier attempt saved is gone on from; the first one saves, and stays
+        if not (OUTPUT / values[0]).exists():
+            (OUTPUT / values[0]).write_text("saved")
+            report(event="check", epoch=1, metrics={}, checkpoint=values[0])
+            play(["forever"])
     elif kind == "mark":
         (GATES / values[0]).touch()
     elif kind == "save_on_term":
@@ -171,6 +180,11 @@ class Lab:
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "wtrace", *args]
 
+    def python(self, code: str, **env: str) -> str:
+        """What Python prints, with the lab's environment."""
+        command = [sys.executable, "-c", code]
+        return subprocess.check_output(command, env={**self.env, **env}, text=True, timeout=30).strip()
+
     def start(self, *args: str) -> subprocess.Popen[str]:
         """The command in the background, in a session of its own."""
         started = subprocess.Popen(
@@ -236,7 +250,7 @@ def survivors_of(folder: Path) -> list[str]:
             continue
         if "-m wtrace.race" in command:
             continue  # the supervisor leaves a moment after its race is over
-        if any(target.startswith(f"{folder}/") for target in held):
+        if any(f"{target}/".startswith(f"{folder}/") for target in held):
             found.append(f"{process.name}: {command}")
     return found
 

@@ -51,8 +51,7 @@ def test_all_that_is_not_given_has_the_defaults_of_the_spec() -> None:
 
 
 def test_the_whole_schema_is_understood_and_written_back() -> None:
-    everything = samples.all_available()
-    spec = parse(samples.WHOLE, tables=everything)
+    spec = parse(samples.WHOLE)
     supervised, baseline, hybrid = spec.workers
     assert spec.max_parallel is None
     assert (spec.grace_s, spec.stall_after_s, spec.progress_every_s) == (3.0, 60.5, 5.0)
@@ -67,13 +66,13 @@ def test_the_whole_schema_is_understood_and_written_back() -> None:
     assert supervised.memory_bytes == 16 * 10**9
     assert supervised.metrics == MetricsSpec("stdout", r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)")
     assert baseline.control and hybrid.combines == ("supervised", "baseline")
-    assert spec.runners == (RunnerSpec("cluster", {"address": "ray://head:10001", "retries": 2}),)
+    assert spec.runners == (RunnerSpec("cluster", {"engine": "ray", "address": "http://head:8265"}),)
     assert spec.sync == (
         SyncSpec(
             "macbook", "me@macbook", "races/{race}", 30.0, False, "/opt/homebrew/bin/rsync", "~/.ssh/races"
         ),
     )
-    assert parse(dump(spec, tables=everything), tables=everything) == spec
+    assert parse(dump(spec)) == spec
 
 
 @pytest.mark.parametrize("line", samples.WHOLE.splitlines())
@@ -81,25 +80,12 @@ def test_every_line_of_the_schema_is_needed_to_say_what_it_says(line: str) -> No
     """No key is read and then forgotten: without a line the race is another one, or none."""
     if not line or samples.WHOLE.count(line) > 1:
         return
-    everything = samples.all_available()
-    whole = parse(samples.WHOLE, tables=everything)
+    whole = parse(samples.WHOLE)
     with contextlib.suppress(ConfigError):
-        assert parse(samples.WHOLE.replace(line, ""), tables=everything) != whole
+        assert parse(samples.WHOLE.replace(line, "")) != whole
 
 
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        (with_race('runner = "ray"'), "race.runner: `runner`"),
-        (with_worker('runner = "slurm"'), "workers.plain.runner: `runner`"),
-        (with_worker('[runners.ray]\naddress = "auto"'), "runners: [runners.NAME]"),
-    ],
-)
-def test_a_part_that_is_not_built_is_refused_and_its_default_is_not(text: str, place: str) -> None:
-    assert mistake(text).what == f"{place} is not available yet"
-
-
-def test_defaults_of_parts_that_are_not_built_change_nothing() -> None:
+def test_a_default_that_is_written_out_changes_nothing() -> None:
     text = with_race('runner = "local"') + (
         'gpus = 0\ninclude = []\n[metrics]\nfrom = "jsonl"\n'
         '[keep]\ncheckpoints = "best"\n[after]\nwinner = []\n[notify]\nurls = []\n[sync]\n[runners]\n'
@@ -377,7 +363,7 @@ def test_a_mistake_is_told_with_its_place(case: str) -> None:
 def test_a_mistake_in_a_part_to_come_is_told_too(old: str, new: str, what: str) -> None:
     assert old in samples.WHOLE
     text = samples.WHOLE.replace(old, new)
-    assert mistake(text, tables=samples.all_available()).what.startswith(what)
+    assert mistake(text).what.startswith(what)
 
 
 @pytest.mark.parametrize(
@@ -385,7 +371,7 @@ def test_a_mistake_in_a_part_to_come_is_told_too(old: str, new: str, what: str) 
 )
 def test_a_host_that_could_be_read_as_something_else_is_refused(host: str) -> None:
     text = samples.WHOLE.replace('"me@macbook"', toml.string(host))
-    assert mistake(text, tables=samples.all_available()).what.startswith("sync.macbook.host: expected a name")
+    assert mistake(text).what.startswith("sync.macbook.host: expected a name")
 
 
 def test_a_command_as_text_is_shown_as_the_list_that_it_should_be() -> None:
@@ -450,14 +436,13 @@ def test_any_text_is_a_race_or_a_config_error(text: str) -> None:
 
 
 def only_a_config_error(text: str) -> None:
-    for tables in (TABLES, samples.all_available()):
-        try:
-            spec = parse(text, tables=tables)
-        except ConfigError as error:
-            assert error.what.isprintable()
-            assert len(error.what) < 1000
-        else:
-            assert parse(dump(spec, tables=tables), tables=tables) == spec
+    try:
+        spec = parse(text)
+    except ConfigError as error:
+        assert error.what.isprintable()
+        assert len(error.what) < 1000
+    else:
+        assert parse(dump(spec)) == spec
 
 
 ODD = st.lists(

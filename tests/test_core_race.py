@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from wtrace.core import decide, view
 from wtrace.core import events as ev
 from wtrace.core.criteria import parse_criterion
+from wtrace.core.evolve import evolve
 from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
 from wtrace.core.spec import ConfirmSpec, JudgeSpec, RaceSpec, WorkerSpec
 from wtrace.core.standing import CriterionStanding
-from wtrace.core.state import State, begin, evolve
+from wtrace.core.state import State, begin
 
 
 def spec(*names: str, **changes: object) -> RaceSpec:

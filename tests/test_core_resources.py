@@ -13,10 +13,11 @@ from wtrace.core import decide, resources
 from wtrace.core import events as ev
 from wtrace.core.admission import MOST_OFTEN_PASSED, SETTLED_AFTER_S, impossible
 from wtrace.core.config import parse
+from wtrace.core.evolve import evolve
 from wtrace.core.phases import BUSY, Ended, Launching
 from wtrace.core.resources import Device, Grant, Lack, Machine, Room, Taken
 from wtrace.core.spec import RaceSpec
-from wtrace.core.state import begin, evolve
+from wtrace.core.state import begin
 from wtrace.errors import ConfigError
 
 GIB = 2**30

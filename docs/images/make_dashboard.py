@@ -23,10 +23,11 @@ from dashboard_browser import Browser, chromium  # noqa: E402 - the tests' brows
 from dashboard_samples import shifted  # noqa: E402
 from wtrace.core import referee, view  # noqa: E402
 from wtrace.core.events import VerdictReached  # noqa: E402
+from wtrace.core.evolve import evolve  # noqa: E402
 from wtrace.core.layout import Layout  # noqa: E402
 from wtrace.core.plan import divisor  # noqa: E402
 from wtrace.core.standing import CheckPoint  # noqa: E402
-from wtrace.core.state import begin, evolve  # noqa: E402
+from wtrace.core.state import begin  # noqa: E402
 from wtrace.results.dashboard import Band, Curves, dashboard_page  # noqa: E402
 from wtrace.store.reader import Reader  # noqa: E402
 from wtrace.supervisor.record import recall  # noqa: E402

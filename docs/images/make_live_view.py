@@ -15,9 +15,10 @@ from rich.console import Console
 from wtrace.cli.live import render
 from wtrace.core import referee, view
 from wtrace.core.events import VerdictReached
+from wtrace.core.evolve import evolve
 from wtrace.core.layout import Layout
 from wtrace.core.plan import divisor
-from wtrace.core.state import begin, evolve
+from wtrace.core.state import begin
 from wtrace.store.reader import Reader
 from wtrace.supervisor.record import recall
 

@@ -66,15 +66,26 @@ def check_resources(spec: RaceSpec) -> None:
             raise ConfigError(f"workers.{worker.name}: {lack}", hint=hint)
 
 
-def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None], strict: bool = False) -> str:
+def start(
+    root: Path,
+    spec: RaceSpec,
+    *,
+    told: Callable[[Prepared], None],
+    warned: Callable[[str], None],
+    strict: bool = False,
+) -> str:
     """Set up a race and let it run under a supervisor of its own; returns its id. Refused while another one runs.
 
-    `told` is called with each worktree once all are there. `strict`: workers that run code from outside of their
-    worktree are refused.
+    `told` is called with each worktree once all are there, `warned` with what a person should know first. `strict`:
+    workers that run code from outside of their worktree are refused.
     """
+    from wtrace.supervisor.places import check_parcels, require_engines
+
     layout = Layout(root)
     check_resources(spec)
     home.make_home(layout)
+    if not spec.is_local:
+        require_engines(spec)
     with only_race(layout) as lock, supervisor_ahead(layout, lock) as supervisor:
         from wtrace.supervisor import record  # while the supervisor gets ready, too
 
@@ -82,6 +93,8 @@ def start(root: Path, spec: RaceSpec, *, told: Callable[[Prepared], None], stric
         for made in prepared:
             told(made)
         record.check_commands(spec, prepared)
+        for line in () if spec.is_local else check_parcels(spec, prepared):
+            warned(line)
         race_id = record.create(layout, spec, prepared, strict=strict)
         supervisor.supervise(race_id)
     return race_id
@@ -108,22 +121,22 @@ def resume(root: Path) -> str:
 def supervise(root: Path, race_id: str) -> None:
     """Run the race to its end and write its proof. The lock of the repo is inherited from whoever started this."""
     from wtrace.core.events import MachineFound, SupervisorStarted
-    from wtrace.runners.local import LocalRunner
     from wtrace.store.writer import Writer
     from wtrace.supervisor import after, keeping, points, record
     from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.loop import Supervisor
+    from wtrace.supervisor.places import make_runner
 
     layout = Layout(root)
     race, state, positions = record.recall(layout, race_id)
     clock = Clock(not_before=record.latest_time(state))
     with Writer(layout.database, race_id) as writer:
         journal = Journal(race, state, writer)
+        runner = make_runner(race.spec)
         resumed = state.supervisor_pid is not None
         journal.note(SupervisorStarted(clock.now(), os.getpid(), resumed))
         journal.note(MachineFound(clock.now(), find_machine(race.spec)))
-        runner = LocalRunner()
         supervisor = Supervisor(
             race,
             journal,
@@ -143,6 +156,7 @@ def supervise(root: Path, race_id: str) -> None:
             merge_at_the_end(race, layout, standing, state.claims)
         if after.run_for_winner(race, journal, runner, clock):
             tell_again(race, layout, journal.standing(clock.now()), state.claims)
+        runner.close()  # engines have the last word said to them
         writer.close_race(clock.now())
         with points.around("close"):
             writer.commit()

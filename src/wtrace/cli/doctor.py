@@ -73,6 +73,19 @@ def _answers(config: Path | None) -> Iterator[Answer]:
     yield from _branches(root, spec)
     yield from _worktrees(root, spec)
     yield from _targets(spec)
+    yield from _engines(spec)
+
+
+def _engines(spec: RaceSpec) -> Iterator[Answer]:
+    """Each place other than this machine that workers run on."""
+    from wtrace.supervisor.places import check_engine, engines_of
+
+    for engine in engines_of(spec):
+        try:
+            yield Answer(f"runner {engine.name}", "ok", "; ".join(check_engine(engine)))
+        except WtraceError as error:
+            told = error.what if error.seen is None else f"{error.what}: {error.seen}"
+            yield Answer(f"runner {engine.name}", "problem", told, error.hint)
 
 
 def _worktrees(root: Path, spec: RaceSpec) -> Iterator[Answer]:

@@ -92,7 +92,9 @@ def _start(root: Path, spec: RaceSpec, *, as_json: bool, detach: bool, strict: b
 
     with interrupts():  # from the first moment: a race that has begun is never left by accident
         try:
-            race_id = race.start(root, spec, told=_silent if as_json else _tell_setup, strict=strict)
+            race_id = race.start(
+                root, spec, told=_silent if as_json else _tell_setup, warned=_warn, strict=strict
+            )
         except Interrupted:
             return _interrupted_start(root, as_json=as_json)
         return _follow(root, race_id, as_json=as_json, detach=detach)
@@ -119,6 +121,10 @@ def _tell_setup(made: Prepared) -> None:
 
     for line in describe(made):
         print(line)
+
+
+def _warn(line: str) -> None:
+    print(plain(f"warning: {line}"), file=sys.stderr)
 
 
 def _silent(_made: Prepared) -> None:

@@ -30,11 +30,13 @@ def current_standing(layout: Layout, standing: Standing) -> Standing:
 
 def _fate(folder: Path) -> Fate | None:
     """What became of an attempt; None when it was never started."""
+    from wtrace.runners.far import read_record
     from wtrace.runners.processes import is_alive
     from wtrace.runners.records import read_claim, read_exit
 
     claim, exit_ = read_claim(folder), read_exit(folder)
     if claim is None:
         return None
-    alive = claim.of_this_boot and (is_alive(claim.worker) or is_alive(claim.shim))
+    elsewhere = read_record(folder) is not None  # nothing that can be seen from here says that it has ended
+    alive = elsewhere or (claim.of_this_boot and (is_alive(claim.worker) or is_alive(claim.shim)))
     return Fate(alive, None if exit_ is None else (exit_.code, exit_.signal, exit_.known))

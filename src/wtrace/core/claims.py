@@ -42,12 +42,13 @@ class Claim:
     sha256: str | None = None  # of the frozen copy
     tries: int = 0
     trying_since: float | None = None  # a confirmation runs
+    waits: bool = False  # it does not run yet: its engine has it in a queue
     results: tuple[CriterionStanding, ...] = ()  # of the confirmation
     why: str | None = None  # it was refuted
 
     def after_try(self, results: Sequence[CriterionStanding], problem: str | None) -> Claim:
         """The claim after a confirmation that was judged (`results`) or failed (`problem`)."""
-        ended = replace(self, trying_since=None, results=tuple(results))
+        ended = replace(self, trying_since=None, waits=False, results=tuple(results))
         if problem is not None:
             return ended if self.tries < MOST_TRIES else replace(ended, status="refuted", why=problem)
         missed = [result.name for result in results if not result.met]

@@ -14,7 +14,7 @@ from typing import Any
 from wtrace.core import rules, toml
 from wtrace.core.kinds import Place, Whole, shown
 from wtrace.core.nearest import did_you_mean, nearest
-from wtrace.core.schema import Table, as_table, read_keys, refuse_unknown, unavailable, write_keys
+from wtrace.core.schema import Table, as_table, read_keys, refuse_unknown, write_keys
 from wtrace.core.spec import RaceSpec, WorkerSpec
 from wtrace.core.tables import EPOCHS, RACE, TABLES
 from wtrace.core.text import plain as visible
@@ -23,22 +23,22 @@ from wtrace.errors import ConfigError, UsageError
 LONGEST_FILE = 1_000_000  # characters
 
 
-def parse(text: str, *, source: str = "wtrace.toml", tables: Sequence[Table] = TABLES) -> RaceSpec:
+def parse(text: str, *, source: str = "wtrace.toml") -> RaceSpec:
     """The race that a config describes, every default filled in. `source` is the file's name in messages."""
     content = _toml(text, source)
-    _refuse_unknown_tables(content, tables)
+    _refuse_unknown_tables(content)
     fields: dict[str, Any] = {}
-    for table in tables:
+    for table in TABLES:
         fields |= _read_table(table, content.get(table.name))
     spec = RaceSpec(**fields)
     rules.check(spec)
     return spec
 
 
-def dump(spec: RaceSpec, *, tables: Sequence[Table] = TABLES) -> str:
+def dump(spec: RaceSpec) -> str:
     """The race as TOML: `parse(dump(spec)) == spec`. Defaults are written out, so that they stay what they were."""
     parts: list[str] = []
-    for table in tables:
+    for table in TABLES:
         for heading, content in _written(table, spec):
             lines = [f"{toml.key(name)} = {toml.value(value)}" for name, value in content.items()]
             parts.append("\n".join([f"[{heading}]", *lines]) + "\n")
@@ -92,8 +92,8 @@ def _syntax_error(text: str, source: str, message: str) -> ConfigError:
     )
 
 
-def _refuse_unknown_tables(content: Mapping[str, object], tables: Sequence[Table]) -> None:
-    known = [table.name for table in tables]
+def _refuse_unknown_tables(content: Mapping[str, object]) -> None:
+    known = [table.name for table in TABLES]
     race_keys = [key.name for key in RACE.keys]
     for name, value in content.items():
         if name in known or isinstance(value, dict) or nearest(name, known):
@@ -118,8 +118,6 @@ def _read_table(table: Table, given: object) -> dict[str, Any]:
     else:
         values = read_keys(table.keys, content, at)
         fields = values if table.spec is None else {table.name: table.spec(**values)}
-    if not table.available and content:
-        raise unavailable(at, f"{table.heading}")
     return fields
 
 
@@ -138,8 +136,6 @@ def _read_named(table: Table, at: Place, value: object) -> object:
 
 
 def _written(table: Table, spec: RaceSpec) -> list[tuple[str, Mapping[str, object]]]:
-    if not table.available:
-        return []
     if table.entry is not None:
         entries = getattr(spec, table.name)
         return [(table.name, {each.name: table.entry.plain(each) for each in entries})] if entries else []

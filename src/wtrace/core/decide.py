@@ -7,6 +7,7 @@ and changes the phase that asked for it.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
@@ -193,13 +194,13 @@ def _confirmations(state: State, now: float) -> Iterator[Action]:
 def _confirmation_deadline(state: State, claim: Claim) -> float:
     if state.stop_asked or claim.trying_since is None or state.spec.confirm is None:
         return 0.0
-    return claim.trying_since + state.spec.confirm.timeout_s
+    return inf if claim.waits else claim.trying_since + state.spec.confirm.timeout_s
 
 
 def _ends(state: State, now: float) -> Iterator[Action]:
     for name, worker in state.workers.items():
         phase = worker.phase
-        if isinstance(phase, Running):
+        if isinstance(phase, Running) or (isinstance(phase, Launching) and phase.waits_for is not None):
             cause = _stop_cause(state, name, phase)
             if cause is not None:
                 yield Stop(name, phase.attempt, cause)
@@ -209,7 +210,7 @@ def _ends(state: State, now: float) -> Iterator[Action]:
             yield Kill(name, phase.attempt)
 
 
-def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
+def _stop_cause(state: State, name: str, phase: Running | Launching) -> ev.StopCause | None:
     if state.stop_asked or state.workers[name].stop_asked:
         return "asked"
     if state.is_refused(name):
@@ -220,7 +221,7 @@ def _stop_cause(state: State, name: str, phase: Running) -> ev.StopCause | None:
         return "refuted"
     if state.workers[name].hopeless:
         return "hopeless"
-    if phase.stalled and state.spec.on_stall != "warn":
+    if isinstance(phase, Running) and phase.stalled and state.spec.on_stall != "warn":
         return "stalled"
     return None
 
@@ -312,7 +313,7 @@ def next_deadline(state: State, now: float) -> float | None:
         for claim in state.claims
         if claim.trying_since is not None
     ]
-    return min(times, default=None)
+    return min((time for time in times if time < inf), default=None)
 
 
 def _deadlines(state: State, name: str, now: float) -> Iterator[float]:

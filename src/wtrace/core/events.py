@@ -113,6 +113,16 @@ class WorkerLaunched:
 
 
 @data
+class WorkerQueued:
+    """The engine has taken the attempt, and has not started it yet; `text` says what it waits for."""
+
+    at: float
+    worker: str
+    attempt: int
+    text: str
+
+
+@data
 class WorkerStarted:
     """The runner says that the attempt runs."""
 
@@ -223,6 +233,27 @@ class ConfirmationStarted:
 
 
 @data
+class ConfirmationQueued:
+    """The engine has taken the confirmation, and has not started it yet; its time does not run."""
+
+    at: float
+    number: int
+    attempt: int
+    worker: str
+    text: str
+
+
+@data
+class ConfirmationBegan:
+    """A confirmation that was queued runs."""
+
+    at: float
+    number: int
+    attempt: int
+    worker: str
+
+
+@data
 class ConfirmationEnded:
     """The confirmation was judged, or failed (`problem`)."""
 
@@ -321,6 +352,7 @@ class WorkerExited:
     last_words: str | None = None  # the last line of the log of a worker that failed
     rebooted: bool = False  # the machine was restarted meanwhile
     resumable: bool = False  # and something lies in its output folder that it can go on from
+    taken: bool = False  # the place where it ran took it away: a lost node, a time limit, a preemption
 
 
 @data
@@ -351,6 +383,7 @@ Event = (
     | SetupStopping
     | SetupEnded
     | WorkerLaunched
+    | WorkerQueued
     | WorkerStarted
     | LinesRead
     | SampleIdsFixed
@@ -362,6 +395,8 @@ Event = (
     | ClaimMade
     | CheckpointFrozen
     | ConfirmationStarted
+    | ConfirmationQueued
+    | ConfirmationBegan
     | ConfirmationEnded
     | VerdictReached
     | WorkerStalled

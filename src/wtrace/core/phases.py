@@ -32,6 +32,7 @@ class Launching:
 
     attempt: int
     since: float
+    waits_for: str | None = None  # the engine has it in its queue, and says this of it
 
 
 @data

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import toml
 from wtrace.core.command import PLACEHOLDERS
-from wtrace.core.compound_kinds import MetricsTable
+from wtrace.core.compound_kinds import MetricsTable, RunnerSettings
+from wtrace.core.engines import SETTINGS
 from wtrace.core.tables import TABLES
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ The config of a race lies at the root of the repo, or where `--config FILE` says
 
 Required are `[race] name`, one criterion in `[success]`, and one `[workers.NAME]` with `branch` and `command`.
 All else has a default. A key that is not on this page is a mistake, and the message names the nearest one that is.
-What is marked *not available yet* is accepted only with its default.
 """
 
 COMMANDS = """\
@@ -55,13 +55,21 @@ def config_reference(tables: Sequence[Table] = TABLES) -> str:
 
 
 def _section(table: Table) -> str:
-    notes = [] if table.available else ["*Not available yet.*"]
-    if table.optional:
-        notes.append("The whole table may be left out.")
+    notes = ["The whole table may be left out."] if table.optional else []
     text = f"## `{table.heading}`\n\n{' '.join([table.doc, *notes])}\n"
     if table.entry is not None:
-        return f"{text}\nEach value: {table.entry.expects}.\n"
+        settings = _settings() if isinstance(table.entry, RunnerSettings) else ""
+        return f"{text}\nEach value: {table.entry.expects}.\n{settings}"
     return f"{text}\n{_key_table(_with_inner(table.keys))}"
+
+
+def _settings() -> str:
+    rows = [
+        f"| {engine} | `{name}` | {doc} |"
+        for engine, known in SETTINGS.items()
+        for name, doc in known.items()
+    ]
+    return "\n".join(["", "| engine | setting | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 def _with_inner(keys: Iterable[Key]) -> Iterable[tuple[str, Key]]:
@@ -72,10 +80,7 @@ def _with_inner(keys: Iterable[Key]) -> Iterable[tuple[str, Key]]:
 
 
 def _key_table(keys: Iterable[tuple[str, Key]]) -> str:
-    rows = [
-        f"| `{name}` | {key.kind.expects} | {_default(key)} | {key.doc}{'' if key.available else ' *Not available yet.*'} |"
-        for name, key in keys
-    ]
+    rows = [f"| `{name}` | {key.kind.expects} | {_default(key)} | {key.doc} |" for name, key in keys]
     return "\n".join(["| key | value | default | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from wtrace.core import events as ev
 from wtrace.core import referee
 from wtrace.core.data import data
+from wtrace.core.evolve import evolve
 from wtrace.core.plan import confirm_divisor, divisor, is_planned
-from wtrace.core.state import begin, evolve
+from wtrace.core.state import begin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

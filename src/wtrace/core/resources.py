@@ -105,7 +105,7 @@ class Taken:
 
 def is_local(spec: RaceSpec, worker: WorkerSpec) -> bool:
     """Whether this machine's resources are what the worker runs on."""
-    return (worker.runner or spec.runner) == "local"
+    return spec.runner_of(worker) == "local"
 
 
 def hands_out_gpus(spec: RaceSpec) -> bool:

@@ -21,7 +21,8 @@ def not_before(worker: Worker, exit_: WorkerExited, restarts_left: int) -> float
 
     Delays double from 2 s to 5 min. A start that fails at once, before it reported anything, would only fail again.
     """
-    if restarts_left <= 0 or (exit_.known and exit_.code == 0) or exit_.code == COMMAND_NOT_FOUND:
+    done = exit_.known and exit_.code == 0 and not exit_.taken
+    if restarts_left <= 0 or done or exit_.code == COMMAND_NOT_FOUND:
         return None
     ran_s = exit_.at - (worker.started or exit_.at)
     if not worker.reported and ran_s < AT_ONCE_S:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from wtrace.core import sources
+from wtrace.core.engines import ENGINES, check_settings, engine_of
 from wtrace.core.kinds import Place
 from wtrace.core.nearest import did_you_mean
 from wtrace.core.text import plain as visible
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from wtrace.core.spec import RaceSpec, WorkerSpec
-
-ENGINES = ("local", "ray", "slurm")
 
 
 def check(spec: RaceSpec) -> None:
@@ -28,6 +27,7 @@ def check(spec: RaceSpec) -> None:
         if worker.combines:
             _check_combines(spec, worker)
     _check_runners(spec)
+    _check_far_workers(spec)
     sources.check(spec.metrics, Place(("metrics",)))
     for worker in spec.workers:
         _check_gpus(worker)
@@ -118,7 +118,31 @@ def _check_combines(spec: RaceSpec, worker: WorkerSpec) -> None:
             raise ConfigError(f"{at}: `{name}` combines others itself; name those instead")
 
 
+FAR_SOURCES = ("jsonl", "stdout")
+"""What can be read of a worker whose files are on another machine until they are whole."""
+
+
+def _check_far_workers(spec: RaceSpec) -> None:
+    for worker in spec.workers:
+        if engine_of(spec, spec.runner_of(worker)).kind != "ray":
+            continue
+        for key in ("include", "setup"):
+            if getattr(worker, key):
+                raise ConfigError(
+                    f"{_place(worker, key)}: it prepares a worktree, and Ray is sent the commit alone",
+                    hint="prepare the nodes, or run the command from the training",
+                )
+        source = spec.metrics_of(worker).source
+        if source not in FAR_SOURCES:
+            raise ConfigError(
+                f"{_place(worker)}: on Ray, metrics can be read from {' or '.join(FAR_SOURCES)}, not from {source}",
+                hint="have the training print them, and read them with a pattern",
+            )
+
+
 def _check_runners(spec: RaceSpec) -> None:
+    for runner in spec.runners:
+        check_settings(runner)
     known = (*ENGINES, *(runner.name for runner in spec.runners))
     asked = [(Place(("race", "runner")), spec.runner)]
     asked += [

@@ -17,10 +17,7 @@ from wtrace.errors import ConfigError
 
 @data
 class Key:
-    """One key. `default` is what the spec holds where the key is missing.
-
-    With `available=False` only the default is accepted.
-    """
+    """One key. `default` is what the spec holds where the key is missing."""
 
     name: str
     kind: Kind
@@ -28,7 +25,6 @@ class Key:
     default: Any = None
     field: str = ""  # the spec's attribute, where it is not called as the key is
     required: bool = False
-    available: bool = True
     absent: str = ""  # what a missing key means, where the default is no value of the key's
 
     @property
@@ -54,7 +50,6 @@ class Table:
     name_problem: Callable[[str], str | None] | None = None
     entry: Kind | None = None
     optional: bool = False  # a missing table is None in the spec, not a spec of defaults
-    available: bool = True
 
     @property
     def heading(self) -> str:
@@ -80,11 +75,6 @@ def refuse_unknown(content: Mapping[str, object], known: Sequence[str], at: Plac
             )
 
 
-def unavailable(at: Place, what: str) -> ConfigError:
-    """The error for a part of the schema that this version does not have."""
-    return ConfigError(f"{at}: {what} is not available yet", hint="leave it out")
-
-
 def read_keys(keys: Sequence[Key], content: Mapping[str, object], at: Place) -> dict[str, Any]:
     """Attribute to value for all keys of a table; ConfigError for the first mistake."""
     refuse_unknown(content, [key.name for key in keys], at)
@@ -97,7 +87,7 @@ def write_keys(keys: Sequence[Key], spec: object) -> dict[str, object]:
     for key in keys:
         value = getattr(spec, key.attribute)
         is_absent = value is None and key.absent
-        if key.available and not is_absent:
+        if not is_absent:
             written[key.name] = key.kind.plain(value)
     return written
 
@@ -107,7 +97,4 @@ def _read_key(key: Key, content: Mapping[str, object], at: Place) -> Any:
         if key.required:
             raise ConfigError(f"{at}: missing", hint=f"it is required: {key.kind.expects}")
         return key.default
-    value = key.kind.read(content[key.name], at)
-    if not key.available and value != key.default:
-        raise unavailable(at, f"`{key.name}`")
-    return value
+    return key.kind.read(content[key.name], at)

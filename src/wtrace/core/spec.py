@@ -155,6 +155,15 @@ class RaceSpec:
         """How many epochs this worker may train."""
         return self.max_epochs if worker.max_epochs is None else worker.max_epochs
 
+    @property
+    def is_local(self) -> bool:
+        """Whether all workers run on this machine."""
+        return all(self.runner_of(worker) == "local" for worker in self.workers)
+
+    def runner_of(self, worker: WorkerSpec) -> str:
+        """Where this worker runs: the name of a runner."""
+        return self.runner if worker.runner is None else worker.runner
+
     def retries_of(self, worker: WorkerSpec) -> int:
         """How often this worker is started again after a crash."""
         return self.retries if worker.retries is None else worker.retries

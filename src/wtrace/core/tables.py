@@ -1,8 +1,4 @@
-"""The whole schema of `wtrace.toml`, as one table.
-
-A part that is not built yet stands here with `available=False`: it is checked like any other, and only its
-default is accepted. The page docs/reference/config.md is written from this table.
-"""
+"""The whole schema of `wtrace.toml`, as one table. The page docs/reference/config.md is written from it."""
 
 from __future__ import annotations
 
@@ -109,7 +105,6 @@ RACE = Table(
             RUNNER,
             'Where workers run: "local", "ray", "slurm", or a `[runners.NAME]`.',
             "local",
-            available=False,
         ),
         Key(
             "worktrees",
@@ -276,7 +271,7 @@ WORKERS = Table(
             field="memory_bytes",
             absent="none",
         ),
-        Key("runner", RUNNER, "Where it runs.", absent=AS_RACE, available=False),
+        Key("runner", RUNNER, "Where it runs.", absent=AS_RACE),
         Key("include", INCLUDES, "Untracked files of the main worktree to bring along.", ()),
         Key(
             "sparse",
@@ -311,10 +306,9 @@ AFTER = Table(
 
 RUNNERS = Table(
     "runners",
-    "A place to run, with the engine's own settings.",
+    "A place to run. `engine` says which kind of place; without it the table's name does.",
     each=True,
     entry=RunnerSettings(),
-    available=False,
 )
 
 SYNC = Table(

@@ -115,12 +115,12 @@ def safe_name(text: str, otherwise: str) -> str:
 
 def _race(name: str, base: str | None) -> str:
     given = {"name": name} | ({} if base is None else {"base": base})
-    lines = [_line(key, given.get(key.name), given=key.name in given) for key in RACE.keys if key.available]
+    lines = [_line(key, given.get(key.name), given=key.name in given) for key in RACE.keys]
     return "\n".join(["", "[race]", *lines, ""])
 
 
 def _judge() -> str:
-    lines = [_line(key, None, given=False) for key in JUDGE.keys if key.available]
+    lines = [_line(key, None, given=False) for key in JUDGE.keys]
     return "\n".join(["", "[judge]", *lines, ""])
 
 

@@ -54,7 +54,7 @@ def worker_standing(state: State, name: str, place: Place) -> WorkerStanding:
         log=place.log,
         started=worker.started,
         ended=worker.ended,
-        note=worker.note,
+        note=phase.waits_for if isinstance(phase, Launching) and phase.waits_for else worker.note,
         recent=worker.recent,
         best=worker.best,
     )
@@ -68,8 +68,8 @@ def _state_name(state: State, name: str, worker: Worker) -> WorkerState:
     match worker.phase:
         case Waiting() | SettingUp():
             return "waiting"
-        case Launching():
-            return "running"
+        case Launching(waits_for=waits_for):
+            return "running" if waits_for is None else "waiting"
         case Running(paused=True):
             return "paused"
         case Running(stalled=True):

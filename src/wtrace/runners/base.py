@@ -6,6 +6,9 @@ A runner mirrors the worker's metrics, log and exit into `races/ID/WORKER/attemp
 - `metrics.jsonl` what the worker reports
 - `training.log`  what the worker prints
 - `exit.json`     how it ended; it appears once, whole, when no process of the attempt is left
+
+`local` runs on this machine; what else there is runs the same shim on a node of an engine (`far_entry.py`), so that a
+stop goes the same ladder there and an exit is as exact.
 """
 
 from __future__ import annotations
@@ -16,8 +19,38 @@ from typing import TYPE_CHECKING, Protocol
 from wtrace.core.data import data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+
+@data
+class Needs:
+    """What an engine is asked for."""
+
+    cpus: float | None = None
+    gpus: float = 0.0
+    memory_bytes: int | None = None
+
+
+@data
+class Parcel:
+    """What a machine that shares no folder with this one has to be sent.
+
+    Paths below `worktree` and `output`, and the `files`, are there what they are here: wherever one stands in the
+    command or the environment, it is replaced by its place over there.
+    """
+
+    worktree: Path
+    output: Path
+    export: Callable[
+        [Path], None
+    ]  # writes the worktree's commit, clean, as a tar archive. Raises WtraceError
+    env: Mapping[str, str] = field(default_factory=dict)  # what the race itself adds to the environment
+    files: tuple[Path, ...] = ()  # others that the command reads
+    mirrors: bool = True  # what lies in `output` goes along, and what the worker leaves there comes back
+    largest: Callable[[], list[tuple[str, int]]] = (
+        list  # the commit's largest files and their bytes, for a message
+    )
 
 
 @data
@@ -30,6 +63,12 @@ class Launch:
     env: Mapping[str, str] = field(default_factory=dict)  # the whole environment, not an addition
     grace_s: float = 10.0  # between SIGTERM and SIGKILL, for what is left over when the leader has gone
     marker: str = ""  # unique to this attempt; put into the environment, so that escaped processes are found
+    runner: str = "local"
+    needs: Needs = Needs()
+    parcel: Parcel | None = None
+    beside: Path | None = (
+        None  # an attempt that it belongs to, on whose node it may run and need not wait for CPUs
+    )
 
 
 @data
@@ -50,6 +89,12 @@ class Exit:
     at: float  # seconds since 1970
     leftovers: int = 0  # processes of the attempt that outlived the leader and had to be ended
     oom: bool = False  # SIGKILL by nobody of ours, and the kernel counted a kill for want of memory meanwhile
+    stopped: bool = False  # its guardian was told to end it, by whomever
+    taken: str | None = (
+        None  # why the place where it ran took it away: a lost node, a time limit, a preemption
+    )
+    requeue: bool = False  # taken, and to be started again from what it has saved
+    refused: str | None = None  # why the engine would not have it at all
 
 
 class Runner(Protocol):
@@ -67,6 +112,9 @@ class Runner(Protocol):
 
     def exited(self, folder: Path) -> Exit | None:
         """What `exit.json` says, or None while it is not there. Reads only."""
+
+    def queued(self, folder: Path) -> str | None:
+        """What the attempt waits for in its engine's queue; None where it does not. Reads only."""
 
     def stop(self, folder: Path) -> None:
         """SIGTERM and SIGCONT to the whole tree now; after `grace_s` SIGKILL until nobody is left."""
@@ -95,5 +143,11 @@ class Runner(Protocol):
         Their trees have been ended, and an `exit.json` with `known: false` was written for each.
         """
 
+    def news(self) -> set[Path]:
+        """Folders of attempts in which something has changed that the kernel here does not tell of."""
+
     def fileno(self) -> int:
-        """Becomes readable when `lost` may have something to say."""
+        """Becomes readable when `lost` or `news` may have something to say."""
+
+    def close(self) -> None:
+        """Let go of everything; the workers run on."""

@@ -122,6 +122,14 @@ class LocalRunner:
         handle = f"{worker.boot_id}:{worker.pid}:{worker.start_ticks}"
         return Started(worker.pid if claim.of_this_boot else None, handle)
 
+    def queued(self, folder: Path) -> str | None:  # noqa: ARG002
+        """Nothing waits here: a process starts at once."""
+        return None
+
+    def news(self) -> set[Path]:
+        """None: all files are written on this machine."""
+        return set()
+
     def exited(self, folder: Path) -> Exit | None:
         """How the attempt ended, or None while it has not."""
         return records.read_exit(folder)

@@ -64,7 +64,8 @@ def read_exit(folder: Path) -> Exit | None:
         at = path.stat().st_mtime
         record = json.loads(path.read_bytes())
         how = record["code"], record["signal"], record["known"]
-        return Exit(*how, record["at"], record["leftovers"], record.get("oom") is True)
+        oom, stopped = (record.get(name) is True for name in ("oom", "stopped"))
+        return Exit(*how, record["at"], record["leftovers"], oom, stopped)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):

@@ -251,4 +251,6 @@ class Guard:
         how = f'"code": {code}, "signal": null' if code >= 0 else f'"code": null, "signal": {-code}'
         if code == -signal.SIGKILL and self.leader not in self.killed and oom_kills() > self.oom_kills:
             how += ', "oom": true'
+        if self.stopping:
+            how += ', "stopped": true'
         return f'{{{how}, "known": true, "at": {self.ended_at:.6f}, "leftovers": {len(self.leftovers)}}}\n'

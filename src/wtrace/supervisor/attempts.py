@@ -6,12 +6,13 @@ import contextlib
 import errno
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core.command import fill, with_python
 from wtrace.core.resources import default_variables, device_variables, variables
-from wtrace.runners.base import Launch
+from wtrace.runners.base import Launch, Needs, Parcel
 from wtrace.runners.machine import free_port
 from wtrace.supervisor import translating
 
@@ -49,6 +50,40 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int, grant: Grant |
         env=environment_of(race, worker, folder / "metrics.jsonl", os.environ, grant),
         grace_s=race.spec.grace_s,
         marker=f"{race.id}/{worker}/{attempt}",
+        runner=race.spec.runner_of(race.spec.worker(worker)),
+        needs=needs_of(race, worker),
+        parcel=parcel_of(race, worker, folder / "metrics.jsonl"),
+    )
+
+
+def newest_attempt(race: RaceContext, worker: str) -> Path | None:
+    """The folder of the worker's newest attempt; None before the first."""
+    folders = [folder for folder in race.layout.attempts(worker).glob("*") if folder.name.isdigit()]
+    return max(folders, key=lambda folder: int(folder.name), default=None)
+
+
+def needs_of(race: RaceContext, worker: str) -> Needs:
+    """What an engine is asked for."""
+    spec = race.spec.worker(worker)
+    return Needs(spec.cpus, spec.gpus, spec.memory_bytes)
+
+
+def parcel_of(race: RaceContext, worker: str, metrics: Path, *files: Path) -> Parcel | None:
+    """What another machine has to be sent: the commit that was recorded at the start, and what the command reads."""
+    if race.spec.runner_of(race.spec.worker(worker)) == "local":
+        return None
+    from wtrace.repo.export import export_commit, largest
+
+    place = race.places[worker]
+    worktree = Path(place.worktree)
+    return Parcel(
+        worktree=worktree,
+        output=race.layout.output(worker),
+        export=partial(export_commit, worktree, place.commit),
+        env=added_environment(race, worker, metrics),
+        files=files,
+        mirrors=not files,  # a confirmation reads its checkpoint, and leaves the output alone
+        largest=partial(largest, worktree, place.commit),
     )
 
 
@@ -105,6 +140,8 @@ def environment_of(
 ) -> dict[str, str]:
     """The worker's whole environment. What git sets for its hooks would point it at the wrong repo: left out."""
     kept = {name: value for name, value in inherited.items() if name not in GIT_LOCAL}
+    if race.spec.runner_of(race.spec.worker(worker)) != "local":
+        grant = None  # what of a node it gets is the engine's to say
     return {
         "PYTHONUNBUFFERED": "1",  # so that the log shows what happens when it happens
         **default_variables(grant),
@@ -116,6 +153,11 @@ def environment_of(
         **device_variables(grant),
         **own_environment(race, worker, metrics),
     }
+
+
+def added_environment(race: RaceContext, worker: str, metrics: Path) -> dict[str, str]:
+    """What the race adds to a worker's environment wherever it runs: the config's and wtrace's own."""
+    return {**race.spec.worker(worker).env, **own_environment(race, worker, metrics)}
 
 
 def _of_own_venv(worktree: Path, inherited: Mapping[str, str]) -> dict[str, str]:

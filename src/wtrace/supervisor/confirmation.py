@@ -20,6 +20,9 @@ from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import (
     command_values,
     environment_of,
+    needs_of,
+    newest_attempt,
+    parcel_of,
     python_of,
     working_directory,
 )
@@ -114,6 +117,10 @@ def prepare_confirmation(
         env=environment_of(race, claim.worker, metrics, inherited, grant),
         grace_s=race.spec.grace_s,
         marker=f"{race.id}/claim/{claim.number}/{attempt}",
+        runner=race.spec.runner_of(race.spec.worker(claim.worker)),
+        needs=needs_of(race, claim.worker),
+        beside=newest_attempt(race, claim.worker),
+        parcel=parcel_of(race, claim.worker, metrics, Path(claim.frozen)),
     )
 
 
@@ -141,10 +148,24 @@ class ConfirmationIntake:
         if exit_ is not None:
             self._note_end(now, exit_)
             self.done = True
+        else:
+            self._note_queue(now)
         return False
 
     def close(self) -> None:
         """Nothing is held open between two calls."""
+
+    def _note_queue(self, now: float) -> None:
+        """On an engine the time of a confirmation begins when the engine begins it."""
+        number, worker, waits = self._claim.number, self._claim.worker, self._claim_now().waits
+        text = self._runner.queued(self.folder)
+        if waits and self._runner.started(self.folder) is not None:
+            self._journal.note(ev.ConfirmationBegan(now, number, self._attempt, worker))
+        elif text is not None and not waits:
+            self._journal.note(ev.ConfirmationQueued(now, number, self._attempt, worker, text))
+
+    def _claim_now(self) -> Claim:
+        return self._journal.state.claims[self._claim.number - 1]
 
     def _note_end(self, now: float, exit_: Exit) -> None:
         line = _last_check(self.metrics)
@@ -166,10 +187,12 @@ class ConfirmationIntake:
         return results
 
     def _problem(self, now: float, exit_: Exit, line: Line | None) -> str | None:
-        confirm, started = self._journal.state.spec.confirm, self._claim.trying_since
+        confirm, started = self._journal.state.spec.confirm, self._claim_now().trying_since
         assert confirm is not None
         if started is not None and now >= started + confirm.timeout_s and exit_.code != 0:
             return f"it outlasted its timeout of {confirm.timeout_s:g} s"
+        if exit_.taken or exit_.refused:
+            return exit_.taken or exit_.refused
         if exit_.code != 0:
             return failure_of(self.folder, exit_)
         return "it reported no check" if line is None else None

@@ -164,6 +164,14 @@ class Intake:
                 self._journal.note(
                     ev.WorkerStarted(now, self._worker, self._attempt, started.pid, started.handle)
                 )
+            else:
+                self._note_queue(now)
+
+    def _note_queue(self, now: float) -> None:
+        text = self._runner.queued(self.folder)
+        phase = self._journal.state.workers[self._worker].phase
+        if text is not None and isinstance(phase, Launching) and phase.waits_for != text:
+            self._journal.note(ev.WorkerQueued(now, self._worker, self._attempt, text))
 
     def _note_exit(self, now: float, exit_: Exit) -> None:
         last = self._file.remainder()
@@ -174,6 +182,7 @@ class Intake:
         if isinstance(self._journal.state.workers[self._worker].phase, ALIVE):
             failed = exit_.known and (exit_.code or 0) > 0
             rebooted = self._runner.boot_lost(self.folder)
+            again = rebooted or exit_.requeue
             self._journal.note(
                 ev.WorkerExited(
                     now,
@@ -183,10 +192,11 @@ class Intake:
                     exit_.signal,
                     exit_.known,
                     exit_.leftovers,
-                    reason=OUT_OF_MEMORY if exit_.oom else None,
+                    reason=OUT_OF_MEMORY if exit_.oom else exit_.taken or exit_.refused,
                     last_words=last_line(self.folder / "training.log") if failed else None,
                     rebooted=rebooted,
-                    resumable=rebooted and _has_files(self._output),
+                    resumable=again and _has_files(self._output),
+                    taken=exit_.taken is not None,
                 )
             )
         self.done = True

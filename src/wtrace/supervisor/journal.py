@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import referee, view
 from wtrace.core.events import ClaimMade, ConfirmationEnded, LinesRead, VerdictReached
+from wtrace.core.evolve import evolve
 from wtrace.core.plan import divisor
-from wtrace.core.state import evolve
 from wtrace.supervisor import points
 
 if TYPE_CHECKING:

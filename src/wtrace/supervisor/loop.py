@@ -237,8 +237,9 @@ class Supervisor:
             self._agents.tend(now)
 
     def _observe(self, now: float, changed: set[Path], *, everything: bool) -> None:
+        changed |= self._runner.news()
         for folder in self._runner.lost():
-            log.warning("the guardian of %s is gone; its processes were ended", folder)
+            log.warning("%s is lost: nobody guards it any more", folder)
             changed.add(folder)
             if (owner := self._watching.owner(folder)) is not None:
                 self._intakes[owner].is_lost = True

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import config, referee, view
 from wtrace.core.events import JudgeFilesFixed, LinesRead, StrictnessAsked, WorkerLaunched
+from wtrace.core.evolve import evolve
 from wtrace.core.plan import divisor
 from wtrace.core.standing import CheckPoint
-from wtrace.core.state import State, begin, evolve
+from wtrace.core.state import State, begin
 from wtrace.errors import ConfigError, ToolError, UsageError
 from wtrace.store import home
 from wtrace.store.reader import Reader

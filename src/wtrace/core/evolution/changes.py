@@ -1,0 +1,39 @@
+"""What several rules do: change one worker of a state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wtrace.core.phases import Ended, Retrying, Running, SettingUp, Waiting
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wtrace.core.state import State, Worker
+
+
+def change(state: State, name: str, **changes: Any) -> State:
+    return replace(state, workers={**state.workers, name: replace(state.workers[name], **changes)})
+
+
+def change_running(state: State, name: str, **changes: Any) -> State:
+    phase = state.workers[name].phase
+    return change(state, name, phase=replace(phase, **changes)) if isinstance(phase, Running) else state
+
+
+def has_won(state: State, name: str) -> bool:
+    return state.verdict is not None and state.verdict.worker == name
+
+
+def leave_unstarted(worker: Worker, at: float, note: str) -> Worker:
+    """A worker that has no process needs no signal to end."""
+    match worker.phase:
+        case Waiting() | SettingUp(done=True):
+            return replace(worker, phase=Ended("skipped", at), note=f"never started: {note}")
+        case Retrying(attempt=attempt, exit=exit_):
+            return replace(
+                worker, phase=Ended("failed", at, attempt, exit_), ended=at, note=f"not retried: {note}"
+            )
+        case _:
+            return worker

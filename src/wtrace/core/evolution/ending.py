@@ -1,0 +1,128 @@
+"""How a state changes when workers halt, are ended, or end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wtrace.core import events as ev
+from wtrace.core import retry
+from wtrace.core.evolution.changes import change, change_running, has_won, leave_unstarted
+from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping
+from wtrace.core.standing import ExitStanding
+
+if TYPE_CHECKING:
+    from wtrace.core.spec import WorkerSpec
+    from wtrace.core.standing import WorkerState
+    from wtrace.core.state import State
+
+
+def stop_asked(state: State, event: ev.StopAsked) -> State:
+    named = event.workers or tuple(state.workers)
+    workers = dict(state.workers)
+    for name in named:
+        asked = replace(workers[name], stop_asked=True)
+        workers[name] = leave_unstarted(asked, event.at, f"stopped by {event.by}")
+    return replace(state, workers=workers, stop_asked=state.stop_asked or not event.workers)
+
+
+def worker_stalled(state: State, event: ev.WorkerStalled) -> State:
+    return change_running(state, event.worker, stalled=True)
+
+
+def worker_recovered(state: State, event: ev.WorkerRecovered) -> State:
+    return change_running(state, event.worker, stalled=False, heard=event.at)
+
+
+def worker_paused(state: State, event: ev.WorkerPaused) -> State:
+    return change_running(state, event.worker, paused=True, stalled=False)
+
+
+def worker_unpaused(state: State, event: ev.WorkerUnpaused) -> State:
+    return change_running(state, event.worker, paused=False, heard=event.at)
+
+
+def worker_stopping(state: State, event: ev.WorkerStopping) -> State:
+    phase = state.workers[event.worker].phase
+    assert isinstance(phase, Launching | Running)
+    pid, handle = (phase.pid, phase.handle) if isinstance(phase, Running) else (None, "")
+    return change(
+        state,
+        event.worker,
+        phase=Stopping(phase.attempt, phase.since, pid, handle, event.at, event.cause),
+    )
+
+
+_OUTCOME_OF_CAUSE: Mapping[ev.StopCause, WorkerState] = {
+    "beaten": "terminated",
+    "winner": "won",
+    "asked": "stopped",
+    "stalled": "stopped",
+    "refuted": "refuted",
+    "hopeless": "terminated",
+    "foreign": "failed",
+}
+
+
+def worker_exited(state: State, event: ev.WorkerExited) -> State:
+    worker = state.workers[event.worker]
+    exit_ = ExitStanding(event.code, event.signal, event.known)
+    phase = _phase_after_exit(state, event, exit_)
+    note = _note_after_exit(state, event, phase) or worker.note
+    return change(state, event.worker, phase=phase, ended=event.at, note=note)
+
+
+def _phase_after_exit(state: State, event: ev.WorkerExited, exit_: ExitStanding) -> Phase:
+    worker, spec = state.workers[event.worker], state.spec.worker(event.worker)
+    restart = retry.not_before(worker, event, _restarts_left(state, spec, event))
+    leaves = isinstance(worker.phase, Stopping) and worker.phase.cause != "stalled"
+    if (
+        restart is not None
+        and not leaves
+        and not state.is_over_for(event.worker)
+        and not has_won(state, event.worker)
+    ):
+        return Retrying(event.attempt, restart, exit_)
+    return Ended(_outcome(state, event), event.at, event.attempt, exit_)
+
+
+def _restarts_left(state: State, spec: WorkerSpec, event: ev.WorkerExited) -> int:
+    """A restart of the machine was not the worker's fault: what can go on from its checkpoints is let go on."""
+    budget = state.spec.retries_of(spec)
+    phase = state.workers[spec.name].phase
+    if isinstance(phase, Stopping) and phase.cause == "stalled":
+        budget = max(budget, 1) if state.spec.on_stall == "restart" else 0
+    if event.resumable:
+        budget = max(budget, event.attempt)
+    return budget - (event.attempt - 1)
+
+
+def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
+    phase = state.workers[event.worker].phase
+    if has_won(state, event.worker):
+        return "won"
+    if isinstance(phase, Stopping):
+        return _OUTCOME_OF_CAUSE[phase.cause]
+    if event.taken:
+        return "lost"
+    if not event.known:
+        return "lost" if event.reason is None else "failed"
+    return "finished" if event.code == 0 else "failed"
+
+
+def _note_after_exit(state: State, event: ev.WorkerExited, phase: Phase) -> str | None:
+    before = state.workers[event.worker].phase
+    if isinstance(before, Stopping) and before.cause == "beaten" and state.verdict is not None:
+        return f"beaten by {state.verdict.worker}"
+    if isinstance(phase, Retrying) or (isinstance(phase, Ended) and phase.outcome in ("failed", "lost")):
+        return event.reason or event.last_words or (retry.REBOOTED if event.rebooted else None)
+    return None
+
+
+def race_ended(state: State, event: ev.RaceEnded) -> State:
+    return replace(state, outcome=event.outcome, ended=event.at)
+
+
+def noticed(state: State, event: ev.Noticed) -> State:
+    return state if event.worker is None else change(state, event.worker, note=event.text)

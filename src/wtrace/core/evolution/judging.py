@@ -1,0 +1,115 @@
+"""How a state changes by what workers report, and by what the referee says of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wtrace.core import events as ev
+from wtrace.core.chance import chance_left
+from wtrace.core.claims import Due, claims_left
+from wtrace.core.contract import finite
+from wtrace.core.evolution.changes import change
+from wtrace.core.phases import Running
+from wtrace.core.standing import CheckPoint
+from wtrace.core.telling import foreign_code, hopeless
+
+if TYPE_CHECKING:
+    from wtrace.core.state import State
+
+RECENT_CHECKS = 32
+
+
+def lines_read(state: State, event: ev.LinesRead) -> State:
+    worker = state.workers[event.worker]
+    phase = worker.phase
+    if isinstance(phase, Running) and event.lines > event.bad_lines:
+        phase = replace(phase, heard=event.at)
+    note = worker.note
+    if event.first_bad is not None and worker.bad_lines == 0:
+        note = f"a metrics line cannot be used: {event.first_bad}"
+    return change(
+        state,
+        event.worker,
+        phase=phase,
+        lines=worker.lines + event.lines,
+        bad_lines=worker.bad_lines + event.bad_lines,
+        epoch=max(worker.epoch, event.epoch),
+        note=note,
+        reported=worker.reported or event.lines > event.bad_lines,
+    )
+
+
+def sample_ids_fixed(state: State, event: ev.SampleIdsFixed) -> State:
+    return replace(state, sample_ids=event.digest)
+
+
+def check_judged(state: State, event: ev.CheckJudged) -> State:
+    worker = state.workers[event.worker]
+    criteria = state.spec.success
+    before = worker.streaks or (0,) * len(criteria)
+    streaks = tuple(n + 1 if result.met else 0 for n, result in zip(before, event.results, strict=True))
+    checks = worker.checks + 1
+    holds = all(
+        n >= criterion.for_checks and checks >= criterion.min_checks
+        for n, criterion in zip(streaks, criteria, strict=True)
+    )
+    may_claim = event.unfair is None and _may_claim(state, event.worker)
+    point = CheckPoint(
+        event.epoch, event.at, tuple(r.value for r in event.results), tuple(r.met for r in event.results)
+    )
+    if holds and may_claim:
+        state = replace(state, due=(*state.due, Due(event.worker, event.epoch, event.checkpoint)))
+    recent = (*worker.recent[-RECENT_CHECKS + 1 :], point)
+    return change(
+        state,
+        event.worker,
+        epoch=max(worker.epoch, event.epoch),
+        checks=checks,
+        judged=worker.judged | 1 << event.epoch,
+        results=event.results,
+        streaks=streaks,
+        recent=recent,
+        best=better(worker.best, point, criteria[0].op),
+        chance=chance_left(state.spec, event.worker, recent, worker.checks + 1, event.results),
+    )
+
+
+def found_hopeless(state: State, event: ev.WorkerFoundHopeless) -> State:
+    return change(state, event.worker, hopeless=True, note=f"ended early: it {hopeless(event)}")
+
+
+def _may_claim(state: State, name: str) -> bool:
+    if state.spec.worker(name).control or state.is_over_for(name):
+        return False
+    return claims_left(state.spec, name, state.claims, state.due) > 0
+
+
+def better(best: CheckPoint | None, point: CheckPoint, op: str) -> CheckPoint:
+    """The check that met more criteria; ties go to the better value of the first criterion, then to the earlier."""
+    if best is None or sum(point.met) > sum(best.met):
+        return point
+    old, new = finite(best.values[0]), finite(point.values[0])
+    if sum(point.met) < sum(best.met) or new is None:
+        return best
+    if old is None or (new > old if op.startswith(">") else new < old):
+        return point
+    return best
+
+
+def judge_files_fixed(state: State, event: ev.JudgeFilesFixed) -> State:
+    return replace(state, judge_files=event.digests)
+
+
+def data_reported(state: State, event: ev.DataReported) -> State:
+    return replace(state, data={**state.data, event.worker: event.digest})
+
+
+def strictness_asked(state: State, _event: ev.StrictnessAsked) -> State:
+    return replace(state, strict=True)
+
+
+def foreign_code_reported(state: State, event: ev.ForeignCodeReported) -> State:
+    state = replace(state, foreign={**state.foreign, event.worker: event.files})
+    refused = "refused: it " if state.strict else "it "
+    return change(state, event.worker, note=refused + foreign_code(event.files))
