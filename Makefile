@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help race race-full test chaos bench bench-smoke lint types contracts check clean-venv
+.PHONY: help race race-full test chaos bench bench-smoke lint types contracts docs check clean-venv
 
 help:  ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,7 +46,10 @@ types: $(READY)  ## mypy, strict
 contracts: $(READY)  ## import-linter: which room may import which
 	$(BIN)/lint-imports
 
-check: lint types contracts  ## lint, types and contracts
+docs: $(READY)  ## the documentation as a site, in build/site; any warning is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/site
+
+check: lint types contracts docs  ## lint, types, contracts and the documentation
 
 clean-venv:  ## remove the environment that the other targets made
 	rm -rf $(VENV)
