@@ -301,9 +301,7 @@ class Supervisor:
         """Store the turn. Where the disk does not let us, nothing is done and the next turn tries again."""
         try:
             with points.around("commit"):
-                self._journal.commit(
-                    now, rows_later=any(isinstance(deed, decide.Stop) for deed in self._deeds)
-                )
+                self._journal.commit(now, rows_later=self._is_awaited())
         except sqlite3.Error as error:
             if self._stuck_since is None:
                 self._stuck_since = now
@@ -321,6 +319,10 @@ class Supervisor:
             path.unlink(missing_ok=True)
         self._taken.clear()
         return True
+
+    def _is_awaited(self) -> bool:
+        """Whether signals wait for this turn to be stored, and another turn follows that stores the rows."""
+        return self.state.outcome is None and any(isinstance(deed, decide.Stop) for deed in self._deeds)
 
     def _act(self, now: float) -> None:
         deeds, self._deeds, self._postponed = [*self._postponed, *self._deeds], [], []
