@@ -47,7 +47,7 @@ contracts: $(READY)  ## import-linter: which room may import which
 	$(BIN)/lint-imports
 
 docs: $(READY)  ## the documentation as a site, in build/site; any warning is an error
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/site
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going docs build/site
 
 check: lint types contracts docs  ## lint, types, contracts and the documentation
 
