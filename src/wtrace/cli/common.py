@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtrace.cli import complete
 from wtrace.core.layout import Layout
 from wtrace.core.text import plain
 from wtrace.errors import ConfigError, ToolError, UsageError
@@ -25,7 +26,10 @@ ConfigOption = Annotated[
     typer.Option("--config", metavar="FILE", help="The config, instead of wtrace.toml at the repo's root."),
 ]
 TrustOption = Annotated[bool, typer.Option("--trust", help="Approve this config's commands without asking.")]
-RaceOption = Annotated[str | None, typer.Option("--race", metavar="ID", help="Another race than the newest.")]
+RaceOption = Annotated[
+    str | None,
+    typer.Option("--race", metavar="ID", help="Another race than the newest.", autocompletion=complete.races),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 

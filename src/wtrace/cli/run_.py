@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtrace.cli import complete
 from wtrace.cli.common import (
     ConfigOption,
     JsonOption,
@@ -44,7 +45,13 @@ def run(
         int | None, typer.Option("--max-epochs", metavar="N", min=1, help="Train at most N epochs.")
     ] = None,
     worker: Annotated[
-        list[str] | None, typer.Option("--worker", metavar="NAME", help="Only this worker; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--worker",
+            metavar="NAME",
+            help="Only this worker; repeatable.",
+            autocompletion=complete.configured,
+        ),
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start the race and leave it running.")] = False,
     resume: Annotated[
