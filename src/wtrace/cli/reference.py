@@ -27,6 +27,8 @@ Options follow the subcommand. From a subfolder or a linked worktree the main wo
 | 3 | a bug, or the race lost its supervisor; the message names a log |
 | 4 | a tool that wtrace needs failed |
 | 130 | this command was interrupted and stopped the race |
+
+`wtrace --install-completion` lets the shell complete commands, options, workers and races.
 """
 
 
