@@ -244,7 +244,10 @@ def test_one_value_an_epoch_the_judged_one_else_the_last() -> None:
     assert curve([(1, 2**62, JUDGED)]) == [(1, 2.0**62)]
 
 
-@given(st.lists(st.text(max_size=300), max_size=8), st.lists(st.text(max_size=20), max_size=3))
+PATHLIKE = st.text(alphabet="./ -:a@\u00e9\x1b", max_size=2 * LONGEST)
+
+
+@given(st.lists(st.text(max_size=300) | PATHLIKE, max_size=8), st.lists(st.text(max_size=20), max_size=3))
 def test_names_are_legal_and_never_two_of_one(metrics: list[str], criteria: list[str]) -> None:
     for legal in (as_tag, as_key):
         names = Names(legal, criteria)
@@ -253,6 +256,7 @@ def test_names_are_legal_and_never_two_of_one(metrics: list[str], criteria: list
         assert len(set(given)) == len(given)
         assert all(name and name.isprintable() and len(name) <= LONGEST + 5 for name in given)
     names = Names(as_key, criteria)
+    metrics += ["..", "..x", "a/..x", "/etc/passwd", "a/../../b", "x" * (LONGEST - 1) + "/y"]
     for key in map(names.metric, metrics):
         assert re.fullmatch(r"[A-Za-z0-9_\-. :/]+", key)
         assert os.path.normpath(key) == key and not key.startswith(("/", ".."))

@@ -52,5 +52,6 @@ def as_tag(name: str) -> str:
 
 def as_key(name: str) -> str:
     """A key of MLflow: ASCII letters, digits, `_ - . : /` and spaces, and no path that leads elsewhere."""
-    parts = re.sub(r"[^A-Za-z0-9_\-. :/]", "_", name).split("/")
-    return "/".join(part for part in map(str.strip, parts) if part not in {"", ".", ".."}) or "_"
+    parts = re.sub(r"[^A-Za-z0-9_\-. :/]", "_", name[:LONGEST]).split("/")
+    key = "/".join(part for part in map(str.strip, parts) if part not in {"", ".", ".."})
+    return re.sub(r"^\.\.+", "_", key) or "_"
