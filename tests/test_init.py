@@ -38,6 +38,37 @@ def test_the_branches_that_match_race_at_once(lab: Lab) -> None:
     assert lab.status()["race"]["state"] == "won"
 
 
+LOGS_CSV = """
+import csv, pathlib, sys
+
+
+class CSVLogger:
+    def __init__(self, save_dir):
+        self.file = pathlib.Path(save_dir, "version_0", "metrics.csv")
+        self.file.parent.mkdir(parents=True)
+
+    def write(self, rows):
+        with self.file.open("w") as file:
+            writer = csv.DictWriter(file, ["epoch", "val_accuracy"])
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+logger = CSVLogger("logs")
+logger.write({"epoch": epoch, "val_accuracy": 0.19 * epoch} for epoch in range(1, 6))
+"""
+
+
+def test_a_training_that_knows_nothing_of_wtrace_wins_by_what_init_wrote(lab: Lab) -> None:
+    (lab.root / "train.py").write_text(LOGS_CSV)
+    lab.git("commit", "-qam", "log to CSV")
+    lab.branch("exp/a", [])
+    told = lab.wtrace("init", "--from-branches", "exp/*").stdout
+    assert "its metrics are read from csv (CSVLogger)" in told
+    lab.wtrace("run")
+    assert (lab.status()["race"]["winner"], lab.status()["race"]["winner_epoch"]) == ("a", 5)
+
+
 def test_branches_that_cannot_race_are_told(lab: Lab) -> None:
     for name in ("exp/here", "exp/free"):
         lab.branch(name, WINS)
