@@ -46,6 +46,7 @@ def _worker(race: RaceContext, worker: WorkerSpec, machine: Machine) -> dict[str
         "combines": list(worker.combines),
         "max_epochs": epochs,
         "checks": count_planned(race.spec.check_every, epochs),
+        "runner": race.spec.runner_of(worker),
         "directory": str(working_directory(race, worker.name)),
         "setup": [list(command) for command in worker.setup],
         "command": list(command_of(race, worker.name, 1)),
