@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_samples import event, event_file, field, framed, varint
+from wtrace.core.crc32c import masked_crc
 from wtrace.core.readings import Reading
 from wtrace.core.spec import MetricsSpec
 from wtrace.core.translate import Plan
@@ -26,7 +27,7 @@ from wtrace.metrics.sources.items import OwnLine, Problem, Reader
 from wtrace.metrics.sources.limit import CpuLimit, TookTooLongError
 from wtrace.metrics.sources.loglines import MOST_BROKEN_OFF, LogLines
 from wtrace.metrics.sources.places import Where, look
-from wtrace.metrics.sources.protobuf import masked_crc, scalars
+from wtrace.metrics.sources.protobuf import scalars
 from wtrace.metrics.sources.trainerstate import TrainerState
 from wtrace.metrics.translation import Translation
 

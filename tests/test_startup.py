@@ -67,7 +67,16 @@ def test_the_quick_answer_is_the_full_one(lab: Lab) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(
-    "words", [["status"], ["status", "--json"], ["history"], ["logs", "a"], ["report"], ["--help"]]
+    "words",
+    [
+        ["status"],
+        ["status", "--json"],
+        ["history"],
+        ["logs", "a"],
+        ["report"],
+        ["export", "--to", "csv"],
+        ["--help"],
+    ],
 )
 def test_a_full_disk_behind_the_output_is_told_in_one_line(lab: Lab, words: list[str]) -> None:
     lab.race({"a": [["print", "hello"], ["check", 5, 2.0]]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from wtrace import __version__
+from wtrace.cli.examples import epilog
 from wtrace.core.text import plain
 from wtrace.errors import WtraceError
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 BUG = 3
 USAGE = 2
+COMPLETION = "_WTRACE_COMPLETE"  # set by what `wtrace --show-completion` prints
 
 COMMANDS = {  # name: its module in this folder, its function there, one line about it
     "init": ("init", "init", "Write a commented wtrace.toml for this repo."),
@@ -43,6 +46,7 @@ COMMANDS = {  # name: its module in this folder, its function there, one line ab
     "evidence": ("evidence", "evidence", "Run a worker's tests and keep the outcome."),
     "history": ("history", "history", "List all races."),
     "compare": ("history", "compare", "Tell what differs between two races."),
+    "export": ("export", "export", "Hand a race's curves to other tools."),
     "clean": ("clean", "clean", "Remove worktrees that hold no work."),
 }
 
@@ -78,15 +82,15 @@ def command_line(first: str | None = None) -> typer.Typer:
     for name in [first] if first in COMMANDS else COMMANDS:
         module, function, help_ = COMMANDS[name]
         found = importlib.import_module(f"wtrace.cli.{module}")
-        line.command(name, short_help=help_)(getattr(found, function))
+        line.command(name, short_help=help_, epilog=epilog(name))(getattr(found, function))
     return line
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code. No traceback reaches the user: a bug is told with the path of a log."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign must not end a command
+    if os.environ.get(COMPLETION):
+        return _complete()
+    _show_what_can_be_shown()
     try:
         code = command_line(*arguments[:1])(list(arguments) or ["--help"], standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -108,6 +112,26 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and error.filename is None:
             return _stdout_failed(error)
         return _misuse(error) if isinstance(error, Misuse) else _bug(error)
+
+
+def _show_what_can_be_shown() -> None:
+    """A terminal that cannot show a sign must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _complete() -> int:
+    """Offer the shell how the word may go on. Whatever is wrong, nothing is said: it would land amid what is typed."""
+    typed = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            command_line(*typed[1:2])([], prog_name="wtrace", complete_var=COMPLETION, standalone_mode=False)
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    except Exception:  # noqa: BLE001 (as above)
+        return 0
+    return 0
 
 
 def _stdout_failed(error: OSError) -> int:

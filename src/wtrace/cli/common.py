@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtrace.cli import complete
 from wtrace.core.layout import Layout
 from wtrace.core.text import plain
 from wtrace.errors import ConfigError, ToolError, UsageError
@@ -25,7 +26,10 @@ ConfigOption = Annotated[
     typer.Option("--config", metavar="FILE", help="The config, instead of wtrace.toml at the repo's root."),
 ]
 TrustOption = Annotated[bool, typer.Option("--trust", help="Approve this config's commands without asking.")]
-RaceOption = Annotated[str | None, typer.Option("--race", metavar="ID", help="Another race than the newest.")]
+RaceOption = Annotated[
+    str | None,
+    typer.Option("--race", metavar="ID", help="Another race than the newest.", autocompletion=complete.races),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -58,11 +62,15 @@ def read_config(root: Path, file: Path | None) -> RaceSpec:
     return spec
 
 
-def require_trust(root: Path, spec: RaceSpec, *, approve: bool) -> None:
-    """Nothing that a config names is started before this user has approved it. TrustError otherwise."""
+def require_trust(root: Path, spec: RaceSpec, *, approve: bool, may_ask: bool = True) -> None:
+    """Nothing that a config names is started before this user has approved it. TrustError otherwise.
+
+    `may_ask`: whether standard output is for people, so that the question may be put there.
+    """
     from wtrace.cli.trust import ask_for_trust
 
-    ask_for_trust(root, spec, approve=approve or os.environ.get("WTRACE_TRUST") == "1")
+    approved = approve or os.environ.get("WTRACE_TRUST") == "1"
+    ask_for_trust(root, spec, approve=approved, may_ask=may_ask)
 
 
 def latest_standing(root: Path, race_id: str | None = None) -> Standing | None:

@@ -28,17 +28,22 @@ RACE_ID = "RACE_ID"
 
 def print_plan(root: Path, spec: RaceSpec) -> None:
     """Print it; nothing is made, nothing is started."""
+    race, outlook = look_ahead(root, spec)
+    for line in _lines(race, outlook):
+        print(plain(line))
+
+
+def look_ahead(root: Path, spec: RaceSpec) -> tuple[RaceContext, dict[str, str]]:
+    """The race as it would be, and in words, by worker, what would hinder a merge if it won."""
     parent = worktrees_folder(root, spec)
     layout = Layout(root).race(RACE_ID)
     places = {
         worker.name: view.Place(worker.branch, "", str(parent / worker.name), "", "")
         for worker in spec.workers
     }
-    race = RaceContext(RACE_ID, spec, layout, places)
     branches = {worker.name: worker.branch for worker in spec.workers if not worker.combines}
     outlook = {each.worker: each.words for each in merge_outlook(root, spec, branches) if each.conflicts}
-    for line in _lines(race, outlook):
-        print(plain(line))
+    return RaceContext(RACE_ID, spec, layout, places), outlook
 
 
 def _lines(race: RaceContext, outlook: Mapping[str, str]) -> Iterator[str]:
@@ -71,20 +76,29 @@ def _worker_lines(race: RaceContext, worker: WorkerSpec, machine: Machine) -> It
     for command in worker.setup:
         yield f"  set-up:  {shlex.join(command)}"
     yield from _asked_lines(race.spec, worker, machine)
-    metrics = race.layout.attempt(worker.name, 1) / "metrics.jsonl"
     yield f"  command: {shlex.join(command_of(race, worker.name, 1))}"
     yield f"  metrics: {told_source(race.spec.metrics_of(worker))}"
     yield from (f"  warning: {doubt}" for doubt in doubts(race.spec, worker))
-    for name, value in own_environment(race, worker.name, metrics).items():
-        yield f"  {name}={value}"
-    grant = resources.fit(race.spec, worker, machine, resources.Taken(), None)
-    given = grant if isinstance(grant, resources.Grant) else None
-    for name, value in (resources.default_variables(given) | resources.variables(given)).items():
+    given = grant_of(race, worker, machine)
+    for name, value in variables_of(race, worker, given).items():
         yield f"  {name}={value}"
     if resources.device_variables(given):
         yield "  CUDA_VISIBLE_DEVICES=(what is free when it starts)"
     for name in sorted(worker.env):
         yield f"  {name}=(as the config says)"
+
+
+def grant_of(race: RaceContext, worker: WorkerSpec, machine: Machine) -> resources.Grant | None:
+    """What the worker would be handed out on a machine that is free; None where it cannot run here."""
+    grant = resources.fit(race.spec, worker, machine, resources.Taken(), None)
+    return grant if isinstance(grant, resources.Grant) else None
+
+
+def variables_of(race: RaceContext, worker: WorkerSpec, grant: resources.Grant | None) -> dict[str, str]:
+    """What would be added to the worker's environment, as far as it is known before the start."""
+    metrics = race.layout.attempt(worker.name, 1) / "metrics.jsonl"
+    own = own_environment(race, worker.name, metrics)
+    return own | resources.default_variables(grant) | resources.variables(grant)
 
 
 def _asked_lines(spec: RaceSpec, worker: WorkerSpec, machine: Machine) -> Iterator[str]:

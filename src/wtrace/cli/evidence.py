@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtrace.cli import complete
 from wtrace.cli.common import ConfigOption, TrustOption, find_root, read_config, require_trust
 from wtrace.cli.merge import busy_worktrees
 from wtrace.core.text import plain
@@ -32,7 +33,7 @@ class Colour(StrEnum):
 
 def evidence(
     colour: Annotated[Colour, typer.Argument(metavar="red|green", help="What the tests must do.")],
-    worker: Annotated[str, typer.Argument(metavar="WORKER")],
+    worker: Annotated[str, typer.Argument(metavar="WORKER", autocompletion=complete.configured)],
     pytest_args: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTEST ARGS]")] = None,
     config: ConfigOption = None,
     trust: TrustOption = False,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wtrace.cli import complete
 from wtrace.cli.common import JsonOption, find_root, require_standing
 from wtrace.cli.standing import current_standing
 from wtrace.core.contract import iso
 from wtrace.core.layout import Layout
-from wtrace.core.text import cells, markdown, number, pad, plain, seconds
+from wtrace.core.text import cells, csv_cell, markdown, number, pad, plain, seconds
 from wtrace.store.reader import Reader
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
-Race = Annotated[str, typer.Argument(metavar="RACE")]
+Race = Annotated[str, typer.Argument(metavar="RACE", autocompletion=complete.races)]
 
 SHOWN_FILES = 10
 HISTORY = ("id", "name", "state", "winner", "epoch", "started", "duration")
@@ -169,7 +170,7 @@ def _print_table(
     if as_csv:
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows(
-            [header, *([_csv_cell(cell) for cell in row] for row in rows)]
+            [header, *([csv_cell(cell) for cell in row] for row in rows)]
         )
         print(out.getvalue(), end="")
     elif as_markdown:
@@ -180,8 +181,3 @@ def _print_table(
         widths = [max(map(cells, column)) for column in zip(*safe, strict=True)]
         for row in safe:
             print("  ".join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _csv_cell(text: str) -> str:
-    """A spreadsheet takes a cell that begins like a formula for one; an apostrophe keeps it text."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

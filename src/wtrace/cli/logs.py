@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtrace.cli import complete
 from wtrace.cli.common import RaceOption, find_root, require_standing, require_workers
 from wtrace.cli.logfile import LONGEST_LINE, LogFile
 from wtrace.core.text import plain, unstyled
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def logs(
-    worker: Annotated[str, typer.Argument(metavar="WORKER")],
+    worker: Annotated[str, typer.Argument(metavar="WORKER", autocompletion=complete.workers)],
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on as the log grows, until the race ends.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer.main
 
 from wtrace.cli.app import command_line
+from wtrace.cli.examples import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ Options follow the subcommand. From a subfolder or a linked worktree the main wo
 | 3 | a bug, or the race lost its supervisor; the message names a log |
 | 4 | a tool that wtrace needs failed |
 | 130 | this command was interrupted and stopped the race |
+
+`wtrace --install-completion` lets the shell complete commands, options, workers and races.
 """
 
 
@@ -40,7 +43,9 @@ def _command(name: str, command: Any) -> str:
     usage = " ".join(["wtrace", name, *_usage(command)])
     rows = list(_rows(command))
     table = ["", "| option | what it does |", "| --- | --- |", *rows] if rows else []
-    return "\n".join([f"## `{usage}`", "", inspect.cleandoc(command.help or ""), *table, ""])
+    shown = [f"{typed}  # {told}" for typed, told in EXAMPLES.get(name, ())]
+    examples = ["", "```sh", *shown, "```"] if shown else []
+    return "\n".join([f"## `{usage}`", "", inspect.cleandoc(command.help or ""), *table, *examples, ""])
 
 
 def _usage(command: Any) -> Iterator[str]:

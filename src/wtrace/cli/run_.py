@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtrace.cli import complete
 from wtrace.cli.common import (
     ConfigOption,
     JsonOption,
@@ -44,7 +45,13 @@ def run(
         int | None, typer.Option("--max-epochs", metavar="N", min=1, help="Train at most N epochs.")
     ] = None,
     worker: Annotated[
-        list[str] | None, typer.Option("--worker", metavar="NAME", help="Only this worker; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--worker",
+            metavar="NAME",
+            help="Only this worker; repeatable.",
+            autocompletion=complete.configured,
+        ),
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start the race and leave it running.")] = False,
     resume: Annotated[
@@ -79,12 +86,21 @@ def run(
         given, check_every=check_every, max_epochs=max_epochs, workers=tuple(worker or ())
     )
     if dry_run:
+        _tell_plan(root, spec, as_json=as_json)
+        return 0
+    require_trust(root, given, approve=trust, may_ask=not as_json)
+    return _start(root, spec, as_json=as_json, detach=detach, strict=strict)
+
+
+def _tell_plan(root: Path, spec: RaceSpec, *, as_json: bool) -> None:
+    if as_json:
+        from wtrace.cli.plan_json import plan_json
+
+        print(json.dumps(plan_json(root, spec), allow_nan=False))
+    else:
         from wtrace.cli.dry_run import print_plan
 
         print_plan(root, spec)
-        return 0
-    require_trust(root, given, approve=trust)
-    return _start(root, spec, as_json=as_json, detach=detach, strict=strict)
 
 
 def _start(root: Path, spec: RaceSpec, *, as_json: bool, detach: bool, strict: bool) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtrace.cli import complete
 from wtrace.cli.common import find_root, require_standing, require_workers
 from wtrace.cli.follow import standings
 from wtrace.core.layout import Layout
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 
     from wtrace.core.standing import Standing
 
-Workers = Annotated[list[str] | None, typer.Argument(metavar="[WORKER]...", help="Only these workers.")]
-Worker = Annotated[str, typer.Argument(metavar="WORKER")]
+Workers = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[WORKER]...", help="Only these workers.", autocompletion=complete.workers),
+]
+Worker = Annotated[str, typer.Argument(metavar="WORKER", autocompletion=complete.workers)]
 
 OVER = ("won", "terminated", "stopped", "finished", "failed", "lost", "skipped", "refuted")
 

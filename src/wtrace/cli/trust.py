@@ -27,14 +27,17 @@ def trust(config: ConfigOption = None) -> None:
     print("approved for this repo, until one of them changes")
 
 
-def ask_for_trust(root: Path, spec: RaceSpec, *, approve: bool) -> None:
-    """Return when this user has approved the commands, or does so now. TrustError otherwise; nothing was started."""
+def ask_for_trust(root: Path, spec: RaceSpec, *, approve: bool, may_ask: bool = True) -> None:
+    """Return when this user has approved the commands, or does so now. TrustError otherwise; nothing was started.
+
+    `may_ask`: whether the question may be put, on a terminal.
+    """
     if approve:
         return
     digest = approved.digest(spec)
     if trusted.is_trusted(root, digest):
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (may_ask and sys.stdin.isatty() and sys.stdout.isatty()):
         raise TrustError(
             "the commands of this config have not been approved by you",
             hint="`wtrace trust` shows and approves them; on a machine of your own: --trust, or WTRACE_TRUST=1",

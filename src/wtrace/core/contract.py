@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from wtrace.core.standing import CriterionStanding, Standing, WorkerStanding
+    from wtrace.core.standing import CriterionStanding, ExitStanding, Standing, WorkerStanding
 
 
 def status_json(standing: Standing | None, sync: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
@@ -20,20 +20,25 @@ def status_json(standing: Standing | None, sync: Sequence[dict[str, Any]] = ()) 
         return {"schema": 1, "race": None, "workers": []}
     return {
         "schema": 1,
-        "race": {
-            "id": standing.id,
-            "name": standing.name,
-            "state": standing.state,
-            "winner": standing.winner,
-            "winner_epoch": standing.winner_epoch,
-            "confirmed": standing.confirmed,
-            "started": iso(standing.started),
-            "decided": iso(standing.decided),
-            "ended": iso(standing.ended),
-        },
+        "race": race_json(standing),
         "supervisor": {"pid": standing.supervisor_pid, "alive": standing.supervisor_alive},
         "sync": list(sync),
         "workers": [worker_json(worker) for worker in standing.workers],
+    }
+
+
+def race_json(standing: Standing) -> dict[str, Any]:
+    """A race and its verdict, as `wtrace status --json` and `wtrace export --to json` have it."""
+    return {
+        "id": standing.id,
+        "name": standing.name,
+        "state": standing.state,
+        "winner": standing.winner,
+        "winner_epoch": standing.winner_epoch,
+        "confirmed": standing.confirmed,
+        "started": iso(standing.started),
+        "decided": iso(standing.decided),
+        "ended": iso(standing.ended),
     }
 
 
@@ -48,7 +53,6 @@ def iso(at: float | None) -> str | None:
 
 def worker_json(worker: WorkerStanding) -> dict[str, Any]:
     """A worker's part of `wtrace status --json`."""
-    exit_ = worker.exit
     return {
         "name": worker.name,
         "branch": worker.branch,
@@ -60,7 +64,7 @@ def worker_json(worker: WorkerStanding) -> dict[str, Any]:
         "attempt": worker.attempt,
         "epoch": worker.epoch,
         "max_epochs": worker.max_epochs,
-        "exit": None if exit_ is None else {"code": exit_.code, "signal": exit_.signal, "known": exit_.known},
+        "exit": exit_json(worker.exit),
         "criteria": [criterion_json(criterion) for criterion in worker.criteria],
         "checks": worker.checks,
         "lines": worker.lines,
@@ -70,6 +74,11 @@ def worker_json(worker: WorkerStanding) -> dict[str, Any]:
         "log": worker.log,
         "note": worker.note,
     }
+
+
+def exit_json(exit_: ExitStanding | None) -> dict[str, Any] | None:
+    """How a process ended; None while it runs."""
+    return None if exit_ is None else {"code": exit_.code, "signal": exit_.signal, "known": exit_.known}
 
 
 def criterion_json(criterion: CriterionStanding) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from wtrace.core.tables import JUDGE, RACE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from wtrace.core.guess import Guess
     from wtrace.core.schema import Key
 
 MOST_WORKERS = 8
@@ -51,7 +52,7 @@ SUCCESS = """
 # (in Python, `from wtrace import Reporter` does it):
 #   {"event": "check", "epoch": 5, "metrics": {"val_accuracy": 0.93}}
 [success]
-val_accuracy = "val_accuracy >= 0.9"
+{criterion}
 # val_loss = { is = "val_loss <= 0.2", for_checks = 2 }   # only if it holds at two checks in a row
 # clips = "fraction(score > 0.5) >= 0.7"                  # on samples: {"samples": {"score": [0.8, 0.3]}}
 """
@@ -59,7 +60,9 @@ val_accuracy = "val_accuracy >= 0.9"
 METRICS = r"""
 # A training that prints or logs its metrics already needs no change: say where they are. Without this table
 # they are the lines that it appends to $WTRACE_METRICS. `wtrace run --dry-run` says what is read.
-# [metrics]
+"""
+
+METRICS_EXAMPLE = r"""# [metrics]
 # from = "stdout"     # or csv, tensorboard, hf (trainer_state.json), with a path = "{output}/…" if it is unusual
 # pattern = 'epoch (?P<epoch>\d+).* val_accuracy (?P<val_accuracy>\S+)'
 # first_epoch = 0     # where it counts from 0
@@ -89,6 +92,7 @@ def config_template(
     script: str | None = None,
     options: Sequence[str] = (),
     framework: str | None = None,
+    metrics: Guess | None = None,
     most_workers: int = MOST_WORKERS,
 ) -> str:
     """A config that parses, whatever the facts: a repo's name, its base, its branches, a script and its options.
@@ -98,7 +102,8 @@ def config_template(
     base = base if base is not None and not branch_problem(base) else None
     racing = side_by_side([each for each in branches if not branch_problem(each)], base)
     command = _command(script, options)
-    parts = [HEADER, _race(safe_name(name, "race"), base), SUCCESS, METRICS, _judge(), CONFIRM, WORKERS]
+    parts = [HEADER, _race(safe_name(name, "race"), base), _success(metrics), _metrics(metrics)]
+    parts += [_judge(), CONFIRM, WORKERS]
     parts.append(_script_comment(script, framework))
     if not racing:
         parts.append("# No other branch was found: these two are created from the base by `wtrace setup`.\n")
@@ -117,6 +122,27 @@ def _race(name: str, base: str | None) -> str:
     given = {"name": name} | ({} if base is None else {"base": base})
     lines = [_line(key, given.get(key.name), given=key.name in given) for key in RACE.keys]
     return "\n".join(["", "[race]", *lines, ""])
+
+
+def _success(metrics: Guess | None) -> str:
+    metric = "val_accuracy" if metrics is None else metrics.metric
+    return SUCCESS.replace("{criterion}", f'{metric} = "{metric} >= 0.9"')
+
+
+def _metrics(guess: Guess | None) -> str:
+    """The source that the script seems to have; else one in comments."""
+    if guess is None:
+        return METRICS + METRICS_EXAMPLE
+    lines = [
+        f"# Guessed, since the script uses {guess.sign}: check it.",
+        "[metrics]",
+        f"from = {toml.string(guess.source)}",
+    ]
+    if guess.path is not None:
+        lines.append(f"path = {toml.string(guess.path)}")
+    counts = f"first_epoch = {guess.first_epoch}"
+    lines.append(f"{counts:{COMMENTS_FROM}}  # the number that its first epoch has there")
+    return METRICS + "\n".join(lines) + "\n"
 
 
 def _judge() -> str:

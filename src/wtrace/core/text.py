@@ -106,6 +106,11 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     return space + text if right else text + space
 
 
+def csv_cell(text: str) -> str:
+    """A spreadsheet takes a cell that begins like a formula for one; an apostrophe keeps it text."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _PUNCTUATION = r"[\\`*{}\[\]|~$^!]|(?<![^\W_])_|_(?![^\W_])|#(?!\w)"
 _BREAK = "<!-- -->"  # unseen; GitHub makes no mention, link or emoji of a text that it parts

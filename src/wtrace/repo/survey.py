@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 import re
 import stat
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
+from wtrace.core.guess import Guess, guess_metrics
+from wtrace.core.names import branch_problem
+from wtrace.core.nearest import did_you_mean
+from wtrace.core.rules import side_by_side
+from wtrace.errors import UsageError
 from wtrace.repo import git
 from wtrace.repo.branches import Refs, read_refs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 MOST_FILES = 300
 MOST_BYTES = 256_000
 MOST_SCRIPTS = 20
+MOST_NAMED = 10  # branches in a message
 USUAL_BASES = ("main", "master", "trunk", "develop")
 PASSED_OVER = frozenset({"test", "tests", "docs", "node_modules", "site-packages", "venv", "vendor"})
 
@@ -32,11 +43,12 @@ TRAINING = re.compile(r"(.*[_-])?train([_-].*|er|ing)?\.py|train.*\.py", re.IGNO
 
 @data
 class Script:
-    """A script that may be a training: its path in the repo, what it imports, the options it takes."""
+    """A script that may be a training: its path in the repo, what it imports, the options it takes, where it logs."""
 
     path: str
     framework: str | None
     options: tuple[str, ...]
+    metrics: Guess | None = None
 
     @property
     def is_named_so(self) -> bool:
@@ -65,6 +77,7 @@ class Survey:
     remote: tuple[str, ...]  # branches that exactly one remote has and no local one is called so
     checked_out: frozenset[str]  # in any worktree: these cannot have another one
     scripts: tuple[Script, ...]
+    ambiguous: tuple[str, ...] = ()  # no local branch, and several remotes have one of that name
 
     @property
     def base(self) -> str | None:
@@ -78,6 +91,46 @@ class Survey:
         return tuple(name for name in (*self.local, *self.remote) if name not in passed_over)
 
 
+@data
+class Chosen:
+    """The branches that patterns name: those that can race, and why each of the others cannot."""
+
+    branches: tuple[str, ...]
+    left_out: dict[str, str]
+
+
+def choose(found: Survey, patterns: Sequence[str]) -> Chosen:
+    """The branches that match one of the patterns (`*` also stands for `/`, as in `git branch --list`).
+
+    UsageError where none matches, with the nearest, and where none that matches can race.
+    """
+    known = (*found.local, *found.remote, *found.ambiguous)
+    matching = [name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    told = " or ".join(repr(pattern) for pattern in patterns)
+    if not matching:
+        near = did_you_mean(patterns[0], known)
+        hint = f"the branches are: {', '.join(known[:MOST_NAMED])}{' …' if len(known) > MOST_NAMED else ''}"
+        raise UsageError(f"no branch matches {told}{near}", hint=hint)
+    left_out = {name: why for name in matching if (why := _why_not(found, name)) is not None}
+    able = [name for name in matching if name not in left_out]
+    branches = side_by_side(able, found.base)
+    left_out |= {name: "git cannot have it beside the others" for name in able if name not in branches}
+    if not branches:
+        seen = "\n".join(f"{name}: {why}" for name, why in left_out.items())
+        raise UsageError(f"no branch that matches {told} can race", seen=seen)
+    return Chosen(tuple(branches), left_out)
+
+
+def _why_not(found: Survey, branch: str) -> str | None:
+    if branch == found.base:
+        return "it is the base, which the others come from"
+    if branch in found.checked_out:
+        return "it is checked out already; switch that worktree to another branch"
+    if branch in found.ambiguous:
+        return "several remotes have it; make a local branch of one of them"
+    return branch_problem(branch)
+
+
 def survey(root: Path) -> Survey:
     """Look through the repo whose main worktree is `root`; nothing is run but git, and nothing is written."""
     refs = read_refs(root)
@@ -86,15 +139,17 @@ def survey(root: Path) -> Survey:
         root=root,
         current=head.removeprefix("refs/heads/") or None,
         local=tuple(sorted(refs.local)),
-        remote=_only_remote(refs),
+        remote=_remote(refs, lambda count: count == 1),
+        ambiguous=_remote(refs, lambda count: count > 1),
         checked_out=_checked_out(root),
         scripts=_scripts(root),
     )
 
 
-def _only_remote(refs: Refs) -> tuple[str, ...]:
+def _remote(refs: Refs, wanted: Callable[[int], bool]) -> tuple[str, ...]:
+    """Branches that are not local and that so many remotes have."""
     names = {name for _, name in refs.remote} - set(refs.local)
-    return tuple(sorted(name for name in names if len(refs.remotes_with(name)) == 1))
+    return tuple(sorted(name for name in names if wanted(len(refs.remotes_with(name)))))
 
 
 def _checked_out(root: Path) -> frozenset[str]:
@@ -134,7 +189,8 @@ def _script(root: Path, path: str) -> Script | None:
     if text is None:
         return None
     options = tuple(dict.fromkeys(OPTION.findall(text)))
-    return Script(path, _framework(text), options[:100])
+    framework = _framework(text)
+    return Script(path, framework, options[:100], guess_metrics(text, framework))
 
 
 def _framework(text: str) -> str | None:

@@ -31,6 +31,16 @@ class StoredPosition(NamedTuple):
     first_bad: str | None
 
 
+class StoredEpoch(NamedTuple):
+    """An epoch line."""
+
+    worker: str
+    attempt: int
+    epoch: int
+    at: float
+    raw: bytes
+
+
 @data
 class StoredCheck:
     """A check line as it was judged."""
@@ -121,6 +131,11 @@ class Reader:
         query = "SELECT worker, attempt, epoch, at, judged, results, record FROM checks WHERE race = ? ORDER BY rowid"
         for worker, attempt, epoch, at, judged, results, raw in self._rows(query, race):
             yield StoredCheck(worker, attempt, epoch, at, bool(judged), codec.decode_results(results), raw)
+
+    def epochs(self, race: str) -> Iterator[StoredEpoch]:
+        """Every epoch line of that race in the order of arrival."""
+        query = "SELECT worker, attempt, epoch, at, record FROM epochs WHERE race = ? ORDER BY rowid"
+        yield from map(StoredEpoch._make, self._rows(query, race))
 
     def confirmations(self, race: str) -> Iterator[tuple[int, str, float, bytes]]:
         """What confirmations reported, in the order of arrival: claim, worker, at, and the line."""

@@ -10,6 +10,7 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
+from wtrace.core.crc32c import masked_crc
 from wtrace.core.readings import Reading
 from wtrace.metrics.sources import protobuf
 from wtrace.metrics.sources.items import Problem
@@ -79,7 +80,7 @@ class EventFile:
         if len(data) < at + _HEADER.size:
             return None
         length, sum_of_length = _HEADER.unpack_from(data, at)
-        if protobuf.masked_crc(data[at : at + 8]) != sum_of_length:
+        if masked_crc(data[at : at + 8]) != sum_of_length:
             raise ValueError(f"no record begins at byte {self._offset + at}")
         begin = at + _HEADER.size
         end = begin + length + _FOOTER_BYTES
@@ -89,7 +90,7 @@ class EventFile:
         if len(data) < end:
             return None
         payload = data[begin : begin + length]
-        if protobuf.masked_crc(payload) != int.from_bytes(data[end - _FOOTER_BYTES : end], "little"):
+        if masked_crc(payload) != int.from_bytes(data[end - _FOOTER_BYTES : end], "little"):
             raise ValueError(f"the record at byte {self._offset + at} has another checksum")
         return payload, end
 

@@ -33,15 +33,6 @@ def scalars(event: bytes) -> tuple[int, dict[str, float]]:
     return step, found
 
 
-def masked_crc(data: bytes) -> int:
-    """CRC-32C, rotated and shifted so that sums of data that hold sums are sound (TFRecord)."""
-    crc = 0xFFFF_FFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFF_FFFF
-    return ((crc >> 15 | crc << 17) + 0xA282_EAD8) & 0xFFFF_FFFF
-
-
 def _add(value: bytes, found: dict[str, float]) -> None:
     tag, number = "", None
     for field, kind, content in _fields(value):
@@ -107,16 +98,3 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if data[at - 1] < 0x80:
             return value, at
     raise ValueError("an event has a number of more than 64 bits")
-
-
-def _table() -> list[int]:
-    table = []
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F6_3B78 if crc & 1 else 0)
-        table.append(crc)
-    return table
-
-
-_TABLE = _table()
