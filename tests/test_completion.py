@@ -56,6 +56,8 @@ def test_names_are_offered_where_they_are_asked_for(raced: Lab) -> None:
     assert offered(raced, "wtrace run --worker ") == ["fast", "fair", "slow"]
     assert offered(raced, "wtrace run --worker fast --worker ") == ["fast", "fair", "slow"]
     assert offered(raced, "wtrace evidence red s") == ["slow"]
+    (raced.root / "other.toml").write_text("[workers.elsewhere]\n")
+    assert offered(raced, "wtrace run --config other.toml --worker ") == ["elsewhere"]
 
 
 def test_other_shells_ask_in_their_own_way(raced: Lab) -> None:

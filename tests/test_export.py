@@ -51,6 +51,7 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.race({"win": [["wait", "go"], ["check", 5, 2.0]], "twice": [*STORY, ["exit", 3]]}, race="retries = 1")
     race = lab.start("run")
     lab.wait_for(lambda: lab.worker("twice")["state"] == "failed", "both attempts of twice to end")
+    lab.wtrace("export", "--to", "json", "--output", "early.json")
     lab.open_gate("go")
     race.communicate(timeout=30)
     assert race.returncode == 0
@@ -187,6 +188,12 @@ def test_a_race_in_every_form(raced: Lab) -> None:
     check_csv(raced)
     check_tensorboard(raced)
     check_never_over_anything(raced)
+    early = json.loads((raced.root / "early.json").read_text())  # while the race ran
+    assert (early["race"]["state"], early["race"]["ended"]) == ("running", None)
+    assert of(early, "win")["attempts"][0]["exit"] is None
+    assert (
+        of(early, "twice")["attempts"] == of(json.loads(exported(raced, "--to", "json")), "twice")["attempts"]
+    )
     first = raced.latest.name
     assert exported(raced, "--to", "csv", first) == exported(raced, "--to", "csv", "--race", first)
     assert "there is no race nobody" in raced.wtrace("export", "--to", "csv", "nobody", expect=2).stderr

@@ -60,12 +60,12 @@ def _workers_of(race_id: str | None) -> list[str]:
         return []
 
 
-def _configured(config: Path | None) -> list[str]:
+def _configured(config: str | Path | None) -> list[str]:
     """The workers that the config names, also where the rest of it is still half written."""
     import tomllib
 
     try:
-        path = _root() / "wtrace.toml" if config is None else config
+        path = _root() / "wtrace.toml" if config is None else Path(config)
         return list(tomllib.loads(path.read_text(encoding="utf-8")).get("workers", {}))
     except Exception:  # noqa: BLE001 - as above
         return []
