@@ -94,7 +94,7 @@ def test_a_user_is_shown_all_that_is_approved_but_no_value_of_the_environment() 
         "    in: src",
         "    sets: SEED, TOKEN",
         "    brings along: .env, data/ (a link to the original)",
-        "    runs on: ray",
+        "    runs on: slurm",
         "worker baseline on branch early-persistence/baseline",
         "    ./train",
         "worker hybrid on branch early-persistence/hybrid",
