@@ -24,9 +24,9 @@ BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 LONGEST_S = 600
 
 
-def rows_of(script: Path, *, smoke: bool) -> Iterator[dict[str, Any]]:
+def rows_of(script: Path, how: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Run one benchmark; its output is shown, and its rows are returned."""
-    command = [sys.executable, str(script), *(["--smoke"] if smoke else [])]
+    command = [sys.executable, str(script), *how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         for line in running.stdout:
@@ -78,9 +78,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--smoke", action="store_true")
-    smoke = parser.parse_args().smoke
-    rows = [row for script in sorted(HERE.glob("fig*.py")) for row in rows_of(script, smoke=smoke)]
-    if smoke:
+    parser.add_argument("--seconds", help="for each, instead of its own time")
+    given = parser.parse_args()
+    how = [*(["--smoke"] if given.smoke else []), *(["--seconds", given.seconds] if given.seconds else [])]
+    rows = [row for script in sorted(HERE.glob("fig*.py")) for row in rows_of(script, how)]
+    if given.smoke:
         return
     page = PAGE.read_text()
     head, tail = page.split(BEGIN)[0], page.split(END)[1]
