@@ -24,7 +24,7 @@ STEPS = """    elif kind == "save":
         (OUTPUT / "best.pt").write_text(values[0] * values[1])
     elif kind == "link":
         (OUTPUT / "best.pt").symlink_to(values[0])
-    elif kind == "claim":
+    elif kind == "claim it":
         samples = {"persistent": [2.0] * 20, "transient": [1.0] * 20, "accuracy": [0.9] * 20}
         report(event="check", epoch=5, samples=samples, checkpoint="best.pt")
     elif kind == "exit":"""
@@ -97,12 +97,12 @@ def test_a_base_that_is_checked_out_exits_1_and_what_it_prints_finishes(lab: Lab
 
 
 def test_the_winning_checkpoint_is_committed_up_to_a_size_and_named_above_it(lab: Lab) -> None:
-    won(lab, [["save", "w", 1000], ["claim"]])
+    won(lab, [["save", "w", 1000], ["claim it"]])
     away(lab)
     lab.wtrace("merge")
     assert blob(lab, "main:results/lab/checkpoint/a.pt") == b"w" * 1000
     lab.git("switch", "--quiet", "main")
-    lab.branch("try/c", [["save", "w", 10_000_001], ["claim"]])
+    lab.branch("try/c", [["save", "w", 10_000_001], ["claim it"]])
     lab.write_config(["c"])
     lab.wtrace("run")
     second = str(lab.status()["race"]["id"])
@@ -121,7 +121,7 @@ def test_the_winning_checkpoint_is_committed_up_to_a_size_and_named_above_it(lab
 def test_what_lies_outside_of_the_race_is_never_committed(lab: Lab) -> None:
     secret = lab.root.parent / "secret"
     secret.write_text("a secret of the user's")
-    won(lab, [["link", str(secret)], ["claim"]])
+    won(lab, [["link", str(secret)], ["claim it"]])
     away(lab)
     for place in ("b/attempts/1/metrics.jsonl", "results/stolen.md"):
         (lab.latest / place).unlink(missing_ok=True)
