@@ -15,7 +15,6 @@ from wtrace.core.command import fill, with_python
 from wtrace.core.plan import confirm_divisor
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import Check
-from wtrace.metrics.translation import NOTHING_WATCHED
 from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import (
     command_values,
@@ -26,7 +25,8 @@ from wtrace.supervisor.attempts import (
     python_of,
     working_directory,
 )
-from wtrace.supervisor.intake import failure_of, unknown_exit
+from wtrace.supervisor.command_intake import CommandIntake
+from wtrace.supervisor.intake import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,38 +124,15 @@ def prepare_confirmation(
     )
 
 
-class ConfirmationIntake:
+class ConfirmationIntake(CommandIntake):
     """Waits for a confirmation to end, and judges what it reported."""
 
     def __init__(self, journal: Journal, runner: Runner, folder: Path, claim: Claim, attempt: int) -> None:
-        self.folder = folder
-        self.metrics = folder / "metrics.jsonl"
-        self.done = False
-        self.is_lost = False
-        self.is_translated = False
-        self.hindered = False
-        self.sources = NOTHING_WATCHED
-        self._journal = journal
-        self._runner = runner
+        super().__init__(journal, runner, folder)
         self._claim = claim
         self._attempt = attempt
 
-    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
-        """Note the end of the confirmation once it has ended; there is never more to read at once."""
-        look = may_have_ended or self.is_lost
-        exit_ = self._runner.exited(self.folder) if look else None
-        exit_ = exit_ or (unknown_exit(now) if self.is_lost else None)
-        if exit_ is not None:
-            self._note_end(now, exit_)
-            self.done = True
-        else:
-            self._note_queue(now)
-        return False
-
-    def close(self) -> None:
-        """Nothing is held open between two calls."""
-
-    def _note_queue(self, now: float) -> None:
+    def _note_waiting(self, now: float) -> None:
         """On an engine the time of a confirmation begins when the engine begins it."""
         number, worker, waits = self._claim.number, self._claim.worker, self._claim_now().waits
         text = self._runner.queued(self.folder)

@@ -72,9 +72,8 @@ class Journal:
 
         `rows_later`: only what was noted, from which the rows follow; somebody waits for it to be stored.
         """
-        if rows_later:
-            pass  # there is still news then: the next turn comes at once
-        elif self._urgent or now >= self._views_written + VIEWS_EVERY_S:
+        # Rows that come later are still news: the next turn comes at once.
+        if not rows_later and (self._urgent or now >= self._views_written + VIEWS_EVERY_S):
             self._add_views(now)
         self.writer.commit()
 

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 from wtrace.core import events as ev
 from wtrace.core.command import fill, with_python
 from wtrace.core.text import plain
-from wtrace.metrics.translation import NOTHING_WATCHED
 from wtrace.repo import notes
 from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import command_values, environment_of, python_of, working_directory
-from wtrace.supervisor.intake import failure_of, unknown_exit
+from wtrace.supervisor.command_intake import CommandIntake
+from wtrace.supervisor.intake import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from wtrace.core.resources import Grant
     from wtrace.core.spec import WorkerSpec
-    from wtrace.runners.base import Runner
+    from wtrace.runners.base import Exit, Runner
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
 
@@ -103,30 +103,16 @@ def failed(command: tuple[str, ...], folder: Path, why: str) -> str:
     return f"{plain(shlex.join(command), 80)}: {why} (its log: {folder / 'training.log'})"
 
 
-class SetupIntake:
+class SetupIntake(CommandIntake):
     """Waits for a command that prepares a worktree to end."""
 
     def __init__(self, journal: Journal, runner: Runner, race: RaceContext, worker: str, step: int) -> None:
-        self.folder = race.layout.setup(worker, step)
-        self.metrics = self.folder / "metrics.jsonl"
-        self.done = False
-        self.is_lost = False
-        self.is_translated = False
-        self.hindered = False
-        self.sources = NOTHING_WATCHED
-        self._journal = journal
-        self._runner = runner
+        super().__init__(journal, runner, race.layout.setup(worker, step))
         self._race = race
         self._worker = worker
         self._step = step
 
-    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
-        """Note the end of the command once it has ended; there is never more to read at once."""
-        look = may_have_ended or self.is_lost
-        exit_ = self._runner.exited(self.folder) if look else None
-        exit_ = exit_ or (unknown_exit(now) if self.is_lost else None)
-        if exit_ is None:
-            return False
+    def _note_end(self, now: float, exit_: Exit) -> None:
         spec = self._race.spec.worker(self._worker)
         why = failure_of(self.folder, exit_)
         problem = None if why is None else failed(spec.setup[self._step - 1], self.folder, why)
@@ -138,11 +124,6 @@ class SetupIntake:
                 now, self._worker, self._step, exit_.code, exit_.signal, exit_.known, problem=problem
             )
         )
-        self.done = True
-        return False
-
-    def close(self) -> None:
-        """Nothing is held open between two calls."""
 
 
 def _lock_files(worker: WorkerSpec, worktree: Path) -> Iterator[Path]:
