@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dashboard_browser import Browser, chromium
 from engine_lab import Engines
 from race_lab import Lab, wait_for
 
@@ -16,6 +18,19 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     """Ray and Slurm, each started when a test asks for it; ended with the session."""
     with Engines(tmp_path_factory.mktemp("engines")) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium, started once; the tests that need it are skipped where it is missing."""
+    program = chromium()
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is missing, which must be there on CI")
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    made = Browser(program, tmp_path_factory.mktemp("chromium"))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -202,6 +202,8 @@ class Machine:
 
 @contextlib.contextmanager
 def machine(folder: Path) -> Iterator[Machine]:
+    """A machine for as long as it is needed. Whoever used it must have ended what it started."""
+    before = children()
     made = Machine(folder)
     try:
         yield made
@@ -209,6 +211,7 @@ def machine(folder: Path) -> Iterator[Machine]:
         with contextlib.suppress(ProcessLookupError):
             made.thaw() if made._sshd is not None else None
         made.stop()
+    assert children() <= before, "a test left processes behind"
 
 
 def _free_port() -> int:
@@ -236,8 +239,5 @@ def _descendants(pid: int) -> set[int]:
 
 
 def children() -> set[int]:
-    """What this process has started and still runs.
-
-    Where a test has made this process a subreaper, supervisors of earlier races end as its children, and are not told.
-    """
+    """What this process has started and still runs. What has ended and not been collected is not told."""
     return {pid for pid in _descendants(os.getpid()) if state_of(pid) not in ("", "Z")}

@@ -6,11 +6,9 @@ import base64
 import hashlib
 import json
 import math
-import os
 import re
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler
@@ -23,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard_browser import Browser, Page, chromium
+from dashboard_browser import Browser, Page
 from dashboard_samples import (
     HOSTILE,
     curves_of,
@@ -42,21 +40,6 @@ from wtrace.results.dashboard.badges import APART, PIXELS_HIGH, End, placed
 from wtrace.results.dashboard.curves import MOST_POINTS
 
 NOWHERE = Curves()
-
-
-# ---- the browser
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = chromium()
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is missing, which must be there on CI")
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    made = Browser(program, tmp_path_factory.mktemp("chromium"))
-    yield made
-    made.close()
 
 
 def written(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard_browser import Browser, chromium
+from dashboard_browser import Browser
 from dashboard_samples import HOSTILE, hostile_race, picture
 from race_lab import Lab
 from standing_samples import evidence_of, lost_race, won_race
@@ -48,18 +46,6 @@ ALLOWED = {
     ],
     *["table", "thead", "tbody", "tr", "th", "td", "details", "summary"],
 }
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = chromium()
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is missing, which must be there on CI")
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    made = Browser(program, tmp_path_factory.mktemp("chromium"))
-    yield made
-    made.close()
 
 
 def markdown_of(standing: Standing, figures: tuple[str, ...] = ()) -> str:

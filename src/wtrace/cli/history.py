@@ -14,7 +14,7 @@ import typer
 from wtrace.cli import complete
 from wtrace.cli.common import JsonOption, find_root, require_standing
 from wtrace.cli.standing import current_standing
-from wtrace.core.contract import iso
+from wtrace.core.contract import iso, race_json
 from wtrace.core.layout import Layout
 from wtrace.core.text import cells, csv_cell, markdown, number, pad, plain, seconds
 from wtrace.store.reader import Reader
@@ -99,17 +99,7 @@ def _history_row(standing: Standing) -> tuple[str, ...]:
 
 
 def _race_json(standing: Standing) -> dict[str, Any]:
-    return {
-        "id": standing.id,
-        "name": standing.name,
-        "state": standing.state,
-        "winner": standing.winner,
-        "winner_epoch": standing.winner_epoch,
-        "confirmed": standing.confirmed,
-        "started": iso(standing.started),
-        "ended": iso(standing.ended),
-        "workers": {worker.name: worker.state for worker in standing.workers},
-    }
+    return {**race_json(standing), "workers": {worker.name: worker.state for worker in standing.workers}}
 
 
 def _compared(one: Standing, other: Standing) -> Iterator[tuple[str, str, str]]:
