@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import shutil
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from wtrace.runners import local, records
 from wtrace.runners.base import Launch
 from wtrace.runners.local import LocalRunner
+from wtrace.runners.processes import PR_SET_CHILD_SUBREAPER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,6 +105,8 @@ class World:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
+        # What later tests leave behind is not for this process to collect.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
     def kill_all(self) -> list[int]:
         """SIGKILL to everybody here, guardians included; returns who was found."""
@@ -191,6 +195,19 @@ class World:
                 if str(link.readlink()).startswith(home):
                     return True
         return False
+
+
+def uncollected() -> set[int]:
+    """This process's children that have ended."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return {pid for pid in pids if state_of(pid) == "Z" and parent_of(pid) == os.getpid()}
+
+
+def parent_of(pid: int) -> int:
+    """0 when there is no such process."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    return 0
 
 
 def is_shim(pid: int) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner_world import World, patched_shim, until
+from runner_world import World, patched_shim, uncollected, until
 from wtrace.runners import local
 
 if TYPE_CHECKING:
@@ -57,12 +57,14 @@ def test_what_outlives_its_leader_is_ended_too(world: World, escape: str) -> Non
 
 @pytest.mark.parametrize("escape", ESCAPES)
 def test_the_tree_of_a_killed_guardian_is_ended(world: World, escape: str) -> None:
+    before = uncollected()
     folder = world.start(ESCAPES[escape], grace_s=GRACE_S)
     world.wait_for("ready")
     os.kill(world.guardian_of(folder), signal.SIGKILL)
     assert until(world.losses) == [folder]
     ending = world.end_of(folder)
     assert (ending.code, ending.signal, ending.known) == (None, None, False)
+    assert uncollected() <= before
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MARKER = "WTRACE_ATTEMPT"  # in the environment of everything that an attempt starts
 PR_SET_CHILD_SUBREAPER = 36
+LOOKS, LAST = 20, 5  # how often to look for the processes that began last, and at how many
 
 
 @data
@@ -115,15 +116,17 @@ def end_trees(traces: Iterable[Trace], timeout_s: float = 2.0) -> set[int]:
         for pid in living:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        _end_newest(traces)
         killed |= living
-        _reap(killed)
+        _reap(killed, traces)
         time.sleep(0.002)
     return find(traces)
 
 
-def _reap(pids: Iterable[int]) -> None:
+def _reap(killed: Iterable[int], traces: Iterable[Trace]) -> None:
     """Collect those that became this process's children; no other child's status is touched."""
-    for pid in pids:
+    belongs = _recognizer(traces)
+    for pid in {*killed, *filter(belongs, _children())}:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 
@@ -149,6 +152,25 @@ if sys.platform == "linux":
         import ctypes
 
         return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+    def _end_newest(traces: Iterable[Trace]) -> None:
+        """SIGKILL those among the processes that began last, looked for without a walk through all.
+
+        A tree that keeps forking is gone from its place in the table of processes before the walk is over.
+        """
+        belongs = _recognizer(traces)
+        for _ in range(LOOKS):
+            last = int(Path("/proc/loadavg").read_text().split()[4])
+            for pid in filter(belongs, {*range(max(2, last - LAST), last + 1)} - {os.getpid()}):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _children() -> list[int]:
+        """This process's children, dead ones included; empty where the kernel does not tell."""
+        with contextlib.suppress(OSError):
+            files = Path("/proc/self/task").glob("*/children")
+            return [int(pid) for file in files for pid in file.read_text().split()]
+        return []
 
     def is_pending(pid: int, signum: signal.Signals) -> bool:
         """Whether the process has left this signal pending."""
@@ -210,6 +232,13 @@ else:
     def become_subreaper() -> bool:
         """There is no such thing here: orphans are found by the marker in their environment."""
         return False
+
+    def _end_newest(traces: Iterable[Trace]) -> None:
+        """There is nothing here that tells which processes began last."""
+
+    def _children() -> list[int]:
+        """Orphans do not become this process's children here."""
+        return []
 
     def is_pending(pid: int, signum: signal.Signals) -> bool:  # noqa: ARG001
         """Whether the process has left this signal pending: not to be seen from outside here."""

@@ -95,6 +95,11 @@ def tree() -> Iterator[int]:
                 seen.add(child)
                 queue.append(child)
                 yield child
+    if not CHILDREN and SUBREAPER:
+        for pid in shim_table().newest(seen):
+            if pid not in seen:
+                seen.add(pid)
+                yield pid
 
 
 def shim_table() -> Any:
