@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS views (
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY, race TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS events_of_race ON events (race, seq);
+CREATE INDEX IF NOT EXISTS events_of_race ON events (race);
 CREATE TABLE IF NOT EXISTS positions (
     race TEXT NOT NULL, worker TEXT NOT NULL, attempt INTEGER NOT NULL,
     offset INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS epochs (
     race TEXT NOT NULL, worker TEXT NOT NULL, attempt INTEGER NOT NULL, epoch INTEGER NOT NULL, at REAL NOT NULL,
     record BLOB NOT NULL         -- the line as it was written
 );
-CREATE INDEX IF NOT EXISTS epochs_of_worker ON epochs (race, worker, epoch);
+CREATE INDEX IF NOT EXISTS epochs_of_race ON epochs (race);  -- and so by rowid: each is added at its end
 CREATE TABLE IF NOT EXISTS checks (
     race TEXT NOT NULL, worker TEXT NOT NULL, attempt INTEGER NOT NULL, epoch INTEGER NOT NULL, at REAL NOT NULL,
     offset INTEGER NOT NULL,     -- where the line ends in its file
@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS checks (
     results TEXT NOT NULL,       -- the criteria as judged, JSON
     record BLOB NOT NULL         -- the line as it was written, samples included
 );
-CREATE INDEX IF NOT EXISTS checks_of_worker ON checks (race, worker, epoch);
+CREATE INDEX IF NOT EXISTS checks_of_race ON checks (race);
 CREATE TABLE IF NOT EXISTS confirmations (
     race TEXT NOT NULL, claim INTEGER NOT NULL, attempt INTEGER NOT NULL, worker TEXT NOT NULL, at REAL NOT NULL,
     results TEXT NOT NULL,       -- the criteria as judged on held-out data, JSON
@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS records (
     race TEXT NOT NULL, worker TEXT NOT NULL, attempt INTEGER NOT NULL, kind TEXT NOT NULL, at REAL NOT NULL,
     record BLOB NOT NULL         -- start, end, and lines with an event that is not known
 );
-CREATE INDEX IF NOT EXISTS records_of_worker ON records (race, worker, kind);
+CREATE INDEX IF NOT EXISTS records_of_race ON records (race);
 """
 
 

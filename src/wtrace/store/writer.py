@@ -7,6 +7,8 @@ Rows are collected first and written by `commit`. When the disk is full the rows
 from __future__ import annotations
 
 import sqlite3
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from wtrace.store import codec, trouble
@@ -42,6 +44,7 @@ class Writer:
         self._trouble = trouble.file_of(path)
         self.end_trouble()
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
+        self._positions: dict[tuple[str, int], StoredPosition] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +119,7 @@ class Writer:
 
     def set_position(self, worker: str, attempt: int, position: StoredPosition) -> None:
         """How far an attempt's metrics file has been read, and what was counted in it."""
-        self._add(_POSITION, self._race, worker, attempt, *position)
+        self._positions[worker, attempt] = position
 
     def close_race(self, at: float) -> None:
         """The reports are written; nobody will write to this race again."""
@@ -124,18 +127,21 @@ class Writer:
 
     def commit(self) -> None:
         """Write all that was collected, in one transaction. sqlite3.Error: nothing was written, all is kept."""
-        if not self._pending:
+        if not self._pending and not self._positions:
             return
+        positions = [(self._race, *which, *where) for which, where in self._positions.items()]
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for statement, values in self._pending:
-                self._db.execute(statement, values)
+            for statement, rows in groupby(self._pending, key=itemgetter(0)):
+                self._db.executemany(statement, [values for _, values in rows])
+            self._db.executemany(_POSITION, positions)
             self._db.execute("COMMIT")
         except sqlite3.Error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
         self._pending.clear()
+        self._positions.clear()
 
     def tell_trouble(self, at: float, text: str) -> None:
         """Let readers know that the record lags behind, and why: `commit` fails."""
