@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from wtrace.core.standing import Standing
 
-REDRAW_AT_MOST_EVERY_S = 0.125
+REDRAW_AT_MOST_EVERY_S = 0.25  # as often as counters are stored
 
 
 def view(root: Path, race_id: str, *, keys: str | None = None) -> Standing:
