@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -461,12 +462,8 @@ WORLD = st.lists(
 )
 
 
-@given(WORLD, st.integers(1, 3), st.integers(0, 2), st.booleans())
-def test_whatever_happens_the_rules_hold(
-    steps: list[tuple[str, str]], max_parallel: int, retries: int, stop_at_first: bool
-) -> None:
-    judge = JudgeSpec(stop_at_first=stop_at_first)
-    race = Story(spec("a", "b", "c", max_parallel=max_parallel, retries=retries, judge=judge))
+def play(race: Story, steps: list[tuple[str, str]]) -> Iterator[None]:
+    """Let it happen, as far as it can; yields after each step."""
     for epoch, (name, step) in enumerate(steps, start=1):
         race.now += 7.0
         phase = race.state.workers[name].phase
@@ -487,6 +484,16 @@ def test_whatever_happens_the_rules_hold(
                 race.settle()
             case _:
                 race.settle()
+        yield
+
+
+@given(WORLD, st.integers(1, 3), st.integers(0, 2), st.booleans())
+def test_whatever_happens_the_rules_hold(
+    steps: list[tuple[str, str]], max_parallel: int, retries: int, stop_at_first: bool
+) -> None:
+    judge = JudgeSpec(stop_at_first=stop_at_first)
+    race = Story(spec("a", "b", "c", max_parallel=max_parallel, retries=retries, judge=judge))
+    for _ in play(race, steps):
         running = sum(
             isinstance(w.phase, Launching | Running | Stopping) for w in race.state.workers.values()
         )
@@ -502,6 +509,26 @@ def test_whatever_happens_the_rules_hold(
         assert race.over() is not None
     if all(isinstance(w.phase, Waiting) for w in race.state.workers.values()):
         raise AssertionError("nobody was ever started")
+
+
+@given(WORLD, st.sampled_from(["warn", "restart"]), st.floats(0, 20))
+def test_where_an_event_asks_for_nothing_the_rules_have_nothing_to_add(
+    steps: list[tuple[str, str]], on_stall: str, later_s: float
+) -> None:
+    race = Story(spec("a", "b", "c", stall_after_s=10.0, on_stall=on_stall, retries=1))
+    for _ in play(race, steps):
+        if decide.conclude(race.state, race.now) is not None or decide.decide(race.state, race.now):
+            continue  # it has not come to rest yet
+        deadline = decide.next_deadline(race.state, race.now)
+        now = race.now + later_s
+        if deadline is not None and deadline <= now:
+            continue
+        for name in race.spec_names():
+            lines = ev.LinesRead(now, name, 3, 1, 400, "bad", None)
+            if not decide.asks(race.state, lines):
+                state = evolve(race.state, lines)
+                assert decide.conclude(state, now) is None
+                assert decide.decide(state, now) == []
 
 
 HELD_OUT = (

@@ -326,3 +326,17 @@ def test_samples_without_ids_have_no_problem() -> None:
     assert referee.ids_problem({"accuracy": [1]}) is None
     assert referee.sample_ids({"accuracy": [1]}) is None
     assert referee.ids_digest({"accuracy": [1]}) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loss <= 0.2",
+        "count(a) >= 20",
+        "ci_low(fraction(a / b > 1.3)) > 0.5",
+        "p_greater(a, b, 1.3) < 0.01",
+        "cohens_d(a, b) > 1",
+    ],
+)
+def test_criteria_of_every_kind_can_be_warmed_up(text: str) -> None:
+    referee.warm_up([parse_criterion("it", text)])

@@ -337,8 +337,10 @@ def test_much_data_is_resampled_in_bounded_pieces() -> None:
 def test_judging_samples_does_not_import_scipy_stats() -> None:
     """It takes most of a second, and the first check of a race would wait for it."""
     code = (
-        "import sys; from wtrace.core.statistics import paired, rows\n"
-        "rows.warm_up(); d = rows.as_rows([1.0, 2.0, 3.0]); paired.paired_test(d, 1.0)\n"
-        "assert 'scipy.special' in sys.modules; sys.exit('scipy.stats' in sys.modules)"
+        "import sys; from wtrace.core import referee; from wtrace.core.criteria import parse_criterion\n"
+        "from wtrace.core.statistics import paired, rows\n"
+        "referee.warm_up([parse_criterion('p', 'p_greater(a, b, 1.3) < 0.01')])\n"
+        "warm = set(sys.modules); paired.paired_test(rows.as_rows([1.0, 2.0, 3.0]), 1.0)\n"
+        "assert 'scipy.special' in warm and set(sys.modules) == warm; sys.exit('scipy.stats' in warm)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -73,6 +73,17 @@ def test_every_line_of_the_winner_is_in_the_database(lab: Lab) -> None:
     assert kinds.index("VerdictReached") < kinds.index("WorkerStopping") < kinds.index("WorkerExited")
 
 
+def test_more_workers_than_the_soft_limit_on_open_files_allows(lab: Lab) -> None:
+    losers = {f"w{number}": [["forever"]] for number in range(15)}
+    lab.race({**losers, "last": [["check", 5, 2.0], ["forever"]]}, race="max_parallel = 16")
+    low = ["bash", "-c", 'ulimit -Sn 48; exec "$@"', "bash", *lab.command("run")]
+    done = subprocess.run(
+        low, cwd=lab.root, env=lab.env, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, lab.explain(done)
+    assert {worker["state"] for worker in lab.status()["workers"]} == {"won", "terminated"}
+
+
 def test_a_race_that_nobody_wins(lab: Lab) -> None:
     lab.race({"a": [["check", 5, 1.4]], "b": [["check", 5, 1.6, 0.5]]}, race="max_epochs = 5")
     done = lab.wtrace("run", expect=1)

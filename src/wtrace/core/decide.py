@@ -316,6 +316,17 @@ def next_deadline(state: State, now: float) -> float | None:
     return min((time for time in times if time < inf), default=None)
 
 
+def asks(state: State, event: ev.Event) -> bool:
+    """Whether something may follow from the event, `state` being that before it; a sign of life asks for nothing.
+
+    Where it is False, `conclude` and `decide` have nothing to add before `next_deadline`, if they had nothing before.
+    """
+    if not isinstance(event, ev.LinesRead):
+        return True
+    phase = state.workers[event.worker].phase
+    return isinstance(phase, Running) and phase.stalled
+
+
 def _deadlines(state: State, name: str, now: float) -> Iterator[float]:
     match state.workers[name].phase:
         case Running(heard=heard, stalled=False, paused=False):

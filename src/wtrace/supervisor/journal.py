@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from wtrace.core import referee, view
+from wtrace.core import decide, referee, view
 from wtrace.core.events import ClaimMade, ConfirmationEnded, LinesRead, VerdictReached
 from wtrace.core.evolve import evolve
 from wtrace.core.plan import divisor
@@ -31,10 +31,13 @@ class Journal:
         self.state = state
         self.writer = writer
         self.divisor = divisor(state.spec)
+        self.asked = 0
+        """How many events were noted from which something may follow."""
         self._race = race
         self._criteria = referee.criteria_info(state.spec.success, self.divisor)
         self._rows: dict[str, tuple[Worker, WorkerStanding]] = {}
         self._stored: dict[str, WorkerStanding] = {}
+        self._seen: dict[str, Worker] = {}  # as they were when their rows were stored
         self._urgent = True
         self._told: list[Event] = []
         self._views_written = float("-inf")
@@ -46,6 +49,7 @@ class Journal:
             self._note(event)
 
     def _note(self, event: Event) -> None:
+        self.asked += decide.asks(self.state, event)
         self.state = evolve(self.state, event)
         if not isinstance(event, LinesRead):
             self.writer.add_event(event)
@@ -78,11 +82,12 @@ class Journal:
         self.writer.commit()
 
     def views_due(self) -> float | None:
-        """When rows that have changed should be stored (seconds since 1970), or None when all are."""
-        changed = any(self._stored.get(name) is not self._row(name) for name in self.state.workers)
+        """When rows that may have changed should be stored (seconds since 1970), or None when all are."""
+        changed = any(self._seen.get(name) is not worker for name, worker in self.state.workers.items())
         return self._views_written + VIEWS_EVERY_S if changed else None
 
     def _add_views(self, now: float) -> None:
+        self._seen.update(self.state.workers)
         for position, name in enumerate(self.state.workers):
             row = self._row(name)
             if self._stored.get(name) is not row:

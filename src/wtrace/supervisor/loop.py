@@ -7,18 +7,19 @@ finds either nothing or the whole turn, and doing the recorded deeds again does 
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import selectors
 import sqlite3
 import time
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core import decide
+from wtrace.core import decide, referee
 from wtrace.core import events as ev
 from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
-from wtrace.core.statistics.rows import warm_up
 from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
 from wtrace.results.courier import Courier
@@ -37,7 +38,7 @@ from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.requests import events_of_request, pending_requests
 from wtrace.supervisor.room import RoomWatch
 from wtrace.supervisor.setting_up import SetupIntake, is_set_up, prepare_setup
-from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts
+from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts, reserve_files
 from wtrace.supervisor.watching import Watching
 from wtrace.sync.agents import Agents
 
@@ -57,7 +58,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("wtrace")
 
 TRY_AGAIN_AFTER_S = 1.0
-GATHER_S = 0.005  # lines that come faster than this one after the other are stored several at once
+REST = 9  # after a turn the loop leaves the processor to the trainings for so many times as long,
+MOST_REST_S = 0.05  # but no longer; what comes meanwhile is taken together
 
 Deed = decide.Action | ev.WorkerPaused | ev.WorkerUnpaused
 
@@ -94,7 +96,9 @@ class Supervisor:
             race.root, race.id, race.layout.folder, [target.name for target in race.spec.sync]
         )
         self._courier = Courier(race.spec.notify_urls, race.layout.log)
-        self._woken = 0.0  # monotonic
+        self._woken = 0.0  # monotonic: when the latest turn began
+        self._settled = -1  # how many events had been noted when the rules had nothing to add
+        self._asks_at = -inf  # when they will, although nothing happens
         self._stuck_since: float | None = None
         self._postponed: list[Deed] = []  # what the disk does not let us do yet
         self._waits_told: set[Deed] = set()
@@ -111,6 +115,7 @@ class Supervisor:
             if readable is not None:
                 self._selector.register(readable, selectors.EVENT_READ)
         hand_nothing_on()
+        reserve_files(len(self.state.workers))
         remove_drafts(self._layout.results)
         try:
             self._watch_requests()
@@ -186,8 +191,9 @@ class Supervisor:
         """
         from wtrace.supervisor import merging, proof  # noqa: F401
 
-        if any(criterion.columns for criterion in self.state.spec.success):
-            warm_up()
+        referee.warm_up(self.state.spec.success)
+        gc.collect()
+        gc.freeze()  # what stays to the end is not looked through again, least of all while losers are to be told
 
     def _foresee_conflicts(self) -> None:
         """Told while there is time to do something about it. The workers start meanwhile."""
@@ -204,7 +210,7 @@ class Supervisor:
             return set()
         now = self._clock.now()
         times = [
-            decide.next_deadline(self.state, now),
+            self._asks_at,
             self._journal.views_due(),
             self._pages.due(),
             self._agents.due(now),
@@ -213,17 +219,18 @@ class Supervisor:
             now + TRY_AGAIN_AFTER_S if self._postponed or self._hindered() else None,
             self._room.due(now),
         ]
-        due = min((time for time in times if time is not None), default=None)
-        self._selector.select(None if due is None else max(0.0, due - now))
-        self._gather()
+        due = min(time for time in times if time is not None)
+        rested_at = self._rested_at()
+        if due > now:
+            self._selector.select(None if due == inf else due - now)
+            time.sleep(max(0.0, rested_at - time.monotonic()))
+        self._woken = time.monotonic()
         return self._watcher.changed()
 
-    def _gather(self) -> None:
-        """Where something happens all the time, wait for some more of it; after a quiet moment lose no time."""
-        since_last_s = time.monotonic() - self._woken
-        if since_last_s < GATHER_S:
-            time.sleep(GATHER_S - since_last_s)
-        self._woken = time.monotonic()
+    def _rested_at(self) -> float:
+        """Until when (monotonic) to wait for more, where something happens all the time; a quiet moment costs no time."""
+        ended = time.monotonic()
+        return ended + min(MOST_REST_S, REST * (ended - self._woken))
 
     def _turn(self, changed: set[Path], *, everything: bool = False) -> None:
         now = self._clock.now()
@@ -287,6 +294,9 @@ class Supervisor:
 
     def _settle(self, now: float) -> None:
         """Note what follows by rule, and what is about to be done."""
+        if self._settled == self._journal.asked and now < self._asks_at and self._room.due(now) is None:
+            return
+        self._settled = self._journal.asked
         while (fact := decide.conclude(self.state, now)) is not None:
             self._journal.note(fact)
         room = self._room.look(now)
@@ -296,6 +306,8 @@ class Supervisor:
                 self._journal.note(event)
             self._deeds.append(action)
         self._room.tell(now, room)
+        deadline = decide.next_deadline(self.state, now)
+        self._asks_at = inf if deadline is None else deadline
 
     def _store(self, now: float) -> bool:
         """Store the turn. Where the disk does not let us, nothing is done and the next turn tries again."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.core.layout import Layout
+
+FILES, FILES_PER_WORKER = 64, 6  # metrics, guardian, process and lock of each, and some to spare
 
 
 @contextlib.contextmanager
@@ -114,6 +118,21 @@ def hand_nothing_on() -> None:
     for name in os.listdir("/dev/fd"):  # noqa: PTH208 (numbers, not paths)
         with contextlib.suppress(OSError):  # the descriptor that listed them
             os.set_inheritable(int(name), int(name) <= 2)
+
+
+def reserve_files(workers: int) -> None:
+    """Let this process hold as many files as so many workers need, and let the table of them grow at once.
+
+    Later, with threads about, the kernel takes some 10 ms to let it grow, and that would be when losers are to be told.
+    """
+    wanted = FILES + FILES_PER_WORKER * workers
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    highest = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft) - 1
+    with contextlib.suppress(OSError):  # then it grows later
+        os.close(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, highest))
 
 
 def remove_drafts(folder: Path) -> None:

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     Index = NDArray[np.intp]  # one group number per sample, from 0
 
 
-def warm_up() -> None:
-    """Import what the samples' statistics need, so that the first check does not wait for it."""
-    import scipy.special  # noqa: F401
-
-
 def quiet() -> AbstractContextManager[object]:
     """Within it a division by zero gives infinity or NaN without a warning. Both are refused afterwards."""
     import numpy as np
