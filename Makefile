@@ -14,6 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'  # its start scripts begin 3 ms sooner
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/python -m compileall -q src  # as other installs are: some environments forbid it at the first use
 	touch $@
 
 race: $(READY)  ## train the shipped race in its quick form, with the live view, to a winner

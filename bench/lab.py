@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import os
 import select
@@ -17,6 +18,7 @@ from typing import Any
 
 from marks import PID, Marks, wait_for
 
+import wtrace
 from wtrace.core.layout import Layout
 from wtrace.store.home import is_locked
 from wtrace.store.reader import Reader
@@ -31,6 +33,10 @@ FIRST_RACE = {
     "consistency": "fraction(persistent / transient > 1.3) >= 0.70",
     "samples": "count(persistent) >= 20",
 }
+
+# As whoever installs wtrace has it: an editable install is compiled at its first use, or, where the environment forbids
+# that (PYTHONDONTWRITEBYTECODE), anew at each.
+compileall.compile_dir(Path(wtrace.__file__).parent, quiet=2)
 
 
 def console() -> list[str]:
