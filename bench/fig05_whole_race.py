@@ -15,7 +15,7 @@ from pathlib import Path
 import peers
 from lab import Lab, console, lab
 from marks import wait_for
-from measure import Options, interleave, options, ratio_row, skipped, summary, tell
+from measure import Options, interleave, options, ratio_row, skipped, tell
 
 WHAT = "a trivial race of four branches, start to report"
 WHOLE = "a trivial race of four branches, start to the end of the command, its pictures drawn"

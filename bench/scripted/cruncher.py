@@ -22,7 +22,7 @@ while not marks[0]:
 mark(0, time.monotonic_ns())
 total = 0
 for epoch in range(1, int(os.environ["BENCH_STEPS"]) + 1):
-    for value in range(100_000):
+    for value in range(int(os.environ["BENCH_WORK"])):
         total += value * value % 7
     record = {"event": "epoch", "epoch": epoch, "metrics": {"loss": total % 1000 / 1000}}
     if epoch % 5 == 0:

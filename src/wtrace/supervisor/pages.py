@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("wtrace")
 
-AT_MOST_EVERY_S = 0.5
-COST_SHARE = 50  # the pages may take one part in so many of the supervisor's time
+AT_MOST_EVERY_S = 1.0
+COST_SHARE = 100  # the pages may take one part in so many of the supervisor's time
 
 
 class Pages:
