@@ -44,9 +44,9 @@ def prepare(
     ToolError when git fails. What was made before a failure stays, and the next call goes on from there.
     """
     common = common_dir(root)
-    with lock.writing(common):
-        for request in requests:
-            include.check(root, request.worker, request.include)
+    for request in requests:
+        include.check(root, request.worker, request.include)
+    with lock.writing(common):  # others wait: nothing in here that can be done outside
         plan = make_plan(root, common, requests, base=base, parent=parent)
         for entry in plan.undo:
             halfmade.undo(root, common, entry)
@@ -55,14 +55,16 @@ def prepare(
         notes = [_carry_out(root, common, step, plan) for step in plan.steps]
         for intent in plan.settled:
             intent.file.unlink(missing_ok=True)
-        commits = branches.read_refs(root).local
-        return [
-            _prepared(step, commits[step.request.branch], said)
-            for step, said in zip(plan.steps, notes, strict=True)
-        ]
+    commits = branches.read_refs(root).local
+    return [
+        _prepared(step, commits.get(step.request.branch), said)
+        for step, said in zip(plan.steps, notes, strict=True)
+    ]
 
 
-def _prepared(step: Step, commit: str, notes: list[str]) -> Prepared:
+def _prepared(step: Step, commit: str | None, notes: list[str]) -> Prepared:
+    if commit is None:  # it can be from the moment on in which the lock is free again
+        raise ToolError(f"the branch {step.request.branch!r} was removed as soon as its worktree was made")
     return Prepared(
         worker=step.request.worker,
         branch=step.request.branch,
