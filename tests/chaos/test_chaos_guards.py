@@ -99,12 +99,10 @@ def test_an_exit_is_looked_for_before_the_last_lines_are_read(chaos: ChaosLab, g
 def test_lines_and_the_position_behind_them_are_stored_together(chaos: ChaosLab, guarded: bool) -> None:
     """Killed between the two, a supervisor would take lines as read that nobody kept."""
     kill = "from wtrace.supervisor import points; any(s is _EPOCH for s, _ in self._pending) and points.reach('before-page')"
-    split = "self._pending.sort(key=lambda p: p[0] is not _POSITION)"
-    between = f'statement is _POSITION and (self._db.execute("COMMIT"), self._db.execute("BEGIN")); {kill}'
-    old = """            for statement, values in self._pending:
-                self._db.execute(statement, values)
-"""
-    new = f"            {'pass' if guarded else split}\n{old}                {kill if guarded else between}\n"
+    rows = "            for statement, rows in groupby(self._pending, key=itemgetter(0)):\n"
+    positions = "            self._db.executemany(_POSITION, positions)\n"
+    apart = f'{positions}            self._db.execute("COMMIT"); self._db.execute("BEGIN"); {kill}\n'
+    old, new = (positions, f"            {kill}\n{positions}") if guarded else (rows, f"{apart}{rows}")
     chaos.use_patched(("store/writer.py", old, new))
     chaos.race({"a": script(["epochs", 1, 5], ["mark", "up"], ["wait", "go"], ["exit", 0])})
     chaos.start_race("before-page:1:kill")
