@@ -17,7 +17,7 @@ from wtrace.core.expressions import Bound, PGreater, has_interval, is_per_sample
 from wtrace.core.samples import ID, NoValue, Sample, Samples, described, is_label, is_list, uneven
 from wtrace.core.standing import CriterionInfo, CriterionStanding
 from wtrace.core.statistics.paired import PairedTest, paired_test
-from wtrace.core.statistics.rows import quiet
+from wtrace.core.statistics.rows import import_for_reports, quiet
 from wtrace.core.text import plain
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def warm_up(criteria: Sequence[Criterion]) -> None:
     """Judge samples made up for it, so that the first check does not wait for what judging imports and sets up."""
     columns = {name: [2.0 - row / 64 for row in range(64)] for each in criteria for name in each.columns}
     if columns:
-        import scipy.special  # noqa: F401 (for what the report adds)
-
+        import_for_reports()
         judge(criteria, {}, {ID: list(range(64)), **columns}, divisor=1)
         ids_digest({ID: list(range(64))})
 

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     Index = NDArray[np.intp]  # one group number per sample, from 0
 
 
+def import_for_reports() -> None:
+    """Import what the sign test needs, which a report adds to what a check is judged by."""
+    import scipy.special  # noqa: F401
+
+
 def quiet() -> AbstractContextManager[object]:
     """Within it a division by zero gives infinity or NaN without a warning. Both are refused afterwards."""
     import numpy as np
