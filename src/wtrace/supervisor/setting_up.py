@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.command import fill, with_python
+from wtrace.core.phases import Waiting
 from wtrace.core.text import plain
 from wtrace.repo import notes
 from wtrace.runners.base import Launch
@@ -49,6 +50,14 @@ def is_set_up(race: RaceContext, name: str) -> bool:
     """Whether the set-up was done in this worktree, and nothing that it depends on has changed since."""
     place = race.places[name]
     return is_stamped(race.spec.worker(name), Path(place.worktree), place.commit)
+
+
+def note_set_up(race: RaceContext, journal: Journal, worker: str, now: float) -> None:
+    """Note that a worktree needs no set-up: it was done, and nothing that it depends on has changed since."""
+    known = journal.state.workers[worker]
+    wanted = journal.state.spec.worker(worker).setup and not known.set_up
+    if isinstance(known.phase, Waiting) and wanted and is_set_up(race, worker):
+        journal.note(ev.SetupSkipped(now, worker))
 
 
 def is_stamped(worker: WorkerSpec, worktree: Path, commit: str) -> bool:

@@ -1,0 +1,189 @@
+"""What the rules ask for is done here: workers are started and ended, worktrees prepared, claims confirmed.
+
+Each deed was recorded before; done again, it does no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from wtrace.core import decide
+from wtrace.core import events as ev
+from wtrace.core.phases import SettingUp, Waiting
+from wtrace.errors import ToolError
+from wtrace.supervisor import hybrids, points
+from wtrace.supervisor.attempts import may_pass, prepare_attempt
+from wtrace.supervisor.confirmation import (
+    ConfirmationIntake,
+    FreezeError,
+    freeze,
+    prepare_confirmation,
+)
+from wtrace.supervisor.setting_up import SetupIntake, note_set_up, prepare_setup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wtrace.core.resources import Grant
+    from wtrace.core.state import State
+    from wtrace.runners.base import Runner
+    from wtrace.supervisor.context import RaceContext
+    from wtrace.supervisor.following import Following
+    from wtrace.supervisor.journal import Journal
+
+log = logging.getLogger("wtrace")
+
+Deed = decide.Action | ev.WorkerPaused | ev.WorkerUnpaused
+
+
+class Deeds:
+    """Collects what is to be done, and does it once that is stored."""
+
+    def __init__(self, race: RaceContext, journal: Journal, runner: Runner, following: Following) -> None:
+        self._race = race
+        self._layout = race.layout
+        self._journal = journal
+        self._runner = runner
+        self._following = following
+        self._asked: list[Deed] = []
+        self._postponed: list[Deed] = []  # what the disk does not let us do yet
+        self._waits_told: set[Deed] = set()
+
+    def ask(self, deed: Deed) -> None:
+        """To be done when this turn is stored."""
+        self._asked.append(deed)
+
+    @property
+    def end_somebody(self) -> bool:
+        """Whether signals wait for this turn to be stored."""
+        return any(isinstance(deed, decide.Stop) for deed in self._asked)
+
+    @property
+    def are_postponed(self) -> bool:
+        """Whether something is to be tried again."""
+        return bool(self._postponed)
+
+    def carry_out(self, now: float) -> None:
+        """Do all that was asked for; whoever is to end is told first, all at once."""
+        deeds, self._asked, self._postponed = [*self._postponed, *self._asked], [], []
+        stops = [deed for deed in deeds if isinstance(deed, decide.Stop)]
+        if stops:
+            with points.around("signal"):
+                self._runner.stop_all([self._layout.attempt(stop.worker, stop.attempt) for stop in stops])
+        for deed in deeds:
+            self._carry_out(deed, now)
+
+    @property
+    def _state(self) -> State:
+        return self._journal.state
+
+    def _carry_out(self, deed: Deed, now: float) -> None:
+        match deed:
+            case decide.Launch(worker, attempt, grant):
+                self._launch(worker, attempt, grant, now)
+            case decide.SetUp(worker, step, grant):
+                self._set_up(worker, step, grant, now)
+            case decide.StopSetup(worker, step):
+                with points.around("signal"):
+                    self._runner.stop(self._layout.setup(worker, step))
+            case decide.Kill(worker, attempt):
+                with points.around("signal"):
+                    self._runner.kill(self._layout.attempt(worker, attempt))
+            case decide.MakeHybrid(worker):
+                self._make_hybrid(worker, now)
+            case decide.Confirm(number, attempt, _):
+                self._confirm(number, attempt, now)
+            case decide.KillConfirmation(number, attempt):
+                with points.around("signal"):
+                    self._runner.kill(self._layout.confirmation(number, attempt))
+            case ev.WorkerPaused() | ev.WorkerUnpaused():
+                change = self._runner.pause if isinstance(deed, ev.WorkerPaused) else self._runner.unpause
+                with points.around("signal"):
+                    change(self._current_attempt(deed.worker))
+            case decide.Stop():
+                pass  # all at once, before everything else
+
+    def _current_attempt(self, worker: str) -> Path:
+        phase = self._state.workers[worker].phase
+        return self._layout.attempt(worker, 0 if isinstance(phase, Waiting | SettingUp) else phase.attempt)
+
+    def _set_up(self, worker: str, step: int, grant: Grant | None, now: float) -> None:
+        """Start a command that prepares the worktree."""
+        begun = self._runner.started(self._layout.setup(worker, step)) is not None
+        if not begun and self._state.is_over_for(worker):
+            problem = "not started: the race is over for it"
+            self._journal.note(ev.SetupEnded(now, worker, step, None, None, known=False, problem=problem))
+            return
+        try:
+            launch = prepare_setup(self._race, worker, step, os.environ, grant)
+            intake = SetupIntake(self._journal, self._runner, self._race, worker, step)
+            self._following.follow(f"setup {worker}", intake)
+            with points.around("spawn"):
+                self._runner.start(launch)
+        except (OSError, ToolError) as error:
+            if self._postpones(decide.SetUp(worker, step, grant), now, error):
+                return
+            problem = f"it could not be started: {error}"
+            self._journal.note(ev.SetupEnded(now, worker, step, None, None, known=False, problem=problem))
+
+    def _launch(self, worker: str, attempt: int, grant: Grant | None, now: float) -> None:
+        try:
+            launch = prepare_attempt(self._race, worker, attempt, grant)
+            self._following.follow_worker(worker, attempt)
+            with points.around("spawn"):
+                self._runner.start(launch)
+        except (OSError, ToolError) as error:
+            if self._postpones(decide.Launch(worker, attempt, grant), now, error):
+                return
+            reason = f"could not be started: {error}"
+            log.error("%s %s", worker, reason)
+            self._journal.note(ev.WorkerExited(now, worker, attempt, None, None, known=False, reason=reason))
+
+    def _make_hybrid(self, worker: str, now: float) -> None:
+        """Nobody else runs who could be kept waiting by git."""
+        if self._state.workers[worker].merged or not isinstance(self._state.workers[worker].phase, Waiting):
+            return
+        try:
+            place, note = hybrids.make(self._race, worker, self._state.judge_files)
+        except hybrids.HybridError as error:
+            self._journal.note(ev.HybridFailed(now, worker, str(error)))
+            return
+        self._race.places[worker] = place
+        self._journal.note(ev.HybridMade(now, worker, place.commit, place.worktree, note))
+        note_set_up(self._race, self._journal, worker, now)
+
+    def _confirm(self, number: int, attempt: int, now: float) -> None:
+        """Freeze the claim's checkpoint if that has not been done, and start its confirmation."""
+        claim = self._state.claims[number - 1]
+        try:
+            if claim.frozen is None:
+                output = self._layout.output(claim.worker)
+                with points.around("freeze"):
+                    copy, digest = freeze(output, claim.checkpoint, self._layout.claim(number))
+                self._journal.note(ev.CheckpointFrozen(now, number, str(copy), digest))
+                claim = self._state.claims[number - 1]
+            grant = self._state.workers[claim.worker].grant
+            launch = prepare_confirmation(self._race, claim, attempt, os.environ, grant)
+            intake = ConfirmationIntake(self._journal, self._runner, launch.folder, claim, attempt)
+            self._following.follow(f"claim {number}", intake)
+            with points.around("confirmation-start"):
+                self._runner.start(launch)
+        except (OSError, ToolError, FreezeError) as error:
+            if self._postpones(decide.Confirm(number, attempt, claim.worker), now, error):
+                return
+            problem = f"it could not be started: {error}"
+            self._journal.note(ev.ConfirmationEnded(now, number, attempt, claim.worker, problem=problem))
+
+    def _postpones(
+        self, deed: decide.Launch | decide.SetUp | decide.Confirm, now: float, error: Exception
+    ) -> bool:
+        """Whether only the disk does not let us do this now: then it is tried until it does."""
+        if not may_pass(error) or self._state.is_over_for(deed.worker):
+            return False
+        self._postponed.append(deed)
+        if deed not in self._waits_told:
+            self._waits_told.add(deed)
+            self._journal.note(ev.Noticed(now, deed.worker, f"waits for the disk: {error}"))
+        return True
