@@ -246,7 +246,10 @@ def survivors_of(folder: Path) -> list[str]:
             links = [process / "cwd", *(process / "fd").iterdir()]
             held = [str(link.readlink()) for link in links]
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            exits = (process / "statm").read_text().startswith("0 ")  # it has no memory any more, just to go
         except OSError:
+            continue
+        if exits:
             continue
         if "-m wtrace.race" in command:
             continue  # the supervisor leaves a moment after its race is over
