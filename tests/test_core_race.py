@@ -14,6 +14,7 @@ from wtrace.core import events as ev
 from wtrace.core.criteria import parse_criterion
 from wtrace.core.evolve import evolve
 from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
+from wtrace.core.rehearsal import rehearse
 from wtrace.core.spec import ConfirmSpec, JudgeSpec, RaceSpec, WorkerSpec
 from wtrace.core.standing import CriterionStanding
 from wtrace.core.state import State, begin
@@ -716,3 +717,31 @@ def test_a_hybrid_waits_for_a_claim_that_is_still_open() -> None:
     assert not [deed for deed in story.deeds if isinstance(deed, decide.MakeHybrid)]
     confirmation(story, MISSED)
     assert story.deeds[-1] == decide.MakeHybrid("both")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"confirm": ConfirmSpec(("python", "evaluate.py"))},
+        {"judge": JudgeSpec(stop_at_first=False)},
+        {"success": (parse_criterion("ratio", "ratio >= 1.5", for_checks=2, min_checks=3),)},
+    ],
+)
+def test_the_end_is_rehearsed_and_nothing_of_it_has_happened(changes: dict[str, object]) -> None:
+    race = Story(spec("a", "b", "c", **changes))
+    before = race.state
+    events = rehearse(race.state, race.now)
+    told = [type(event) for event in events]
+    assert told.count(ev.VerdictReached) == 1
+    assert told.count(ev.WorkerStopping) == (0 if changes.keys() == {"judge"} else 3)
+    assert race.state is before
+    assert all(isinstance(worker.phase, Launching) for worker in race.state.workers.values())
+
+
+def test_where_nobody_can_win_any_more_nothing_is_rehearsed() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.check("a", 5, ratio=2.0)
+    assert rehearse(race.state, race.now) == []
+    assert rehearse(Story(with_worker(spec("a"), "a", control=True)).state, 0.0) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +18,7 @@ from wtrace.cli.common import (
     require_standing,
     require_trust,
 )
+from wtrace.core.data import replace
 from wtrace.core.layout import Layout
 from wtrace.core.nearest import did_you_mean
 from wtrace.core.text import plain, seconds

@@ -5,10 +5,9 @@ With `[confirm]` each is judged again on held-out data, one at a time, in the or
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from wtrace.core import rules, toml
+from wtrace.core.data import replace
 from wtrace.core.kinds import Place, Whole, shown
 from wtrace.core.nearest import did_you_mean, nearest
 from wtrace.core.schema import Table, as_table, read_keys, refuse_unknown, write_keys

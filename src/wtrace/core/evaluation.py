@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.core.expressions import (
     Aggregate,
     Arithmetic,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
+from wtrace.core.data import replace
 from wtrace.core.evolution import claiming, ending, judging, starting
 from wtrace.core.standing import Happening
 from wtrace.core.telling import tell

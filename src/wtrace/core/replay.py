@@ -5,12 +5,11 @@ A replay is exploratory: whoever has seen the curves can find criteria that any 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import referee
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.core.evolve import evolve
 from wtrace.core.plan import confirm_divisor, divisor, is_planned
 from wtrace.core.state import begin

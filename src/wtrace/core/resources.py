@@ -5,10 +5,10 @@ Only workers of the local runner are given resources of this machine; another en
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

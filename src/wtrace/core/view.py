@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 from wtrace.core.standing import ExitStanding, Standing, WorkerStanding
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.repo.branches import branch_commit, commit_of
 from wtrace.repo.find import common_dir
 from wtrace.repo.mergetree import Conflict, merge_tree

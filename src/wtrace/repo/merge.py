@@ -6,11 +6,10 @@ base must not move, nothing does, and a ref of wtrace's own keeps what was built
 
 from __future__ import annotations
 
-from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.errors import UsageError
 from wtrace.repo import branches, git, lock, raced, refs, registry
 from wtrace.repo.commit import Message, commit_files, commit_tree

@@ -37,7 +37,10 @@ class _Attempt:
     is_child: bool  # of this process, which then has to reap it
     worker: Held | None = None
     told: bool = False  # an earlier supervisor sent the worker its SIGTERM
-    stop_lock: int | None = None  # a file descriptor: this process sent it
+    claim: int | None = (
+        None  # a descriptor of `start.claim`, opened ahead: there may be hundreds to be told at once
+    )
+    tells: bool = False  # this process has locked it, and sent the worker its SIGTERM
 
     def tell_worker(self, signum: signal.Signals) -> None:
         if self.worker is not None:
@@ -47,8 +50,8 @@ class _Attempt:
         self.shim.close()
         if self.worker is not None:
             self.worker.close()
-        if self.stop_lock is not None:
-            os.close(self.stop_lock)
+        if self.claim is not None:
+            os.close(self.claim)
 
 
 class LocalRunner:
@@ -166,10 +169,10 @@ class LocalRunner:
 
     @staticmethod
     def _tells_worker(attempt: _Attempt) -> bool:
-        if attempt.worker is None or attempt.told or attempt.stop_lock is not None:
+        if attempt.worker is None or attempt.told or attempt.tells or attempt.claim is None:
             return False
-        attempt.stop_lock = records.lock_stop(attempt.folder)
-        return attempt.stop_lock is not None
+        attempt.tells = records.lock_stop(attempt.claim)
+        return attempt.tells
 
     def kill(self, folder: Path) -> None:
         """SIGKILL to all of the attempt, until nobody is left."""
@@ -260,6 +263,8 @@ class LocalRunner:
             attempt.trace = claim.trace
             with contextlib.suppress(OSError):  # no more open files: the shim sends what there is to send
                 attempt.worker = Held.take(claim.worker)
+        if attempt.claim is None and attempt.worker is not None:
+            attempt.claim = records.open_claim(attempt.folder)
 
     def _guardian_left(self, attempt: _Attempt) -> None:
         del self._attempts[attempt.folder]

@@ -13,10 +13,11 @@ import re
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wtrace.core.data import replace
 from wtrace.core.text import plain
 from wtrace.errors import ToolError, WtraceError
 from wtrace.runners import far, records

@@ -100,21 +100,24 @@ def request_stop(folder: Path) -> None:
         os.close(os.open(folder / "stop.request", os.O_WRONLY | os.O_CREAT, 0o600))
 
 
-def lock_stop(folder: Path) -> int | None:
-    """Whether it falls to the caller to send the worker its only SIGTERM: the lock on `start.claim`, to be kept.
+def open_claim(folder: Path) -> int | None:
+    """A descriptor of `start.claim`, for `lock_stop`; None where there is none to be had."""
+    try:
+        return os.open(folder / "start.claim", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
-    None: somebody else has it (or it cannot be had, which leaves it to the shim).
+
+def lock_stop(claim: int) -> bool:
+    """Whether it falls to the caller to send the worker its only SIGTERM: it has locked `start.claim`.
+
+    False: somebody else has, or the file is gone, which leaves it to the shim.
     """
     try:
-        fd = os.open(folder / "start.claim", os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        return None
-    return fd
+        return False
+    return os.fstat(claim).st_nlink > 0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,10 +12,11 @@ import queue
 import sys
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import replace
 from wtrace.core.text import plain
 from wtrace.errors import ToolError, WtraceError
 from wtrace.runners import far, records

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.core.standing import Happening
 from wtrace.store import codec, trouble
 from wtrace.store.database import open_reader

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 from wtrace.core import decide, referee
 from wtrace.core import events as ev
 from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
+from wtrace.core.rehearsal import rehearse
 from wtrace.errors import ToolError
 from wtrace.metrics.watcher import make_watcher
 from wtrace.results.courier import Courier
 from wtrace.results.notices import notices_of
+from wtrace.store import codec
 from wtrace.supervisor import points
 from wtrace.supervisor.deeds import Deeds
 from wtrace.supervisor.following import Following
@@ -158,13 +160,15 @@ class Supervisor:
         )
 
     def _warm_up(self) -> None:
-        """Import what judging and the end need while the workers start.
+        """Import what judging and the end need while the workers start, and do once what takes longer the first time.
 
         The first check should not wait for it, nor should the end of a long race find another version on the disk.
         """
         from wtrace.supervisor import merging, proof  # noqa: F401
 
         referee.warm_up(self.state.spec.success)
+        for event in rehearse(self.state, self._clock.now()):
+            codec.encode(event)
         gc.collect()
         gc.freeze()  # what stays to the end is not looked through again, least of all while losers are to be told
 

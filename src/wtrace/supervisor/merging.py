@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sqlite3
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import replace
 from wtrace.core.wording import FIRST_NOT_BEST, confirmation, winner_of
 from wtrace.errors import UsageError, WtraceError
 from wtrace.repo.commit import Message, goes_to_lfs

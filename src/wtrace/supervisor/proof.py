@@ -9,11 +9,11 @@ import platform
 import shlex
 import sqlite3
 import time
-from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from wtrace.core import config
+from wtrace.core.data import replace
 from wtrace.core.plan import confirm_divisor, divisor
 from wtrace.metrics.records import Check, Start, decode
 from wtrace.results.evidence import CheckRow, Evidence

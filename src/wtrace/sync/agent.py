@@ -10,10 +10,9 @@ import logging
 import os
 import random
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.sync.states import LAST, TargetState
 from wtrace.sync.trouble import SyncError
 

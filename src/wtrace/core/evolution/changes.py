@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import replace
 from wtrace.core.phases import Ended, Retrying, Running, SettingUp, Waiting
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.claims import Claim
+from wtrace.core.data import replace
 from wtrace.core.evolution.changes import change, leave_unstarted
 from wtrace.core.phases import Ended
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import retry
+from wtrace.core.data import replace
 from wtrace.core.evolution.changes import change, change_running, has_won, leave_unstarted
 from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping
 from wtrace.core.standing import ExitStanding

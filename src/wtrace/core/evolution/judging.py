@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.chance import chance_left
 from wtrace.core.claims import Due, claims_left
 from wtrace.core.contract import finite
+from wtrace.core.data import replace
 from wtrace.core.evolution.changes import change
 from wtrace.core.phases import Running
 from wtrace.core.standing import CheckPoint

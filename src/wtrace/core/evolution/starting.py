@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
+from wtrace.core.data import replace
 from wtrace.core.evolution.changes import change
 from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp
 from wtrace.core.standing import ExitStanding

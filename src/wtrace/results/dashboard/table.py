@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from wtrace.core import forecast
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.core.standing import CriterionStanding
 from wtrace.core.text import bound, number, pace, plain
 from wtrace.core.wording import ALIVE, MET, SYMBOLS, UNMET, epoch_pace_s, holds, how_ended, verdict_of
