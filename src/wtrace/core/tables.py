@@ -76,7 +76,7 @@ RACE = Table(
         Key(
             "progress_every",
             SECONDS,
-            "Seconds between rewrites of the progress pages when nothing happens.",
+            "Seconds between rewrites of the progress pages when nothing happens; `every` of a `[sync]` target, where that is less.",
             60.0,
             "progress_every_s",
         ),

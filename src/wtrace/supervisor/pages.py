@@ -32,6 +32,8 @@ class Pages:
         self._race = race
         self._journal = journal
         self._curves = curves
+        # A mirror that is asked for oftener than the page is rewritten would be sent the same page again.
+        self._every_s = min([race.spec.progress_every_s, *(target.every_s for target in race.spec.sync)])
         self._drawn: dict[str, int] = {worker.name: worker.checks for worker in self._rows(0.0)}
         self._written = float("-inf")
         self._cost_s = 0.0
@@ -41,7 +43,7 @@ class Pages:
         """When they should be rewritten (seconds since 1970)."""
         fresh = self._told is self._journal.state.happenings
         if fresh:
-            return self._written + self._race.spec.progress_every_s
+            return self._written + self._every_s
         return self._written + max(AT_MOST_EVERY_S, COST_SHARE * self._cost_s)
 
     def write(self, now: float) -> None:
