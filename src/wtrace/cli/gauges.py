@@ -36,7 +36,7 @@ class Gauge:
 class Gauges:
     """Samples worker trees at a bounded rate: between two samples that are `every_s` apart it answers from memory."""
 
-    def __init__(self, every_s: float = 1.0) -> None:
+    def __init__(self, every_s: float = 2.0) -> None:
         self._every_s = every_s
         self._sampled_at: float | None = None
         self._found: dict[str, Gauge] = {}

@@ -128,8 +128,10 @@ def reserve_files(workers: int) -> None:
     wanted = FILES + FILES_PER_WORKER * workers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY != soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):  # a system may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
     highest = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft) - 1
     with contextlib.suppress(OSError):  # then it grows later
         os.close(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, highest))
