@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from wtrace.runners.base import Exit, Launch
 
 SHIM = Path(__file__).with_name("shim.py").absolute()
+HEARS_S = 20e-6  # what a worker that is woken by a signal needs of a core before the signal's handler runs
 NOT_STARTED = 75  # the shim's exit code when the folder is another shim's
 # Pending until the shim hears them, so that none comes too early.
 SHIM_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGTSTP, signal.SIGCONT, signal.SIGHUP, signal.SIGINT)
@@ -154,6 +156,7 @@ class LocalRunner:
             attempt.tell_worker(signal.SIGTERM)
         for attempt in direct:
             attempt.tell_worker(signal.SIGCONT)
+        time.sleep(len(direct) * HEARS_S)  # else some would hear of it only after all guardians
         for attempt in attempts:
             attempt.shim.send(signal.SIGTERM)
         self._end_orphans()
