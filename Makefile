@@ -29,7 +29,7 @@ test: $(READY)  ## run every test
 chaos: $(READY)  ## the reliability tests in their long form: 1,000 kills, 256 workers (half an hour)
 	CHAOS_KILLS=1000 CHAOS_LONG=1 $(BIN)/python -m pytest tests/chaos --timeout 1800
 
-bench: $(READY)  ## the figures of docs/performance.md, measured again (a quarter of an hour)
+bench: $(READY)  ## the figures of docs/performance.md, measured again (ten minutes)
 	$(BIN)/python bench/run_all.py
 	$(BIN)/python bench/scale.py
 

@@ -67,8 +67,9 @@ def machine(rows: Sequence[dict[str, Any]]) -> str:
     )
     git = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     loads = [row["load"] for row in rows]
+    kernel, _, _ = platform.release().partition("-")
     return (
-        f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "
+        f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, {platform.system()} {kernel}, "
         f"Python {platform.python_version()}, {git}, {versions}; load average {min(loads):.1f} to {max(loads):.1f}."
     )
 
