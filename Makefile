@@ -26,7 +26,7 @@ race-full: $(READY)  ## train the shipped race at full strength (hours without a
 test: $(READY)  ## run every test
 	$(BIN)/python -m pytest
 
-chaos: $(READY)  ## the reliability tests in their long form: 1,000 kills, 256 workers (half an hour)
+chaos: $(READY)  ## the reliability tests in their long form: 1,000 kills, 256 workers (ten minutes)
 	CHAOS_KILLS=1000 CHAOS_LONG=1 $(BIN)/python -m pytest tests/chaos --timeout 1800
 
 bench: $(READY)  ## the figures of docs/performance.md, measured again (ten minutes)
