@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -79,17 +80,17 @@ def wrong(at: Place, expected: str, value: object, *, hint: str | None = None) -
 
 
 @data
-class Kind:
+class Kind(ABC):
     """What a value can be."""
 
     @property
+    @abstractmethod
     def expects(self) -> str:
         """In words: "a whole number of at least 1"."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, value: object, at: Place) -> Any:
         """The value as the spec holds it; ConfigError where it is not of this kind."""
-        raise NotImplementedError
 
     def plain(self, value: Any) -> object:
         """A value of the spec as TOML holds it."""

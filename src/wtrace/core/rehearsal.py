@@ -19,46 +19,32 @@ if TYPE_CHECKING:
     from wtrace.core.state import State
 
 
-class _Play:
-    def __init__(self, state: State, now: float) -> None:
-        self.state = state
-        self.now = now
-        self.noted: list[ev.Event] = []
-
-    def note(self, event: ev.Event) -> None:
-        self.state = evolve(self.state, event)
-        self.noted.append(event)
-
-    def settle(self) -> None:
-        """What follows by rule, and what would be done about it."""
-        while (fact := conclude(self.state, self.now)) is not None:
-            self.note(fact)
-        for action in decide(self.state, self.now):
-            if (event := intent(action, self.now)) is not None:
-                self.note(event)
-
-
 def rehearse(state: State, now: float) -> list[ev.Event]:
     """What would happen if everybody ran, and the first who may claim won now; empty where nobody may."""
-    play = _Play(state, now)
+    noted: list[ev.Event] = []
+
+    def note(event: ev.Event) -> None:
+        nonlocal state
+        state = evolve(state, event)
+        noted.append(event)
+
     for name, worker in state.workers.items():
         if isinstance(worker.phase, Launching):
-            play.note(ev.WorkerStarted(now, name, worker.phase.attempt, 1, ""))
-    runs = [each for each in state.spec.workers if isinstance(play.state.workers[each.name].phase, Running)]
-    winner = next((each.name for each in runs if not each.control), None)
+            note(ev.WorkerStarted(now, name, worker.phase.attempt, 1, ""))
+    run = (each for each in state.spec.workers if isinstance(state.workers[each.name].phase, Running))
+    winner = next((each.name for each in run if not each.control), None)
     if winner is None or state.verdict is not None or state.outcome is not None:
         return []
-    results = all_met(state.spec)
-    looks = max(max(each.for_checks, each.min_checks) for each in state.spec.success)
-    last = play.state.workers[winner].epoch
-    for epoch in range(last + 1, last + looks + 1):
-        play.note(ev.LinesRead(now, winner, 1, 0, epoch, None, None))
-        play.note(ev.CheckJudged(now, winner, 1, epoch, results))
-    play.settle()
-    for claim in play.state.claims if state.spec.confirm is not None else ():
-        play.note(ev.ConfirmationEnded(now, claim.number, claim.tries, claim.worker, results))
-        play.settle()
-    return play.noted
+    epoch = state.workers[winner].epoch + 1
+    note(ev.LinesRead(now, winner, 1, 0, epoch, None, None))
+    note(ev.CheckJudged(now, winner, 1, epoch, all_met(state.spec)))
+    note(ev.ClaimMade(now, winner, epoch, len(state.claims) + 1, None))
+    note(ev.VerdictReached(now, winner, epoch, confirmed=False))
+    conclude(state, now)
+    for action in decide(state, now):
+        if (event := intent(action, now)) is not None:
+            note(event)
+    return noted
 
 
 def all_met(spec: RaceSpec) -> tuple[CriterionStanding, ...]:

@@ -39,9 +39,7 @@ class _Attempt:
     is_child: bool  # of this process, which then has to reap it
     worker: Held | None = None
     told: bool = False  # an earlier supervisor sent the worker its SIGTERM
-    claim: int | None = (
-        None  # a descriptor of `start.claim`, opened ahead: there may be hundreds to be told at once
-    )
+    claim: int | None = None  # a descriptor of `start.claim`, opened before there is any hurry
     tells: bool = False  # this process has locked it, and sent the worker its SIGTERM
 
     def tell_worker(self, signum: signal.Signals) -> None:
