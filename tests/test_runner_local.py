@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -198,6 +199,16 @@ def test_without_its_guard_a_worker_gets_two(
     folder = stopped_by(world, who)
     world.end_of(folder)
     assert world.notes() == ["ready", "term", "term"]
+
+
+def test_a_worker_whose_folder_is_gone_gets_one_too(world: World) -> None:
+    """The shim cannot see a lock on what is not there; it sees the note."""
+    folder = world.start(SAVES_ON_SIGTERM, grace_s=5)
+    world.wait_for("ready")
+    shutil.rmtree(folder)
+    world.runner.stop(folder)
+    until(lambda: not world.living(shims=True))
+    assert world.notes() == ["ready", "term"]
 
 
 def stopped_by(world: World, who: str) -> Path:

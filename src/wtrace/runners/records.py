@@ -111,13 +111,13 @@ def open_claim(folder: Path) -> int | None:
 def lock_stop(claim: int) -> bool:
     """Whether it falls to the caller to send the worker its only SIGTERM: it has locked `start.claim`.
 
-    False: somebody else has, or the file is gone, which leaves it to the shim.
+    False: somebody else has, which leaves it to the shim.
     """
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
-    return os.fstat(claim).st_nlink > 0
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
