@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Protocol
 from wtrace.core.data import data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from wtrace.runners.open_files import OpenFile
 
 
 @data
@@ -130,6 +132,13 @@ class Runner(Protocol):
 
     def unpause(self, folder: Path) -> None:
         """Let a halted tree go on (SIGCONT)."""
+
+    def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:
+        """The files at or below these folders that any process of the attempt holds open for writing now.
+
+        None: it cannot be told here (another machine, or a system that does not say); whoever asks then has to watch
+        sizes and times. Empty once the attempt has ended. Reads only.
+        """
 
     def adopt(self, folder: Path) -> bool:
         """Take over an attempt that an earlier supervisor began. False: its guardian is gone."""

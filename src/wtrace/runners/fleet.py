@@ -9,10 +9,11 @@ from wtrace.core.engines import LOCAL
 from wtrace.runners import far
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from wtrace.runners.base import Exit, Launch, Runner, Started
+    from wtrace.runners.open_files import OpenFile
 
 
 class Fleet:
@@ -69,6 +70,10 @@ class Fleet:
     def unpause(self, folder: Path) -> None:
         """See `Runner.unpause`."""
         self._of(folder).unpause(folder)
+
+    def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:
+        """See `Runner.writing`."""
+        return self._of(folder).writing(folder, below)
 
     def adopt(self, folder: Path) -> bool:
         """See `Runner.adopt`."""

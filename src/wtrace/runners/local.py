@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.errors import ToolError
-from wtrace.runners import processes, records
+from wtrace.runners import open_files, processes, records
 from wtrace.runners.base import Started
 from wtrace.runners.exits import ExitWatch
 from wtrace.runners.processes import Held, Identity, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from wtrace.runners.base import Exit, Launch
+    from wtrace.runners.open_files import OpenFile
 
 SHIM = Path(__file__).with_name("shim.py").absolute()
 HEARS_S = 20e-6  # what a worker that is woken by a signal needs of a core before the signal's handler runs
@@ -195,6 +196,15 @@ class LocalRunner:
         if attempt is not None:
             attempt.shim.send(signum)
 
+    def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:
+        """See `Runner.writing`: asked of /proc, for all below the guardian, which is whom orphans fall to."""
+        if not open_files.CAN_ASK:
+            return None
+        claim = records.read_claim(folder)
+        if claim is None or not claim.of_this_boot:
+            return frozenset()
+        return open_files.held_for_writing(_members(claim), below)
+
     def adopt(self, folder: Path) -> bool:
         """Take over an attempt that an earlier supervisor began. False: its guardian is gone.
 
@@ -290,6 +300,13 @@ class LocalRunner:
             if not processes.find([trace]) and records.write_unknown_exit(folder):
                 del self._orphaned[folder]
                 self._lost.append(folder)
+
+
+def _members(claim: records.Claim) -> set[int]:
+    """The living processes of an attempt, whoever guards it."""
+    if open_files.HAS_CHILDREN and processes.is_alive(claim.shim):
+        return open_files.tree(claim.shim.pid)
+    return processes.find([claim.trace])
 
 
 def _reap(child: Identity) -> int | None:

@@ -27,8 +27,10 @@ from wtrace.runners.ray_parcel import pack
 from wtrace.runners.ray_wire import BrokenWireError, Mirror, entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
+
+    from wtrace.runners.open_files import OpenFile
 
 log = logging.getLogger("wtrace")
 
@@ -140,6 +142,10 @@ class RayRunner:
         """Let a halted tree go on."""
         if folder in self._attempts:
             self._in_background(self._tell, self._attempts[folder], "unpause")
+
+    def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:  # noqa: ARG002
+        """Not to be asked from here: the files lie on the node."""
+        return None
 
     def adopt(self, folder: Path) -> bool:
         """Follow a job that an earlier supervisor handed in. False: it never got that far."""

@@ -24,7 +24,9 @@ from wtrace.runners import slurm_commands as slurm
 from wtrace.runners.base import Exit, Launch, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from wtrace.runners.open_files import OpenFile
 
 log = logging.getLogger("wtrace")
 
@@ -131,6 +133,10 @@ class SlurmRunner:
     def unpause(self, folder: Path) -> None:
         """Let a halted tree go on."""
         self._signal(folder, "CONT")
+
+    def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:  # noqa: ARG002
+        """Not to be asked from here: the processes run on a node."""
+        return None
 
     def adopt(self, folder: Path) -> bool:
         """Follow a job that an earlier supervisor handed in. False: Slurm never had it."""
