@@ -21,8 +21,11 @@ Cells = dict[str, Cell]
 
 NOTHING: Cell = (("—", "dim"),)
 NAME_CELLS = 40
+LONGEST_NOTE = 700  # characters
+MOST_NOTE_LINES = 4
 SPARK_CELLS = 16
 
+_INDENT = "    "
 _STATE_STYLES: dict[WorkerState, str] = {
     "running": "",
     "confirming": "good",
@@ -70,6 +73,21 @@ def clipped(line: Cell, width: int) -> Cell:
     return line if width_of(line) <= width else fit(line, width)
 
 
+def note_lines(row: Cells, width: int) -> list[Cell]:
+    """What there is to say about a worker below its row: indented lines of at most `width` cells, the last one cut."""
+    if not row["note"]:
+        return []
+    ((note, style),) = row["note"]
+    kept = [""]
+    for word in note.split(" "):
+        longer = f"{kept[-1]} {word}" if kept[-1] else word
+        if cells(longer) <= width - len(_INDENT) or not kept[-1] or len(kept) == MOST_NOTE_LINES:
+            kept[-1] = longer
+        else:
+            kept.append(word)
+    return [clipped(((_INDENT, ""), (line, style)), width) for line in kept]
+
+
 def text_of(cell: Cell) -> str:
     """Its text without the styles."""
     return "".join(text for text, _ in cell)
@@ -106,7 +124,7 @@ def _note(worker: WorkerStanding) -> Cell:
         else [told.removeprefix(worker.state).strip(" ()")]
     )
     if worker.note:
-        parts.append(plain(worker.note, 400))
+        parts.append(plain(worker.note, LONGEST_NOTE))
     if worker.bad_lines:
         parts.append(f"{worker.bad_lines} bad metrics line{'s' if worker.bad_lines > 1 else ''}")
     return (("; ".join(parts), "warn" if worker.state in ALIVE else "dim"),) if parts else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wtrace.cli.cells import clipped, eta_of, worker_cells
+from wtrace.cli.cells import clipped, eta_of, note_lines, worker_cells
 from wtrace.cli.columns import lay_out, sizes_of, widest
 from wtrace.cli.details import detail_lines
 from wtrace.cli.frame import Frame, line_of
@@ -210,8 +210,7 @@ def summary(standing: Standing, *, width: int, report: str | None = None, log: s
     ]
     for row in cells:
         lines.append(layout.line(row))
-        if row["note"]:
-            lines.append(clipped((("    ", ""), *row["note"]), width))
+        lines += note_lines(row, width)
     paths: Sequence[tuple[str, str | None]] = [("report", report), ("log", log)]
     lines.append(())
     lines += [((f"{what}: {plain(path)}", ""),) for what, path in paths if path]

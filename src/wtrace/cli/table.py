@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from wtrace.cli.cells import clipped, eta_of, text_of, worker_cells
+from wtrace.cli.cells import clipped, eta_of, note_lines, text_of, worker_cells
 from wtrace.cli.columns import lay_out, sizes_of, widest
 from wtrace.cli.header import (
     event_line,
@@ -47,8 +47,7 @@ def status_lines(standing: Standing, width: int, now: float) -> list[str]:
     ]
     for row in rows:
         lines.append(layout.line(row))
-        if row["note"]:
-            lines.append(clipped((("    ", ""), *row["note"]), width))
+        lines += note_lines(row, width)
     lines += [(), verdict_line(standing, width), *_lately(standing, width), _asof(standing, width, now)]
     return [text_of(line).rstrip() for line in lines if line is not None]
 

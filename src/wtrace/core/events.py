@@ -349,10 +349,11 @@ class WorkerExited:
     leftovers: int = 0
     # Why it could not even be started; how it ended, where more is known than a signal.
     reason: str | None = None
-    last_words: str | None = None  # the last line of the log of a worker that failed
+    last_words: str | None = None  # why it failed, by its log
     rebooted: bool = False  # the machine was restarted meanwhile
     resumable: bool = False  # and something lies in its output folder that it can go on from
     taken: bool = False  # the place where it ran took it away: a lost node, a time limit, a preemption
+    mend: str | None = None  # what would keep it from failing so again, where that is known
 
 
 @data

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal as signals
 from typing import TYPE_CHECKING
 
+from wtrace.core.text import plain
+
 if TYPE_CHECKING:
     from wtrace.core.events import WorkerExited
     from wtrace.core.state import Worker
@@ -13,6 +15,7 @@ FIRST_DELAY_S = 2.0
 LONGEST_DELAY_S = 300.0
 AT_ONCE_S = 5.0
 COMMAND_NOT_FOUND = 127
+WORDS_BESIDE_A_MEND = 200  # characters; the mend is not to be cut off
 REBOOTED = "lost when the machine was restarted"
 
 
@@ -43,6 +46,13 @@ def describe_exit(exit_: WorkerExited) -> str:
     if exit_.code == COMMAND_NOT_FOUND:
         return "exit code 127: the command could not be started; its log says why"
     return f"exit code {exit_.code}"
+
+
+def words_of(exit_: WorkerExited) -> str | None:
+    """Why it failed by its own log, and the mend where there is one."""
+    if exit_.last_words is None or exit_.mend is None:
+        return exit_.last_words
+    return f"{plain(exit_.last_words, WORDS_BESIDE_A_MEND)}; {exit_.mend}"
 
 
 def _signal_name(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
-from wtrace.core.retry import describe_exit
+from wtrace.core.retry import describe_exit, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ def foreign_code(files: str) -> str:
 
 def _exited(event: ev.WorkerExited) -> str:
     left = f"; {event.leftovers} left-over processes ended" if event.leftovers else ""
-    words = f": {event.last_words}" if event.last_words else ""
+    words = f": {said}" if (said := words_of(event)) else ""
     return f"{event.worker} ended: {describe_exit(event)}{words}{left}"
 
 

@@ -18,7 +18,7 @@ from wtrace.errors import ToolError
 from wtrace.runners.base import Launch
 from wtrace.runners.records import read_exit
 from wtrace.supervisor.attempts import command_values, environment_of, python_of, working_directory
-from wtrace.supervisor.intake import failure_of
+from wtrace.supervisor.crashes import failure_of
 from wtrace.supervisor.requests import events_of_request, pending_requests
 
 if TYPE_CHECKING:

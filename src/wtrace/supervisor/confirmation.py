@@ -26,7 +26,7 @@ from wtrace.supervisor.attempts import (
     working_directory,
 )
 from wtrace.supervisor.command_intake import CommandIntake
-from wtrace.supervisor.intake import failure_of
+from wtrace.supervisor.crashes import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

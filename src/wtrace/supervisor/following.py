@@ -65,6 +65,7 @@ class Following:
             self._journal,
             self._runner,
             folder,
+            root=self._race.root,
             worktree=Path(self._race.places[worker].worktree),
             output=self._race.layout.output(worker),
             worker=worker,

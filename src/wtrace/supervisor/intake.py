@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import referee
-from wtrace.core.phases import ALIVE, Launching
+from wtrace.core.phases import ALIVE, Launching, Stopping
 from wtrace.core.plan import is_planned
 from wtrace.core.telling import foreign_code
 from wtrace.metrics.follower import MetricsFile, Position
@@ -15,7 +15,7 @@ from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, exc
 from wtrace.metrics.translation import NOTHING_WATCHED, Watched
 from wtrace.runners.base import Exit
 from wtrace.store.reader import StoredPosition
-from wtrace.supervisor import points
+from wtrace.supervisor import crashes, points
 from wtrace.supervisor.fairplay import changed_judge_file
 
 if TYPE_CHECKING:
@@ -28,21 +28,9 @@ if TYPE_CHECKING:
     from wtrace.supervisor.journal import Journal
 
 
-LAST_LINE_BYTES = 4096
 NOTICE_AGAIN_AFTER_S = 60.0
 LOST_LOSS = "its loss is no number any more"
 OUT_OF_MEMORY = "killed by SIGKILL while the kernel's out-of-memory killer was at work in its cgroup"
-
-
-def last_line(log: Path) -> str | None:
-    """The last line of a log that is not blank, at most `LAST_LINE_BYTES` of it; None where there is none."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - LAST_LINE_BYTES))
-            lines = file.read(LAST_LINE_BYTES).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    return next((line.strip() for line in reversed(lines) if line.strip()), None)
 
 
 def _has_files(folder: Path) -> bool:
@@ -58,16 +46,6 @@ def unknown_exit(now: float) -> Exit:
     return Exit(code=None, signal=None, known=False, at=now)
 
 
-def failure_of(folder: Path, exit_: Exit) -> str | None:
-    """Why what ran in that folder failed, with the last line of its log; None: it ended well."""
-    if exit_.code == 0:
-        return None
-    how = "its exit is unknown" if not exit_.known else f"exit code {exit_.code}"
-    how = f"killed by signal {exit_.signal}" if exit_.signal is not None else how
-    words = last_line(folder / "training.log")
-    return f"{how}: {words}" if words else how
-
-
 class Intake:
     """Reads one attempt's folder whenever something changed in it, and notes what it finds."""
 
@@ -77,6 +55,7 @@ class Intake:
         runner: Runner,
         folder: Path,
         *,
+        root: Path,
         worktree: Path,
         output: Path,
         worker: str,
@@ -84,11 +63,12 @@ class Intake:
         since: StoredPosition | None,
         translation: Translation | None = None,
     ) -> None:
-        """`translation`: what writes the metrics file where the worker itself does not."""
+        """`root` is the main worktree. `translation`: what writes the metrics file where the worker itself does not."""
         self.folder = folder
         self.metrics = folder / "metrics.jsonl"
         self._journal = journal
         self._runner = runner
+        self._root = root
         self._worktree = worktree
         self._output = output
         self._worker = worker
@@ -180,7 +160,12 @@ class Intake:
             # A torn end is counted as bad, but is no complete line.
             self._note_records(now, [last], complete=0 if isinstance(last.record, BadLine) else 1)
         if isinstance(self._journal.state.workers[self._worker].phase, ALIVE):
-            failed = exit_.known and (exit_.code or 0) > 0
+            ended_by_us = isinstance(self._journal.state.workers[self._worker].phase, Stopping)
+            words = (
+                None
+                if ended_by_us and exit_.signal
+                else crashes.words_of(self.folder / "training.log", exit_)
+            )
             rebooted = self._runner.boot_lost(self.folder)
             again = rebooted or exit_.requeue
             self._journal.note(
@@ -193,7 +178,8 @@ class Intake:
                     exit_.known,
                     exit_.leftovers,
                     reason=OUT_OF_MEMORY if exit_.oom else exit_.taken or exit_.refused,
-                    last_words=last_line(self.folder / "training.log") if failed else None,
+                    last_words=words,
+                    mend=None if words is None else self._mend_of(words),
                     rebooted=rebooted,
                     resumable=again and _has_files(self._output),
                     taken=exit_.taken is not None,
@@ -201,6 +187,10 @@ class Intake:
             )
         self.done = True
         self.close()
+
+    def _mend_of(self, words: str) -> str | None:
+        cwd = self._journal.state.spec.worker(self._worker).cwd
+        return crashes.mend_of(words, root=self._root, worktree=self._worktree, cwd=cwd)
 
     def _note_lines(self, now: float) -> bool:
         batch = self._file.read()

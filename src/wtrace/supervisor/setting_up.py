@@ -17,7 +17,7 @@ from wtrace.repo import notes
 from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import command_values, environment_of, python_of, working_directory
 from wtrace.supervisor.command_intake import CommandIntake
-from wtrace.supervisor.intake import failure_of
+from wtrace.supervisor.crashes import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

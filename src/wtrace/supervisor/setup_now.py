@@ -13,7 +13,7 @@ from wtrace.errors import ToolError
 from wtrace.store import home
 from wtrace.supervisor import setting_up
 from wtrace.supervisor.context import RaceContext
-from wtrace.supervisor.intake import failure_of
+from wtrace.supervisor.crashes import failure_of
 from wtrace.supervisor.record import place_of
 from wtrace.supervisor.spawn import only_race
 

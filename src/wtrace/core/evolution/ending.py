@@ -116,7 +116,7 @@ def _note_after_exit(state: State, event: ev.WorkerExited, phase: Phase) -> str 
     if isinstance(before, Stopping) and before.cause == "beaten" and state.verdict is not None:
         return f"beaten by {state.verdict.worker}"
     if isinstance(phase, Retrying) or (isinstance(phase, Ended) and phase.outcome in ("failed", "lost")):
-        return event.reason or event.last_words or (retry.REBOOTED if event.rebooted else None)
+        return event.reason or retry.words_of(event) or (retry.REBOOTED if event.rebooted else None)
     return None
 
 
