@@ -10,7 +10,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from race_lab import survivors_of, wait_for
 from runner_world import PRELUDE
@@ -60,7 +60,15 @@ class Place:
         self.runner.close()
         self.runner = self._make()
 
-    def launch(self, script: str, *, number: int = 1, grace_s: float = 1.0, **needs: Any) -> Launch:
+    def launch(
+        self,
+        script: str,
+        *,
+        number: int = 1,
+        grace_s: float = 1.0,
+        first: Literal["leader", "tree"] = "leader",
+        **needs: Any,
+    ) -> Launch:
         """An attempt to run a script that the branch holds; its folder is made."""
         (self.worktree / "train.py").write_text(STAND + PRELUDE + script)
         self.git("add", "train.py")
@@ -80,6 +88,7 @@ class Place:
             marker=f"{self.root.name}-{number}",
             runner=self.kind,
             needs=Needs(**needs),
+            signal=first,
             parcel=Parcel(self.worktree, self.output, partial(export_commit, self.worktree, "HEAD"), added),
         )
 

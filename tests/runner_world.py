@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from wtrace.runners import local, records
 from wtrace.runners.base import Launch
@@ -129,6 +129,7 @@ class World:
         grace_s: float = 0.3,
         env: Mapping[str, str] | None = None,
         leave: bool = False,
+        first: Literal["leader", "tree"] = "leader",
     ) -> Launch:
         """An attempt to run a script; its folder is made."""
         folder = self.root / "attempts" / name
@@ -142,11 +143,20 @@ class World:
             env=os.environ if env is None else env,
             grace_s=grace_s,
             marker=f"{self.root}/{name}",
+            signal=first,
         )
 
-    def start(self, script: str, *, name: str = "1", grace_s: float = 0.3, leave: bool = False) -> Path:
+    def start(
+        self,
+        script: str,
+        *,
+        name: str = "1",
+        grace_s: float = 0.3,
+        leave: bool = False,
+        first: Literal["leader", "tree"] = "leader",
+    ) -> Path:
         """Start a script and wait until it is claimed; returns the attempt's folder."""
-        launch = self.launch(script, name=name, grace_s=grace_s, leave=leave)
+        launch = self.launch(script, name=name, grace_s=grace_s, leave=leave, first=first)
         self.runner.start(launch)
         until(lambda: self.runner.started(launch.folder))
         return launch.folder

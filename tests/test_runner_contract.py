@@ -44,6 +44,23 @@ def save(*_):
 signal.signal(signal.SIGTERM, save)
 linger()
 """
+HEARS_IN_TURN = """
+def hear(*_):
+    note("child"); os._exit(0)
+def leave(*_):
+    note("leader")
+    while not is_noted("go"):
+        time.sleep(0.01)
+    os._exit(7)
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, hear)
+    linger("there")
+signal.signal(signal.SIGTERM, leave)
+while not is_noted("there"):
+    time.sleep(0.01)
+time.sleep(0.6)  # a younger child may have been forked in order to save
+linger()
+"""
 HOSTILE = """
 if os.fork() == 0:
     escape(double_fork, be_another)
@@ -110,8 +127,24 @@ def test_a_stop_gives_the_workers_own_grace_and_one_sigterm(place: Place) -> Non
     assert place.notes() == ["ready", "term"]
 
 
-def test_a_stop_ends_the_whole_tree_however_it_hides(place: Place) -> None:
-    folder = place.start(HOSTILE, grace_s=1)
+@pytest.mark.parametrize("first", ["leader", "tree"])
+def test_who_hears_of_a_stop_first(place: Place, first: str) -> None:
+    folder = place.start(HEARS_IN_TURN, grace_s=200, first=first)
+    place.wait_for_note("ready")
+    place.runner.stop(folder)
+    place.wait_for_note("leader")
+    if first == "tree":
+        place.wait_for_note("child")  # half of the grace is far away
+    else:
+        assert "child" not in place.notes()
+    place.tell("go")
+    assert place.end_of(folder).code == 7
+    assert place.notes().count("child") == 1
+
+
+@pytest.mark.parametrize("first", ["leader", "tree"])
+def test_a_stop_ends_the_whole_tree_however_it_hides(place: Place, first: str) -> None:
+    folder = place.start(HOSTILE, grace_s=1, first=first)
     place.until(lambda: place.notes().count("ready") >= 2 and "leader" in place.notes(), "everybody to hide")
     place.runner.stop(folder)
     assert place.end_of(folder).signal == signal.SIGKILL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -37,9 +37,12 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield world
 
 
+@pytest.mark.parametrize("first", ["leader", "tree"])
 @pytest.mark.parametrize("escape", ESCAPES)
-def test_stop_ends_the_whole_tree_within_the_grace(world: World, escape: str) -> None:
-    folder = world.start(ESCAPES[escape], grace_s=GRACE_S)
+def test_stop_ends_the_whole_tree_within_the_grace(
+    world: World, escape: str, first: Literal["leader", "tree"]
+) -> None:
+    folder = world.start(ESCAPES[escape], grace_s=GRACE_S, first=first)
     world.wait_for("ready")
     began = time.monotonic()
     world.runner.stop(folder)
@@ -128,9 +131,12 @@ def test_a_system_without_subreapers_finds_orphans_by_their_marker(
     world.end_of(folder)
 
 
-def test_sixteen_hostile_trees_are_gone_soon_after_the_grace(world: World) -> None:
+@pytest.mark.parametrize("first", ["leader", "tree"])
+def test_sixteen_hostile_trees_are_gone_soon_after_the_grace(
+    world: World, first: Literal["leader", "tree"]
+) -> None:
     hostile = "ignore_sigterm()\n" + ESCAPES["cleared environment"]
-    folders = [world.start(hostile, name=str(number), grace_s=1.0) for number in range(16)]
+    folders = [world.start(hostile, name=str(number), grace_s=1.0, first=first) for number in range(16)]
     until(lambda: world.notes().count("ready") == 16)
     began = time.monotonic()
     world.runner.stop_all(folders)

@@ -189,7 +189,7 @@ def test_a_worker_gets_one_sigterm_whoever_stops_it(world: World, who: str) -> N
 def test_without_its_guard_a_worker_gets_two(
     world: World, who: str, guard: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patch = ("if self.tells_leader():", "if True:")
+    patch = ("if not self.tells_leader():", "if False:")
     if guard == "shim":
         monkeypatch.setattr(local, "SHIM", patched_shim(world.root, patch))
     elif guard == "note":
@@ -235,8 +235,9 @@ def stopped_by(world: World, who: str) -> Path:
 def test_what_a_worker_starts_in_order_to_save_has_the_grace(
     world: World, guarded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delay = ("            else:  # some time ago", "            elif not time.sleep(0.2):  # some time ago")
-    careless = ("terminate(spare=is_young)", "terminate()")
+    """Also where the leader was told some time before its guardian."""
+    delay = ("self.knows_since = uptime()", "time.sleep(0.2); self.knows_since = uptime()")
+    careless = ("self.knows_since -= TOLD_AGO_S", "pass")
     patches = [delay] if guarded else [delay, careless]
     monkeypatch.setattr(local, "SHIM", patched_shim(world.root, *patches))
     saver = """
@@ -248,7 +249,7 @@ def save(*_):
 signal.signal(signal.SIGTERM, save)
 linger()
 """
-    folder = world.start(saver, grace_s=5)
+    folder = world.start(saver, grace_s=5, first="tree")
     world.wait_for("ready")
     world.runner.stop(folder)
     assert world.end_of(folder).code == 7
@@ -279,7 +280,7 @@ def test_a_halted_tree_goes_on_or_dies(world: World, guarded: bool, monkeypatch:
     if not guarded:
         patch = ("send(pid, STOP, signal.SIGCONT)", "send(pid, STOP)")
         monkeypatch.setattr(local, "SHIM", patched_shim(world.root, patch))
-    folder = world.start(COUNTS)
+    folder = world.start(COUNTS, first="tree")
     until(lambda: len(set(world.notes())) == 2)
     pids = {int(pid) for pid in world.notes()}
     world.runner.pause(folder)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wtrace.core.criteria import Criterion
 
 Argv = tuple[str, ...]
+SignalFirst = Literal["leader", "tree"]
 OnStall = Literal["warn", "restart", "stop"]
 MergePolicy = Literal["ask", "auto", "never"]
 Correction = Literal["bonferroni", "none"]
@@ -123,6 +124,7 @@ class RaceSpec:
     max_epochs: int = 50
     max_parallel: int | None = 4
     grace_s: float = 10.0
+    signal: SignalFirst = "leader"
     stall_after_s: float = 900.0
     on_stall: OnStall = "warn"
     retries: int = 0

@@ -59,6 +59,13 @@ RACE = Table(
         ),
         Key("grace", Number(0, YEAR_S, "seconds"), "Seconds between SIGTERM and SIGKILL.", 10.0, "grace_s"),
         Key(
+            "signal",
+            Choice(("leader", "tree")),
+            "Who hears SIGTERM first: the worker's own process, and the rest of its tree when that has ended or half "
+            "the grace is over; or the whole tree at once.",
+            "leader",
+        ),
+        Key(
             "stall_after",
             SECONDS,
             "Seconds without a metric before a worker is called stalled.",

@@ -14,7 +14,7 @@ stop goes the same ladder there and an exit is as exact.
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from wtrace.core.data import data
 
@@ -67,6 +67,7 @@ class Launch:
     marker: str = ""  # unique to this attempt; put into the environment, so that escaped processes are found
     runner: str = "local"
     needs: Needs = Needs()
+    signal: Literal["leader", "tree"] = "leader"  # who hears SIGTERM first
     parcel: Parcel | None = None
     beside: Path | None = (
         None  # an attempt that it belongs to, on whose node it may run and need not wait for CPUs
@@ -89,7 +90,7 @@ class Exit:
     signal: int | None
     known: bool
     at: float  # seconds since 1970
-    leftovers: int = 0  # processes of the attempt that outlived the leader and had to be ended
+    leftovers: int = 0  # processes that outlived the leader and had to be ended; after a stop, to be killed
     oom: bool = False  # SIGKILL by nobody of ours, and the kernel counted a kill for want of memory meanwhile
     stopped: bool = False  # its guardian was told to end it, by whomever
     taken: str | None = (
@@ -119,7 +120,10 @@ class Runner(Protocol):
         """What the attempt waits for in its engine's queue; None where it does not. Reads only."""
 
     def stop(self, folder: Path) -> None:
-        """SIGTERM and SIGCONT to the whole tree now; after `grace_s` SIGKILL until nobody is left."""
+        """SIGTERM to the leader now, to the rest when it has ended or half the grace is over; whoever is halted goes on.
+
+        With `signal = "tree"` to all now. After `grace_s` SIGKILL until nobody is left.
+        """
 
     def stop_all(self, folders: Iterable[Path]) -> None:
         """As `stop` for each, the leaders first: the last loser should not wait for the ladder of the first."""

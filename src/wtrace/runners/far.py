@@ -70,6 +70,7 @@ def launch_json(
         "cwd": cwd,
         "env": dict(env),
         "grace_s": float(launch.grace_s),
+        "signal": launch.signal,
         "marker": launch.marker or secrets.token_hex(16),
         "stamp": secrets.randbits(60) | 1 << 60,
     }

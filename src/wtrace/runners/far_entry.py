@@ -21,7 +21,8 @@ def main(folder: str) -> None:
     launch = json.loads(Path(folder, "launch.json").read_bytes())
     own = {name: value for name, value in os.environ.items() if name.startswith(ENGINES_OWN)}
     shim = str(Path(__file__).with_name("shim.py").absolute())
-    where = [folder, repr(launch["grace_s"]), launch["cwd"], BOOT_ID.read_text().strip()]
+    first = launch.get("signal", "leader")  # it may have waited in the queue while wtrace was upgraded
+    where = [folder, repr(launch["grace_s"]), first, launch["cwd"], BOOT_ID.read_text().strip()]
     rest = [json.dumps(launch["marker"]), str(launch["stamp"]), "", "", *launch["command"]]
     env = {**launch["env"], **own, "WTRACE_ATTEMPT": launch["marker"]}
     os.execve(sys.executable, [sys.executable, "-I", "-S", shim, *where, *rest], env)  # noqa: S606

@@ -98,13 +98,22 @@ class LocalRunner:
     def _spawn(self, folder: Path, launch: Launch, marker: str, stamp: int) -> int:
         """Start the shim, with nothing of this process's but the environment that is meant for the worker."""
         python = [sys.executable, "-I", "-S", str(SHIM)]
-        where = [str(folder), repr(float(launch.grace_s)), str(launch.cwd.absolute()), processes.boot_id()]
+        where = [str(folder), repr(float(launch.grace_s)), launch.signal, str(launch.cwd.absolute())]
         umask = "" if self._umask is None else f"{self._umask:o}"
         unset = "" if "LC_CTYPE" in launch.env else "LC_CTYPE"  # Python sets it where there is no locale
         null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
         return os.posix_spawn(
             sys.executable,
-            [*python, *where, json.dumps(marker), str(stamp), umask, unset, *launch.command],
+            [
+                *python,
+                *where,
+                processes.boot_id(),
+                json.dumps(marker),
+                str(stamp),
+                umask,
+                unset,
+                *launch.command,
+            ],
             {**launch.env, processes.MARKER: marker},
             file_actions=null,
             setsigmask=SHIM_SIGNALS,
@@ -139,7 +148,7 @@ class LocalRunner:
         return records.read_exit(folder)
 
     def stop(self, folder: Path) -> None:
-        """End the attempt: SIGTERM and SIGCONT to all of it now, SIGKILL after its grace. Again: nothing."""
+        """End the attempt, see `Runner.stop`. Again: nothing."""
         self.stop_all([folder])
 
     def stop_all(self, folders: Iterable[Path]) -> None:

@@ -196,7 +196,8 @@ class Keeper:
         (self._attempt / "metrics.jsonl").touch(mode=0o600)
         command, cwd = tuple(launch["command"]), Path(launch["cwd"])
         env = {"MASTER_PORT": str(_free_port()), **launch["env"]}
-        self._runner.start(Launch(self._attempt, command, cwd, env, launch["grace_s"], launch["marker"]))
+        ladder = {"grace_s": launch["grace_s"], "signal": launch["signal"]}
+        self._runner.start(Launch(self._attempt, command, cwd, env, marker=launch["marker"], **ladder))
 
     def run(self) -> None:
         """Until nobody of the worker's tree is left and everything is on the wire."""

@@ -84,6 +84,7 @@ def _launch(launch: Launch, parcel: Parcel, python: str | None) -> str:
         "cwd": str(launch.cwd),
         "env": dict(parcel.env),
         "grace_s": launch.grace_s,
+        "signal": launch.signal,
         "marker": launch.marker or secrets.token_hex(16),
         "places": places,
         "python": python,

@@ -13,16 +13,17 @@ import os
 import sys
 import time
 
-from shim_kernel import children, is_young, oom_kills  # type: ignore[import-not-found]
+from shim_kernel import began_after, children, oom_kills, uptime  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
 LINGER_S = 0.1  # helpers that leave by themselves when the leader has gone (multiprocessing's) get this long
 SURVIVOR_S = (0.02, 0.5)  # from, to: between SIGKILL passes over processes that take their time to die
 FULL_DISK_S = 0.5
+TOLD_AGO_S = 0.5  # a leader that somebody else has told may know for so long
 
 STOP, KILL, PAUSE, GO_ON = signal.SIGTERM, signal.SIGUSR1, signal.SIGTSTP, signal.SIGCONT
 HEARD = (STOP, KILL, PAUSE, GO_ON, signal.SIGCHLD, signal.SIGALRM)
@@ -119,6 +120,11 @@ def send(pid: int, *signums: int) -> bool:
     return True
 
 
+def everybody() -> list[int]:
+    """The tree in two walks, since one misses the children of a process that ends meanwhile."""
+    return list(dict.fromkeys([*tree(), *tree()]))
+
+
 def pause() -> None:
     """SIGSTOP to all, until two looks at the tree agree: who was forking meanwhile is halted too."""
     before: list[int] | None = None
@@ -133,14 +139,16 @@ def pause() -> None:
 class Guard:
     """The tree under the shim, from the release of the leader until nobody is left."""
 
-    def __init__(self, folder: int, leader: int, grace_s: float) -> None:
+    def __init__(self, folder: int, leader: int, grace_s: float, *, leader_first: bool) -> None:
         self.folder = folder
         self.leader = leader
         self.grace_s = grace_s
+        self.leader_first = leader_first  # else all hear SIGTERM at once
         self.stopping = False
+        self.knows_since = 0.0  # seconds since boot: whom the leader forks from then on may be saving
         self.status: int | None = None  # the leader's, as waitpid gives it
         self.ended_at = 0.0  # seconds since 1970
-        self.term_at: float | None = None  # monotonic, like kill_at: when what is left over gets its SIGTERM
+        self.term_at: float | None = None  # monotonic, like kill_at: when the rest gets its SIGTERM
         self.kill_at: float | None = None
         self.patience_s = SURVIVOR_S[0]
         self.told: set[int] = set()  # who had SIGTERM
@@ -199,13 +207,28 @@ class Guard:
 
     def stop(self) -> None:
         """The first rung of the ladder, once."""
-        if not self.stopping:
-            self.stopping = True
-            if self.tells_leader():
-                self.terminate()
-            else:  # some time ago; whom it has forked since may be saving
-                self.told.add(self.leader)
-                self.terminate(spare=is_young)
+        if self.stopping:
+            return
+        self.stopping = True
+        self.knows_since = uptime()
+        if not self.tells_leader():  # somebody did, some time ago
+            self.told.add(self.leader)
+            self.knows_since -= TOLD_AGO_S
+        if self.leader_first and self.status is None:
+            self.tell_leader()
+        else:
+            self.terminate()
+
+    def tell_leader(self) -> None:
+        """SIGTERM to the leader alone, which may need the rest in order to save; all that are halted go on."""
+        if self.leader not in self.told:
+            send(self.leader, STOP)
+            self.told.add(self.leader)
+        for pid in everybody():
+            send(pid, signal.SIGCONT)
+        now = time.monotonic()
+        self.term_at = now + self.grace_s / 2
+        self.kill_before(now + self.grace_s)
 
     def tells_leader(self) -> bool:
         """Whether it falls to the shim to send the leader its only SIGTERM (a second one may mean "at once!").
@@ -224,18 +247,21 @@ class Guard:
             pass  # nobody else can have it either: the folder is gone, or there are no locks here
         return True
 
-    def terminate(self, spare: Callable[[int], bool] = lambda _: False) -> None:
-        """SIGTERM to all who had none, then SIGCONT, since it stays pending in a halted process.
-
-        A process that is forked later was forked by one that knows: it may be saving, and has until the SIGKILL.
-        Two walks, since one misses the children of a process that ends meanwhile.
-        """
-        for pid in dict.fromkeys([*tree(), *tree()]):
-            if pid not in self.told and not spare(pid) and send(pid, STOP, signal.SIGCONT):
+    def terminate(self) -> None:
+        """SIGTERM to all who had none, then SIGCONT, since it stays pending in a halted process."""
+        for pid in everybody():
+            if pid not in self.told and not self.may_save(pid) and send(pid, STOP, signal.SIGCONT):
                 self.told.add(pid)
-                if self.status is not None:
+                if not self.stopping:
                     self.leftovers.add(pid)
-        deadline = time.monotonic() + self.grace_s
+        self.kill_before(time.monotonic() + self.grace_s)
+
+    def may_save(self, pid: int) -> bool:
+        """Whether the leader, still there, forked it when it knew already: then it has until the SIGKILL."""
+        return self.stopping and self.status is None and began_after(pid, self.knows_since)
+
+    def kill_before(self, deadline: float) -> None:
+        """Let no SIGKILL be later than that."""
         self.kill_at = deadline if self.kill_at is None else min(self.kill_at, deadline)
 
     def kill(self) -> None:

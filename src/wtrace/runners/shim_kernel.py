@@ -10,8 +10,6 @@ import os
 import sys
 import time
 
-YOUNG_S = 0.5
-
 
 def read(path: str) -> bytes:
     """The whole of a small file under /proc; b"" when it is not there (any more)."""
@@ -36,11 +34,14 @@ def start_ticks(pid: int) -> int:
     return int(stat[stat.rindex(b")") + 2 :].split()[19]) if stat else 0
 
 
-def is_young(pid: int) -> bool:
-    """Whether the process was forked within the last half second."""
-    if sys.platform != "linux":
-        return False
-    return start_ticks(pid) / os.sysconf("SC_CLK_TCK") > time.clock_gettime(time.CLOCK_BOOTTIME) - YOUNG_S
+def uptime() -> float:
+    """Seconds since boot, on the clock that `began_after` compares with; 0.0 where the system has none."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else 0.0
+
+
+def began_after(pid: int, uptime_s: float) -> bool:
+    """Whether the process was forked later than that. False where the system does not say."""
+    return start_ticks(pid) / os.sysconf("SC_CLK_TCK") > uptime_s
 
 
 def children(pid: int) -> list[int]:

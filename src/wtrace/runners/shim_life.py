@@ -1,11 +1,12 @@
 """The guardian of one worker: starts it once, keeps its whole tree in hand, and writes down how it ended.
 
-Run by `shim.py` with FOLDER GRACE_S CWD BOOT_ID MARKER STAMP UMASK UNSET COMMAND … and the worker's environment;
-MARKER is a JSON string, STAMP a number (0: none), UMASK octal or "" (as it is), UNSET a variable to take away or "".
+Run by `shim.py` with FOLDER GRACE_S FIRST CWD BOOT_ID MARKER STAMP UMASK UNSET COMMAND … and the worker's environment;
+FIRST says who hears SIGTERM first, `leader` (the worker's own process) or `tree`; MARKER is a JSON string, STAMP a number (0: none), UMASK octal or "" (as it is), UNSET a variable to take away or "".
 It needs nobody: the supervisor may die, and the exit status is still written.
 
-    SIGTERM  end the tree: SIGTERM and SIGCONT to all, SIGKILL after the grace     SIGTSTP  halt the tree
-    SIGUSR1  SIGKILL to all, now                                                   SIGCONT  let it go on
+    SIGTERM  end the tree: SIGTERM and SIGCONT to the leader, to the rest when it has ended or half the grace is over
+             (`tree`: to all at once), SIGKILL after the grace
+    SIGUSR1  SIGKILL to all, now     SIGTSTP  halt the tree     SIGCONT  let it go on
     SIGUSR2  left pending: the supervisor has sent the worker its SIGTERM itself
 
 One shim runs per worker, so every import counts: `_signal` and `_ctypes` are what `signal` and `ctypes` wrap, without
@@ -35,7 +36,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def main() -> int:
     """Guard one worker from its start to the end of its tree; returns the shim's own exit code."""
-    path, grace_s, cwd, boot_id, marker, stamp, umask, unset, *command = sys.argv[1:]
+    path, grace_s, first, cwd, boot_id, marker, stamp, umask, unset, *command = sys.argv[1:]
     detach()
     os.environ.pop(unset, None)
     if umask:
@@ -60,7 +61,7 @@ def main() -> int:
         os.close(gate)
         os.waitpid(worker, 0)
         return refused
-    guard = shim_guard.Guard(folder, worker, float(grace_s))
+    guard = shim_guard.Guard(folder, worker, float(grace_s), leader_first=first == "leader")
     guard.release(gate)
     guard.watch()
     shim_guard.write_exit(folder, guard.verdict())

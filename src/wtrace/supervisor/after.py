@@ -87,6 +87,7 @@ def _launch(race: RaceContext, winner: str, step: int, grant: Grant | None) -> L
         cwd=working_directory(race, winner),
         env=environment_of(race, winner, metrics, os.environ, grant),
         grace_s=race.spec.grace_s,
+        signal=race.spec.signal,
         marker=f"{race.id}/after/{winner}/{step}",
     )
 

@@ -49,6 +49,7 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int, grant: Grant |
         cwd=working_directory(race, worker),
         env=environment_of(race, worker, folder / "metrics.jsonl", os.environ, grant),
         grace_s=race.spec.grace_s,
+        signal=race.spec.signal,
         marker=f"{race.id}/{worker}/{attempt}",
         runner=race.spec.runner_of(race.spec.worker(worker)),
         needs=needs_of(race, worker),

@@ -116,6 +116,7 @@ def prepare_confirmation(
         cwd=working_directory(race, claim.worker),
         env=environment_of(race, claim.worker, metrics, inherited, grant),
         grace_s=race.spec.grace_s,
+        signal=race.spec.signal,
         marker=f"{race.id}/claim/{claim.number}/{attempt}",
         runner=race.spec.runner_of(race.spec.worker(claim.worker)),
         needs=needs_of(race, claim.worker),

@@ -103,6 +103,7 @@ def prepare_setup(
         cwd=working_directory(race, worker),
         env=environment_of(race, worker, metrics, inherited, grant),
         grace_s=race.spec.grace_s,
+        signal=race.spec.signal,
         marker=f"{race.id}/setup/{worker}/{step}",
     )
 
