@@ -111,6 +111,7 @@ def resume(root: Path) -> str:
         closed = None if race_id is None else reader.closed(race_id)
     if race_id is None or standing is None:
         raise UsageError("there is no race to resume", hint="start one with `wtrace run`")
+    home.require_own_race(layout.race(race_id))
     if closed is not None:  # one that has ended may still want its report
         raise UsageError(f"race {race_id} has ended", hint="`wtrace run` starts a new one")
     with only_race(layout) as lock, supervisor_ahead(layout, lock) as supervisor:

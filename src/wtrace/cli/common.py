@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from wtrace.cli import complete
 from wtrace.core.layout import Layout
-from wtrace.core.text import plain
+from wtrace.core.text import plain, size
 from wtrace.errors import ConfigError, ToolError, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from wtrace.core.standing import Standing
 
 CONFIG_NAME = "wtrace.toml"
+LARGEST_CONFIG = 1_000_000  # bytes
 
 ConfigOption = Annotated[
     Path | None,
@@ -34,10 +36,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 
 def find_root() -> Path:
-    """The main worktree of the repo around the current folder. UsageError outside of one."""
-    from wtrace.repo.find import find_root as find
+    """The main worktree of the repo around the current folder.
 
-    return find(Path.cwd())
+    UsageError outside of one, and where its `.wtrace/` came with the repo, or from somebody else.
+    """
+    from wtrace.repo.find import find_root as find
+    from wtrace.repo.tracked import require_untracked
+    from wtrace.store import home
+
+    root = find(Path.cwd())
+    home.require_own(Layout(root))
+    require_untracked(root)
+    return root
 
 
 def read_config(root: Path, file: Path | None) -> RaceSpec:
@@ -46,7 +56,7 @@ def read_config(root: Path, file: Path | None) -> RaceSpec:
 
     path = root / CONFIG_NAME if file is None else file
     try:
-        text = path.read_text(encoding="utf-8")
+        text = config_text(path)
     except FileNotFoundError as error:
         hint = "`wtrace init` writes one" if file is None else None
         raise ConfigError(f"there is no config {path}", hint=hint) from error
@@ -60,6 +70,22 @@ def read_config(root: Path, file: Path | None) -> RaceSpec:
 
         check_urls(spec.notify_urls)
     return spec
+
+
+def config_text(path: Path) -> str:
+    """What the file says. ConfigError where it is no regular file, or larger than a config can be; OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(descriptor)
+        raise ConfigError(f"{path} is no regular file", hint="a config is a file of text")
+    with open(descriptor, encoding="utf-8") as file:  # noqa: PTH123 - a descriptor, not a path
+        if about.st_size > LARGEST_CONFIG:
+            raise ConfigError(
+                f"{path} is too large for a config: {size(about.st_size)}",
+                hint=f"at most {size(LARGEST_CONFIG)}; is it the right file?",
+            )
+        return file.read()
 
 
 def require_trust(root: Path, spec: RaceSpec, *, approve: bool, may_ask: bool = True) -> None:
@@ -79,10 +105,13 @@ def latest_standing(root: Path, race_id: str | None = None) -> Standing | None:
     UsageError when there is no race of that id.
     """
     from wtrace.cli.standing import current_standing
+    from wtrace.store import home
     from wtrace.store.reader import Reader
 
     with Reader(Layout(root).database) as reader:
         wanted = race_id or reader.latest()
+        if wanted is not None:
+            home.require_own_race(Layout(root).race(wanted))
         standing = None if wanted is None else reader.standing(wanted)
         if standing is None and race_id is not None:
             known = ", ".join(race.id for race in reader.races()[-5:]) or "none"

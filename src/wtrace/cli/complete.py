@@ -64,14 +64,16 @@ def _configured(config: str | Path | None) -> list[str]:
     """The workers that the config names, also where the rest of it is still half written."""
     import tomllib
 
+    from wtrace.cli.common import config_text
+
     try:
         path = _root() / "wtrace.toml" if config is None else Path(config)
-        return list(tomllib.loads(path.read_text(encoding="utf-8")).get("workers", {}))
+        return list(tomllib.loads(config_text(path)).get("workers", {}))
     except Exception:  # noqa: BLE001 - as above
         return []
 
 
 def _root() -> Path:
-    from wtrace.repo.find import find_root
+    from wtrace.cli.common import find_root
 
-    return find_root(Path.cwd())
+    return find_root()

@@ -61,19 +61,23 @@ def _print(standing: Any, *, as_json: bool) -> None:
 def _standing() -> Any:
     """The newest race's standing, shaped like `core.standing.Standing`; None where more must be asked first."""
     root = _main_worktree(os.getcwd())  # noqa: PTH109 (pathlib costs more than the whole answer)
-    database = None if root is None else os.path.join(root, ".wtrace", "wtrace.db")  # noqa: PTH118
-    if database is None or not os.path.exists(database):  # noqa: PTH110
+    if root is None or not _is_own(root):
+        return None
+    database = os.path.join(root, ".wtrace", "wtrace.db")  # noqa: PTH118
+    if not os.path.exists(database):  # noqa: PTH110
         return None
     race, workers = _rows(database)
     if race is None:
         return None
     standing = quickjson.loads(race, _namespace)
+    if "/" in standing.id:  # none of ours, and the whole command line says so
+        return None
     standing.workers = [quickjson.loads(row, _namespace) for row in workers]
-    alive = _is_supervised(os.path.join(root or "", ".wtrace", "lock"), standing.id)  # noqa: PTH118
+    alive = _is_supervised(os.path.join(root, ".wtrace", "lock"), standing.id)  # noqa: PTH118
     if standing.ended is None and (not alive or _lags_behind(database)):
         return None
     standing.supervisor_alive = alive
-    standing.sync_rows = brief.read(os.path.join(root or "", ".wtrace", "races", standing.id))  # noqa: PTH118
+    standing.sync_rows = brief.read(os.path.join(root, ".wtrace", "races", standing.id))  # noqa: PTH118
     return standing
 
 
@@ -89,6 +93,15 @@ def _main_worktree(folder: str) -> str | None:
             return None
         folder = parent
     return folder
+
+
+def _is_own(root: str) -> bool:
+    """Whether what lies in `.wtrace/` was made here; where that is not certain the whole command line tells."""
+    from wtrace.repo.index import may_hold
+    from wtrace.store import foreign
+
+    git_dir = os.path.join(root, ".git")  # noqa: PTH118
+    return foreign.problem(root) is None and not may_hold(git_dir, foreign.HOME)
 
 
 def _rows(database: str) -> tuple[str | None, list[str]]:
@@ -115,7 +128,7 @@ def _rows(database: str) -> tuple[str | None, list[str]]:
 def _lags_behind(database: str) -> bool:
     """Whether something is told in `store.trouble`'s file: the record cannot be written."""
     try:
-        descriptor = os.open(f"{database}-trouble", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(f"{database}-trouble", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -128,7 +141,7 @@ def _is_supervised(lock: str, race_id: str) -> bool:
     import fcntl
 
     try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:

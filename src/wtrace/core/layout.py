@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
+from wtrace.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,27 +59,27 @@ class RaceLayout:
 
     def worker(self, name: str) -> Path:
         """All that belongs to one worker."""
-        return self.folder / name
+        return self.folder / one_part(name)
 
     def output(self, name: str) -> Path:
         """The worker's output folder; it persists over attempts."""
-        return self.folder / name / "output"
+        return self.worker(name) / "output"
 
     def attempts(self, name: str) -> Path:
         """The worker's attempts, numbered from 1."""
-        return self.folder / name / "attempts"
+        return self.worker(name) / "attempts"
 
     def attempt(self, name: str, number: int) -> Path:
         """One attempt of a worker."""
-        return self.folder / name / "attempts" / str(number)
+        return self.worker(name) / "attempts" / str(number)
 
     def setup(self, name: str, step: int) -> Path:
         """One command of those that prepare the worker's worktree, numbered from 1."""
-        return self.folder / name / "setup" / str(step)
+        return self.worker(name) / "setup" / str(step)
 
     def after(self, name: str, step: int) -> Path:
         """One command of those that run for the winner of that name, numbered from 1."""
-        return self.folder / name / "after" / str(step)
+        return self.worker(name) / "after" / str(step)
 
     def claim(self, number: int) -> Path:
         """A claim's frozen checkpoint and its confirmation."""
@@ -122,8 +123,15 @@ class Layout:
 
     def race(self, race_id: str) -> RaceLayout:
         """The folder of that race."""
-        return RaceLayout(self.home / "races" / race_id)
+        return RaceLayout(self.home / "races" / one_part(race_id))
 
 
-RESERVED_NAMES = frozenset({"claims", "requests", "results", "config.toml", "wtrace.log"})
+def one_part(name: str) -> str:
+    """The name, if it is that of one folder: what a record names never leads elsewhere. UsageError otherwise."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise UsageError("this cannot be the name of a race or a worker", seen=repr(name))
+    return name
+
+
+RESERVED_NAMES = frozenset({"claims", "requests", "results", "sync", "config.toml", "wtrace.log"})
 """Entries of a race's folder that a worker's name must not take."""

@@ -3,29 +3,62 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import time
 from typing import TYPE_CHECKING
 
-from wtrace.errors import ToolError
+from wtrace.errors import ToolError, UsageError
+from wtrace.store import foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wtrace.core.layout import Layout
+    from wtrace.core.layout import Layout, RaceLayout
 
+LONGEST_HOLDER = 1000  # bytes
 KEPT_THERE = "wtrace keeps its records there"
+NOT_OURS = (
+    "wtrace makes this folder itself, for one user on one machine: look at what it holds, then move it away"
+)
+
+
+def require_own(layout: Layout) -> None:
+    """UsageError where `.wtrace/` is a link, holds links, or belongs to somebody else: nothing in it is touched."""
+    _refuse(foreign.problem(str(layout.root)))
+
+
+def require_own_race(race: RaceLayout) -> None:
+    """The same of one race's folder."""
+    _refuse(foreign.problem_of_race(str(race.folder)))
+
+
+def _refuse(problem: str | None) -> None:
+    if problem is not None:
+        raise UsageError(
+            f"what lies in {foreign.HOME} was not made by wtrace here", seen=problem, hint=NOT_OURS
+        )
 
 
 def make_home(layout: Layout) -> None:
-    """Make `.wtrace/` (mode 0700) with a `.gitignore` of its own. ToolError where the disk does not let us."""
+    """Make `.wtrace/` (mode 0700) with a `.gitignore` of its own; no link is followed.
+
+    ToolError where the disk does not let us.
+    """
     try:
-        layout.home.mkdir(mode=0o700, exist_ok=True)
-        layout.home.chmod(0o700)
-        ignore = layout.home / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            layout.home.mkdir(mode=0o700)
+        folder = os.open(layout.home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchmod(folder, 0o700)
+            with contextlib.suppress(FileExistsError):
+                ignore = os.open(".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+                with open(ignore, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor, not a path
+                    file.write("*\n")
+        finally:
+            os.close(folder)
     except OSError as error:
         raise ToolError(f"cannot write to {layout.home}", seen=str(error), hint=KEPT_THERE) from error
 
@@ -45,7 +78,7 @@ def race_lock(layout: Layout) -> Iterator[int | None]:
     The descriptor may be handed to a child, which then holds the lock too: it is free when the last one is closed.
     """
     try:
-        opened = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        opened = _open_lock(layout, os.O_RDWR | os.O_CREAT)
         # Where standard output was closed, the lock would take its place, and be lost on the way to the supervisor.
         descriptor = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
         os.close(opened)
@@ -71,7 +104,7 @@ def write_holder(descriptor: int, text: str) -> None:
 def is_locked(layout: Layout) -> bool:
     """Whether a supervisor lives in this repo."""
     try:
-        descriptor = os.open(layout.lock, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _open_lock(layout, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
@@ -83,9 +116,30 @@ def is_locked(layout: Layout) -> bool:
 def who_holds(layout: Layout) -> str:
     """The race's id as its supervisor wrote it into the lock file."""
     try:
-        return layout.lock.read_text(encoding="utf-8").strip()
+        descriptor = _open_lock(layout, os.O_RDONLY)
+    except (OSError, UsageError):
+        return ""
+    try:
+        return os.pread(descriptor, LONGEST_HOLDER, 0).decode().strip()
     except (OSError, UnicodeDecodeError):
         return ""
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(layout: Layout, flags: int) -> int:
+    """The lock file itself: through no link, and under no second name, since what holds the lock writes to it."""
+    try:
+        descriptor = os.open(layout.lock, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            _refuse(f"{layout.lock} is a link")
+        raise
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+        os.close(descriptor)
+        _refuse(f"{layout.lock} is no file, or has a second name")
+    return descriptor
 
 
 def _lock(descriptor: int, kind: int) -> bool:

@@ -14,6 +14,7 @@ from wtrace.core.command import fill, with_python
 from wtrace.core.resources import default_variables, device_variables, variables
 from wtrace.runners.base import Launch, Needs, Parcel
 from wtrace.runners.machine import free_port
+from wtrace.store.foreign import NEWEST
 from wtrace.supervisor import translating
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from wtrace.core.resources import Grant
     from wtrace.supervisor.context import RaceContext
 
-NEWEST = ("training.log", "metrics.jsonl", "exit.json")
 """These names in a worker's folder link to its newest attempt."""
 
 PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})

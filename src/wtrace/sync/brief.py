@@ -62,7 +62,7 @@ def reached(at: float | None, now: float) -> str:
 
 def _row(path: str) -> Row | None:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
             content = quickjson.loads(file.read(LARGEST).decode())
     except (OSError, ValueError, RecursionError):
         return None
