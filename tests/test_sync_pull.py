@@ -21,6 +21,7 @@ from wtrace.errors import UsageError
 from wtrace.sync import snapshot
 from wtrace.sync.connection import Connection
 from wtrace.sync.pull import Pull
+from wtrace.sync.snapshot import Snapshot
 from wtrace.sync.target import address
 from wtrace.sync.trouble import SyncError
 
@@ -46,7 +47,8 @@ def make_race(box: Machine, race_id: str = RACE_ID, repo: str = "work/my repo") 
 
 
 def tell(race: Path, standing: Standing, *, closed: bool = False) -> None:
-    (race / "results" / snapshot.NAME).write_text(snapshot.encode(standing, closed=closed))
+    told = snapshot.encode(Snapshot(1, closed, standing))
+    (race / "results" / snapshot.NAME).write_text(told)
 
 
 def pull_command(box: Machine, *options: str) -> list[str]:
@@ -198,7 +200,7 @@ def test_a_race_whose_folder_is_no_id_is_not_mirrored(box: Machine, tmp_path: Pa
 
 def test_a_standing_survives_its_way(tmp_path: Path) -> None:
     for standing in (running_race(), won_race()):
-        (tmp_path / snapshot.NAME).write_text(snapshot.encode(standing, closed=True))
+        (tmp_path / snapshot.NAME).write_text(snapshot.encode(Snapshot(1, True, standing)))
         read = snapshot.read(tmp_path)
         assert read is not None
         assert (read.standing, read.closed) == (standing, True)

@@ -8,6 +8,7 @@ terminal, so that closing one leaves the race running. Everything else is a deta
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -128,9 +129,11 @@ def supervise(root: Path, race_id: str) -> None:
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.loop import Supervisor
     from wtrace.supervisor.places import make_runner
+    from wtrace.supervisor.redacting import redact_log, redaction_for
 
     layout = Layout(root)
     race, state, positions = record.recall(layout, race_id)
+    redact_log(redaction_for(race))
     clock = Clock(not_before=record.latest_time(state))
     with Writer(layout.database, race_id) as writer:
         journal = Journal(race, state, writer)
@@ -148,6 +151,7 @@ def supervise(root: Path, race_id: str) -> None:
         )
         state = supervisor.run()
         from wtrace.supervisor.merging import merge_at_the_end
+        from wtrace.supervisor.pages import tell_closed
         from wtrace.supervisor.proof import prove, tell_again
 
         standing = journal.standing(clock.now())
@@ -158,6 +162,8 @@ def supervise(root: Path, race_id: str) -> None:
         if after.run_for_winner(race, journal, runner, clock):
             tell_again(race, layout, journal.standing(clock.now()), state.claims)
         runner.close()  # engines have the last word said to them
+        with contextlib.suppress(OSError):
+            tell_closed(race)
         writer.close_race(clock.now())
         with points.around("close"):
             writer.commit()
@@ -175,14 +181,18 @@ def main() -> None:
         return
     import logging
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    from wtrace.supervisor.redacting import start_log
+
+    start_log()
     try:
         supervise(root, race_id)
-    except BaseException:
+    except BaseException as error:
         logging.getLogger("wtrace").exception(
             "the supervisor failed; the trainings go on; `wtrace run --resume`"
         )
-        raise
+        if not isinstance(error, Exception):
+            raise
+        sys.exit(1)  # it is told: Python would tell it again, with this machine's paths
 
 
 def _get_ready() -> None:

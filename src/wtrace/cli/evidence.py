@@ -43,6 +43,7 @@ def evidence(
     red must fail and green must pass; what cannot run is neither. Exit code 1: it was not so, and nothing is kept;
     or it was, but the branch could not be moved, and the command that finishes is printed.
     """
+    from wtrace.supervisor.redacting import redaction_in
     from wtrace.supervisor.testing import gather_evidence
 
     root = find_root()
@@ -51,7 +52,8 @@ def evidence(
     require_trust(root, spec, approve=trust)
     worktree = _worktree(root, spec, found)
     sys.stdout.flush()  # pytest writes to the same place
-    kept = gather_evidence(root, found, worktree, colour.value, pytest_args or [])
+    redaction = redaction_in(root, spec)
+    kept = gather_evidence(root, found, worktree, colour.value, pytest_args or [], redaction=redaction)
     return _tell(kept)
 
 

@@ -131,6 +131,14 @@ class Reader:
         for worker, attempt, epoch, at, judged, results, raw in self._rows(query, race):
             yield StoredCheck(worker, attempt, epoch, at, bool(judged), codec.decode_results(results), raw)
 
+    def check(self, race: str, worker: str, epoch: int) -> bytes | None:
+        """The line of the check that was judged at that epoch, samples included."""
+        query = (
+            "SELECT record FROM checks WHERE race = ? AND worker = ? AND epoch = ? AND judged = 1 "
+            "ORDER BY rowid DESC LIMIT 1"
+        )
+        return next((raw for (raw,) in self._rows(query, race, worker, epoch)), None)
+
     def epochs(self, race: str) -> Iterator[StoredEpoch]:
         """Every epoch line of that race in the order of arrival."""
         query = "SELECT worker, attempt, epoch, at, record FROM epochs WHERE race = ? ORDER BY rowid"

@@ -6,23 +6,25 @@ import contextlib
 import logging
 import os
 import select
-import shlex
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.command import fill, with_python
+from wtrace.core.redaction import after_shown
 from wtrace.core.text import plain
 from wtrace.errors import ToolError
 from wtrace.runners.base import Launch
 from wtrace.runners.records import read_exit
 from wtrace.supervisor.attempts import command_values, environment_of, python_of, working_directory
 from wtrace.supervisor.crashes import failure_of
+from wtrace.supervisor.redacting import redaction_for
 from wtrace.supervisor.requests import events_of_request, pending_requests
 
 if TYPE_CHECKING:
     from wtrace.core.resources import Grant
+    from wtrace.core.spec import Argv
     from wtrace.core.standing import Standing
     from wtrace.runners.base import Runner
     from wtrace.supervisor.clock import Clock
@@ -50,7 +52,7 @@ def run_for_winner(race: RaceContext, journal: Journal, runner: Runner, clock: C
             why = _run(race, journal, runner, _launch(race, winner.worker, step, grant), clock)
         except (OSError, ToolError) as error:
             why = f"it could not be started: {error}"
-        _tell(journal, clock, _line(command, folder, why))
+        _tell(journal, clock, _line(race, command, folder, why))
         if why is not None:
             break
     return True
@@ -65,15 +67,20 @@ def told(race: RaceContext, standing: Standing) -> tuple[str, ...]:
         folder = race.layout.after(standing.winner, step)
         exit_ = read_exit(folder)
         if exit_ is None:
-            lines.append(f"{plain(shlex.join(command), 80)}: has not run")
+            lines.append(f"{_shown(race, command)}: has not run")
         else:
-            lines.append(_line(command, folder, failure_of(folder, exit_)))
+            lines.append(_line(race, command, folder, failure_of(folder, exit_)))
     return tuple(lines)
 
 
-def _line(command: tuple[str, ...], folder: Path, why: str | None) -> str:
+def _line(race: RaceContext, command: Argv, folder: Path, why: str | None) -> str:
     how = "done" if why is None else f"failed: {why}"
-    return f"{plain(shlex.join(command), 80)}: {how} (its log: {folder / 'training.log'})"
+    log_file = (folder / "training.log").relative_to(race.root)
+    return f"{_shown(race, command)}: {how} (its log: {log_file})"
+
+
+def _shown(race: RaceContext, command: Argv) -> str:
+    return plain(" ".join(after_shown(command, redaction_for(race))), 80)
 
 
 def _launch(race: RaceContext, winner: str, step: int, grant: Grant | None) -> Launch:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from wtrace.core.claims import Claim
     from wtrace.core.layout import RaceLayout
+    from wtrace.core.redaction import Redaction
     from wtrace.core.standing import Standing
 
 LARGEST_BYTES = 10_000_000
 SUMS, LEFT_OUT, ATTRIBUTES = "SHA256SUMS", "LEFT_OUT.txt", ".gitattributes"
+TEXTS, RECORDS = (".md", ".html", ".json"), (".jsonl",)
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
 
 
@@ -41,12 +43,14 @@ def collect(
     standing: Standing,
     claims: tuple[Claim, ...],
     desk: Path,
+    redaction: Redaction,
     *,
     limit_bytes: int = LARGEST_BYTES,
     without_limit: Callable[[str], bool] = lambda _: False,
 ) -> Exhibits:
     """Copy what is to be committed into the folder `desk`: nobody can change it any more after it was hashed.
 
+    Texts are copied without what `redaction` takes out, also those that were written before it was known.
     A file over the limit is named, unless `without_limit` says of its path that git keeps such files elsewhere.
     """
     files: dict[str, bytes | Path] = {}
@@ -57,7 +61,7 @@ def collect(
         if _size(source) > limit_bytes and without_limit(name):
             allowed = _size(source)
         copy = desk / str(len(files))
-        problem, digest = _copy(source, copy, name, allowed)
+        problem, digest = _copy(source, copy, name, allowed, redaction)
         if problem is None:
             files[name], sums[name] = copy, digest
         else:
@@ -106,8 +110,10 @@ def _size(file: Path) -> int:
     return file.lstat().st_size if file.exists() else 0
 
 
-def _copy(source: Path, copy: Path, name: str, limit_bytes: int) -> tuple[str | None, str]:
-    """Copy a regular file and hash it on the way: why it is left out (None: it is not), and its sha256."""
+def _copy(
+    source: Path, copy: Path, name: str, limit_bytes: int, redaction: Redaction
+) -> tuple[str | None, str]:
+    """Copy a regular file and hash the copy: why it is left out (None: it is not), and its sha256."""
     if not _SAFE.fullmatch(name):
         return "its name is not one for a repository", ""
     try:
@@ -121,9 +127,18 @@ def _copy(source: Path, copy: Path, name: str, limit_bytes: int) -> tuple[str | 
         if status.st_size > limit_bytes:
             return f"{status.st_size} bytes", hashlib.file_digest(file, "sha256").hexdigest()
         with copy.open("xb") as target:
-            shutil.copyfileobj(file, target)
+            if name.endswith((*TEXTS, *RECORDS)):
+                target.write(_redacted(file.read(), redaction, whole=name.endswith(RECORDS)))
+            else:
+                shutil.copyfileobj(file, target)
     with copy.open("rb") as copied:
         return None, hashlib.file_digest(copied, "sha256").hexdigest()
+
+
+def _redacted(content: bytes, redaction: Redaction, *, whole: bool) -> bytes:
+    """Records are data alone; the slashes of a page may be anything, so of its paths only known ones are replaced."""
+    text = content.decode("utf-8", "surrogateescape")
+    return (redaction.text if whole else redaction.known)(text).encode("utf-8", "surrogateescape")
 
 
 def _add(files: dict[str, bytes | Path], sums: dict[str, str], name: str, content: bytes) -> None:

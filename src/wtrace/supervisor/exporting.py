@@ -5,11 +5,15 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
+from wtrace.core import config
 from wtrace.core import events as ev
+from wtrace.core.redaction import published
 from wtrace.core.standing import ExitStanding
+from wtrace.errors import ConfigError
 from wtrace.metrics.records import Check, Epoch, decode
 from wtrace.results.export.curves import CHECK, JUDGED, Attempt, CurveBuilder, RaceCurves, WorkerCurves
 from wtrace.store.reader import Reader
+from wtrace.supervisor.redacting import redaction_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from wtrace.core.layout import Layout
     from wtrace.core.standing import Standing
 
-# Addresses, hosts and values of the environment hold secrets; an export travels.
+# What else is in the config tells nothing about curves.
 SHOWN_TABLES = ("race", "success", "judge", "confirm", "stop", "metrics")
 HIDDEN_KEYS = ("env", "branch")  # the branch is told beside the settings
 
@@ -28,15 +32,15 @@ Key = tuple[str, int]
 
 def gather(layout: Layout, standing: Standing) -> RaceCurves:
     """All curves of that race as they are on record, also while it runs."""
-    config = _config(layout, standing.id)
-    workers: dict[str, Any] = config.get("workers", {})
+    settings = _settings_raced(layout, standing.id)
+    workers: dict[str, Any] = settings.get("workers", {})
     with Reader(layout.database) as reader:
         builders = _read(reader, standing.id)
         began, ended = _lives(reader.events(standing.id))
     attempts = _attempts(builders, began, ended)
     return RaceCurves(
         standing,
-        {name: config[name] for name in SHOWN_TABLES if config.get(name)},
+        {name: settings[name] for name in SHOWN_TABLES if settings.get(name)},
         tuple(
             WorkerCurves(row, _settings(workers.get(row.name, {})), tuple(attempts.get(row.name, ())))
             for row in standing.workers
@@ -90,9 +94,10 @@ def _settings(table: dict[str, Any]) -> dict[str, object]:
     return {name: value for name, value in table.items() if name not in HIDDEN_KEYS}
 
 
-def _config(layout: Layout, race_id: str) -> dict[str, Any]:
-    """The config as it was resolved when the race began; empty where its file is gone."""
+def _settings_raced(layout: Layout, race_id: str) -> dict[str, Any]:
+    """The config as it was resolved when the race began and may be published; empty where it cannot be read."""
     try:
-        return tomllib.loads(layout.race(race_id).config.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        spec = config.parse(layout.race(race_id).config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, ConfigError):
         return {}
+    return tomllib.loads(config.dump(published(spec, redaction_in(layout.root, spec))))

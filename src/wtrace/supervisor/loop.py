@@ -30,6 +30,7 @@ from wtrace.supervisor.deeds import Deeds
 from wtrace.supervisor.following import Following
 from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import Pages
+from wtrace.supervisor.redacting import redaction_for
 from wtrace.supervisor.requests import events_of_request, pending_requests
 from wtrace.supervisor.room import RoomWatch
 from wtrace.supervisor.setting_up import note_set_up
@@ -287,4 +288,5 @@ class Supervisor:
         if any(isinstance(event, ev.VerdictReached) for event in told):
             self._agents.hurry()
         if told and self._race.spec.notify_urls:
-            self._courier.post(notices_of(told, self._journal.standing(now)))
+            standing = redaction_for(self._race).standing(self._journal.standing(now))
+            self._courier.post(notices_of(told, standing))

@@ -15,6 +15,7 @@ from wtrace.repo.commit import Message, goes_to_lfs
 from wtrace.repo.merge import MergeRequest, merge
 from wtrace.store.reader import Reader
 from wtrace.supervisor.exhibits import LARGEST_BYTES, Exhibits, collect
+from wtrace.supervisor.redacting import redaction_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,6 +53,7 @@ def merge_winner(
             standing,
             claims,
             Path(desk),
+            redaction_for(race),
             limit_bytes=limit_bytes,
             without_limit=lambda name: goes_to_lfs(root, winner.commit, f"results/{race.spec.name}/{name}"),
         )

@@ -1,4 +1,4 @@
-"""The pages that tell where the race stands: rewritten at every check, and now and then when nothing happens."""
+"""What tells where the race stands: rewritten at every check, and now and then when nothing happens."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import replace
+from wtrace.core.layout import Layout
+from wtrace.results.dashboard.charts import whose_bands
 from wtrace.results.dashboard.curves import Curves
 from wtrace.results.files import write_atomically
 from wtrace.results.progress import progress_page
-from wtrace.sync import brief
+from wtrace.supervisor.bands import WHILE_RACING_S, Bands
+from wtrace.supervisor.redacting import redaction_for
+from wtrace.supervisor.snapshots import snapshot_of
+from wtrace.sync import brief, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from wtrace.core.standing import Standing, WorkerStanding
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
+    from wtrace.sync.snapshot import Snapshot
 
 log = logging.getLogger("wtrace")
 
@@ -26,13 +33,14 @@ COST_SHARE = 100  # the pages may take one part in so many of the supervisor's t
 
 
 class Pages:
-    """`PARALLEL_PROGRESS.md` and `dashboard.html`, rewritten when there is something new to tell."""
+    """What is published while the race runs, rewritten when there is something new to tell."""
 
     def __init__(self, race: RaceContext, journal: Journal, curves: Curves) -> None:
         self._race = race
         self._journal = journal
         self._curves = curves
         # A mirror that is asked for oftener than the page is rewritten would be sent the same page again.
+        self._bands = Bands(Layout(race.root).database, race.id, race.spec)
         self._every_s = min([race.spec.progress_every_s, *(target.every_s for target in race.spec.sync)])
         self._drawn: dict[str, int] = {worker.name: worker.checks for worker in self._rows(0.0)}
         self._written = float("-inf")
@@ -55,6 +63,8 @@ class Pages:
         self._told = self._journal.state.happenings
         try:
             self._add_checks(standing.workers)
+            if standing.ended is None:
+                self._bands.add_to(self._curves, whose_bands(standing), WHILE_RACING_S)
             write_pages(self._race, standing, self._curves)
         except Exception:
             log.exception("the pages cannot be written")
@@ -72,13 +82,36 @@ class Pages:
             self._drawn[worker.name] = worker.checks
 
 
-def write_pages(race: RaceContext, standing: Standing, curves: Curves, figures: Sequence[Path] = ()) -> None:
-    """Write both pages. OSError: the disk does not let us."""
+def write_pages(
+    race: RaceContext,
+    standing: Standing,
+    curves: Curves,
+    figures: Sequence[Path] = (),
+    *,
+    closed: bool = False,
+) -> None:
+    """Write the pages, and the same as data for a mirror. `closed`: nothing will change any more.
+
+    OSError: the disk does not let us.
+    """
     from wtrace.results.dashboard.page import dashboard_page
 
     race.layout.results.mkdir(mode=0o700, exist_ok=True)
-    mirrors = [brief.line(row, standing.at) for row in brief.read(str(race.layout.folder))]
+    redaction = redaction_for(race)
+    standing = redaction.standing(standing)
+    mirrors = redaction.texts(brief.line(row, standing.at) for row in brief.read(str(race.layout.folder)))
     write_atomically(race.layout.progress, progress_page(standing, mirrors))
     every_s = max(race.spec.progress_every_s, *(target.every_s for target in race.spec.sync), 0.0)
     page = dashboard_page(standing, curves, figures=figures, now=standing.at, every_s=every_s)
     write_atomically(race.layout.dashboard, page)
+    _write_snapshot(race, snapshot_of(standing, curves, every_s=every_s, closed=closed))
+
+
+def tell_closed(race: RaceContext) -> None:
+    """Who pulls the race learns that nothing will change any more. OSError: the disk does not let us."""
+    if (written := snapshot.read(race.layout.results)) is not None:
+        _write_snapshot(race, replace(written, closed=True))
+
+
+def _write_snapshot(race: RaceContext, written: Snapshot) -> None:
+    write_atomically(race.layout.results / snapshot.NAME, snapshot.encode(written))

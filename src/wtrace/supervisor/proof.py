@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from wtrace.core import config
 from wtrace.core.data import replace
 from wtrace.core.plan import confirm_divisor, divisor
+from wtrace.core.redaction import published
 from wtrace.metrics.records import Check, Start, decode
+from wtrace.results.dashboard.charts import whose_bands
 from wtrace.results.evidence import CheckRow, Evidence
 from wtrace.results.figures import saved as saving
 from wtrace.results.files import write_atomically
@@ -24,10 +26,12 @@ from wtrace.results.report_html import report_html
 from wtrace.results.strength import Measured
 from wtrace.store.reader import Reader
 from wtrace.supervisor import after, figures, keeping, points
+from wtrace.supervisor.bands import AT_THE_END_S, Bands
 from wtrace.supervisor.fairness import fair_play
 from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import write_pages
 from wtrace.supervisor.record import recall_curves
+from wtrace.supervisor.redacting import redaction_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,8 +39,10 @@ if TYPE_CHECKING:
 
     from wtrace.core.claims import Claim
     from wtrace.core.layout import Layout
-    from wtrace.core.spec import RaceSpec
+    from wtrace.core.redaction import Redaction
     from wtrace.core.standing import Standing
+    from wtrace.results.dashboard.curves import Curves
+    from wtrace.results.fairplay import FairPlay
     from wtrace.supervisor.context import RaceContext
 
 log = logging.getLogger("wtrace")
@@ -51,8 +57,9 @@ def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[C
         evidence = gather(race, layout, standing, claims)
         with points.around("report"):
             path = _write(race, standing, evidence)
+        curves, closed = _curves(race, layout, standing)
         with points.around("page"):
-            write_pages(race, standing, recall_curves(layout, race.id))
+            write_pages(race, standing, curves, closed=closed)
     except Exception:
         log.exception("the report could not be written")
         return None
@@ -61,7 +68,7 @@ def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[C
         with contextlib.suppress(OSError, sqlite3.Error):
             _write(race, standing, replace(evidence, figures=pictures))
             files = [race.layout.results / path for path in pictures]
-            write_pages(race, standing, recall_curves(layout, race.id), files)
+            write_pages(race, standing, curves, files, closed=closed)
     return path
 
 
@@ -70,13 +77,23 @@ def tell_again(race: RaceContext, layout: Layout, standing: Standing, claims: tu
     try:
         pictures = _sorted(race.layout.results.glob("success_viz/*.png"), race)
         _write(race, standing, replace(gather(race, layout, standing, claims), figures=pictures))
+        curves, closed = _curves(race, layout, standing)
         files = [race.layout.results / path for path in pictures]
-        write_pages(race, standing, recall_curves(layout, race.id), files)
+        write_pages(race, standing, curves, files, closed=closed)
     except Exception:
         log.exception("the report could not be written again")
 
 
+def _curves(race: RaceContext, layout: Layout, standing: Standing) -> tuple[Curves, bool]:
+    """The curves as the last page shows them, and whether the race has been closed."""
+    curves = recall_curves(layout, race.id)
+    Bands(layout.database, race.id, race.spec).add_to(curves, whose_bands(standing), AT_THE_END_S)
+    with Reader(layout.database) as reader:
+        return curves, reader.closed(race.id) is not None
+
+
 def _write(race: RaceContext, standing: Standing, evidence: Evidence) -> Path:
+    standing = redaction_for(race).standing(standing)
     if standing.winner is not None:
         path, text = race.layout.success_report, success_report(standing, evidence)
     else:
@@ -114,7 +131,8 @@ def _sorted(pictures: Iterable[Path], race: RaceContext) -> tuple[str, ...]:
 
 
 def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> Evidence:
-    """What the report rests on, read from the database."""
+    """What the report rests on, read from the database; texts as they may be published."""
+    redaction = redaction_for(race)
     with Reader(layout.database) as reader:
         checks = []
         measured: list[Measured] = []
@@ -132,31 +150,36 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
     return Evidence(
         checks=tuple(checks),
         environment=environment(),
-        config=config.dump(
-            replace(race.spec, notify_urls=())
-        ),  # the addresses hold secrets, and reports travel
+        config=config.dump(published(race.spec, redaction)),
         commands=reproduce(race),
         correction=race.spec.judge.correction,
         divisor=divisor(race.spec),
         confirmed=race.spec.confirm is not None,
-        claims=claims,
+        claims=tuple(replace(each, why=each.why and redaction.text(each.why)) for each in claims),
         confirm_divisor=confirm_divisor(race.spec),
         success=race.spec.success,
         measured=tuple(measured),
-        starts={worker: info for worker, info in starts.items() if info},
+        starts={worker: _redacted(info, redaction) for worker, info in starts.items() if info},
         saved=_saved(race, standing),
-        kept=keeping.told(race, layout, standing, claims),
-        after=after.told(race, standing),
-        merges=_merges(race),
-        fair=fair,
+        kept=redaction.texts(keeping.told(race, layout, standing, claims)),
+        after=redaction.texts(after.told(race, standing)),
+        merges={worker: redaction.text(words) for worker, words in _merges(race).items()},
+        fair=_fair(fair, redaction),
         written_at=time.time(),
     )
 
 
-def without_secrets(spec: RaceSpec) -> RaceSpec:
-    """The config as a report may show it: reports travel, and values of the environment and addresses hold secrets."""
-    workers = tuple(replace(worker, env=dict.fromkeys(worker.env, "…")) for worker in spec.workers)
-    return replace(spec, workers=workers, notify_urls=())
+def _fair(fair: FairPlay, redaction: Redaction) -> FairPlay:
+    return replace(
+        fair,
+        data={worker: redaction.text(digest) for worker, digest in fair.data.items()},
+        foreign={worker: redaction.text(files) for worker, files in fair.foreign.items()},
+        uncounted=[(worker, epoch, redaction.text(why)) for worker, epoch, why in fair.uncounted],
+    )
+
+
+def _redacted(info: Mapping[str, object], redaction: Redaction) -> dict[str, object]:
+    return {redaction.text(name): redaction.text(str(value)) for name, value in info.items()}
 
 
 def _measured(split: str, raw: bytes) -> list[Measured]:
@@ -195,4 +218,5 @@ def reproduce(race: RaceContext) -> tuple[str, ...]:
         f"git branch {shlex.quote(place.branch)} {place.commit}  # where it is missing, or has moved on"
         for place in race.places.values()
     ]
-    return (*branches, f"wtrace run --config {shlex.quote(str(race.layout.config))}")
+    recorded = race.layout.config.relative_to(race.root)
+    return (*branches, f"wtrace run --config {shlex.quote(str(recorded))}")

@@ -5,7 +5,6 @@ It ends by itself once the race is closed and everything has arrived; SIGTERM en
 
 from __future__ import annotations
 
-import logging
 import os
 import selectors
 import signal
@@ -22,6 +21,7 @@ from wtrace.metrics.watcher import make_watcher
 from wtrace.results.files import write_atomically
 from wtrace.store import home
 from wtrace.store.reader import Reader
+from wtrace.supervisor.redacting import redact_log, redaction_in, start_log
 from wtrace.sync import states
 from wtrace.sync.agent import Agent, Facts
 from wtrace.sync.connection import Connection
@@ -140,6 +140,7 @@ def keep_mirror(root: Path, race_id: str, name: str) -> None:
 
     try:
         spec = config.parse(race.config.read_text(encoding="utf-8"), source=str(race.config))
+        redact_log(redaction_in(root, spec))
         target = resolve(next(each for each in spec.sync if each.name == name), spec.name)
     except WtraceError as error:
         tell(states.TargetState(name, stage="given up", error=error.what, hint=error.hint))
@@ -153,7 +154,7 @@ def keep_mirror(root: Path, race_id: str, name: str) -> None:
 def main() -> None:
     """The agent's process."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # through every `finally`
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    start_log()
     os.nice(NICENESS)  # the trainings come first
     keep_mirror(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.errors import ToolError, UsageError
 from wtrace.repo import lock, refs, registry
 from wtrace.repo.branches import head_commit
@@ -23,6 +23,7 @@ from wtrace.supervisor.attempts import GIT_LOCAL, python_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wtrace.core.redaction import Redaction
     from wtrace.core.spec import WorkerSpec
     from wtrace.repo.refs import Held
     from wtrace.results.junit import Colour
@@ -41,11 +42,17 @@ class Kept:
 
 
 def gather_evidence(
-    root: Path, worker: WorkerSpec, worktree: Path, colour: Colour, args: Sequence[str]
+    root: Path,
+    worker: WorkerSpec,
+    worktree: Path,
+    colour: Colour,
+    args: Sequence[str],
+    *,
+    redaction: Redaction,
 ) -> Kept:
     """Run the tests with pytest and, if the outcome is what the colour asks for, commit it on the worker's branch.
 
-    Only the evidence is committed; other changes in the worktree stay as they are, staged or not. UsageError where
+    What `redaction` takes out is not in it. Only the evidence is committed; other changes in the worktree stay as they are, staged or not. UsageError where
     the worktree is not ready for it; ToolError when git fails or Python cannot be started.
     """
     require_identity(root)
@@ -59,9 +66,13 @@ def gather_evidence(
     except ValueError as error:
         cases, unread = (), str(error)
     problem = unread or broken_promise(colour, exit_code, cases)
-    facts = {"command": shlex.join(("python", *command[1:]))}
+    cases = tuple(replace(case, message=redaction.text(case.message)) for case in cases)
+    facts = {"command": redaction.text(shlex.join(("python", *command[1:])))}
     tried = Tried(colour, worker.name, worker.branch, commit, changed, exit_code, cases, at, facts)
-    return Kept(tried, problem) if problem else _commit(root, tried, junit)
+    if problem:
+        return Kept(tried, problem)
+    report = redaction.text(junit.decode("utf-8", "surrogateescape"))
+    return _commit(root, tried, report.encode("utf-8", "surrogateescape"))
 
 
 def _require_worktree(root: Path, worker: WorkerSpec, worktree: Path) -> None:

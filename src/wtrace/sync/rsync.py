@@ -9,6 +9,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from wtrace.core.published import PUBLISHED
 from wtrace.core.text import plain
 from wtrace.sync import far, process
 from wtrace.sync.trouble import SyncError
@@ -24,7 +25,7 @@ PARTIAL = ".wtrace-partial"  # where an unfinished file waits for the next try; 
 RESUMES = f"--partial-dir={PARTIAL}"
 _COMPARE = ("-nv", "--checksum", "--stats")
 EXCLUDED = ("--exclude=.*.tmp", f"--exclude={PARTIAL}", "--exclude=.wtrace-race")
-FIRST = ("PARALLEL_PROGRESS.md", "dashboard.html", "standing.json")
+FIRST = tuple(each.path for each in PUBLISHED if each.live)
 """Of `results/`: what is sent before everything else, and alone while the race runs: small, and always whole."""
 ONLY_FIRST = (*(f"--include=/{name}" for name in FIRST), "--exclude=*")
 VANISHED = 24  # a file went away while it was sent: it is not needed any more

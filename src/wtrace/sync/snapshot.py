@@ -1,7 +1,8 @@
-"""Where a race stands, as a file that travels with its pages: what a mirror shows as a table."""
+"""Where a race stands, as a file that travels with its pages: what a mirror shows as a table, and draws as a page."""
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 NAME = "standing.json"
 LARGEST = 20_000_000  # bytes
 
+Check = tuple[int, float | None, bool, tuple[float, float] | None]
+"""Of one criterion: the epoch, the value, whether it was met, and the ends of its confidence interval."""
+
+Curve = tuple[Check, ...]
+
 
 @data
 class Snapshot:
@@ -21,13 +27,16 @@ class Snapshot:
     schema: int
     closed: bool
     standing: Standing
+    curves: dict[str, tuple[Curve, ...]] = field(default_factory=dict)  # by worker, one for each criterion
+    checks: dict[str, int] = field(default_factory=dict)  # by worker, also those that the curves leave out
+    every_s: float = 60.0  # the next one may be expected after so many seconds
 
 
-def encode(standing: Standing, *, closed: bool) -> str:
+def encode(snapshot: Snapshot) -> str:
     """The file's content; numbers that are not finite become null."""
     import msgspec
 
-    return msgspec.json.encode(Snapshot(1, closed, standing)).decode()
+    return msgspec.json.encode(snapshot).decode()
 
 
 def read(folder: Path) -> Snapshot | None:

@@ -69,10 +69,24 @@ class Drawing:
     crowd: bool  # so many curves that only the leader's stands out
 
 
+def points_of_a_curve(standing: Standing) -> int:
+    """How many points of each curve are drawn at most."""
+    return max(24, MOST_DRAWN // max(1, len(standing.workers) * len(standing.criteria)))
+
+
+def whose_bands(standing: Standing) -> Sequence[str]:
+    """The workers whose bands are drawn: a crowd's would cover each other."""
+    if len(standing.workers) <= CROWD:
+        return [worker.name for worker in standing.workers]
+    best = best_so_far(standing)
+    leader = standing.winner or (best[0].name if best else None)
+    return [] if leader is None else [leader]
+
+
 def draw(standing: Standing, curves: Curves) -> Drawing:
     """The charts of a race, in the order of its criteria; at most `MOST_DRAWN` points, whatever its size."""
     names = [worker.name for worker in standing.workers]
-    most = max(24, MOST_DRAWN // max(1, len(names) * len(standing.criteria)))
+    most = points_of_a_curve(standing)
     last = max((points[-1].epoch for name in names if (points := curves.of(name, 0))), default=0)
     planned = max((worker.max_epochs for worker in standing.workers), default=1)
     epochs = epoch_axis(last, planned, standing.check_every)
@@ -137,13 +151,10 @@ def _lines(box: Box, series: Series, banded: Series) -> list[Line]:
 
 
 def _banded(standing: Standing, series: Series) -> Series:
-    """The curves whose bands are drawn: a crowd's would cover each other."""
-    if len(series) <= CROWD:
-        return series
-    best = best_so_far(standing)
-    leader = standing.winner or (best[0].name if best else None)
+    """The curves whose bands are drawn."""
+    names = whose_bands(standing)
     rows = zip(standing.workers, series, strict=True)
-    return [points if worker.name == leader else () for worker, points in rows]
+    return [points if worker.name in names else () for worker, points in rows]
 
 
 def _star(standing: Standing, series: Series, box: Box) -> Badge | None:

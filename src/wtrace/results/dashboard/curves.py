@@ -56,6 +56,17 @@ class Curves:
                 points[:] = thinned(points, self._most // 2)
         self._forget_thin(worker)
 
+    def restore(self, worker: str, series: Sequence[Sequence[Point]], checks: int) -> None:
+        """Put in the curves of a worker as they were taken out; `checks`: how many it had, the thinned out ones too."""
+        self._series[worker] = [[] for _ in series]
+        for points, found in zip(self._series[worker], series, strict=True):
+            for point in found:
+                _put(points, Point(point.epoch, _number(point.value), point.met, _band(point.band)))
+            if len(points) > self._most:
+                points[:] = thinned(points, self._most)
+        self._checks[worker] = checks
+        self._forget_thin(worker)
+
     def add_bands(self, worker: str, epoch: int, bands: Sequence[Band | None]) -> None:
         """Give a check that was added its confidence intervals later. One that was thinned out is passed over."""
         for points, band in zip(self._series.get(worker, ()), bands, strict=False):

@@ -1,0 +1,307 @@
+"""What leaves `.wtrace/`, read after real races: all of it is there, tells what it promises, and holds nothing private."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from published_race import PRIVATE, Inbox, race
+from race_lab import Lab, wait_for
+from wtrace.core.published import PUBLISHED, Published, is_published
+from wtrace.results.dashboard.figures import PNG
+from wtrace.results.dashboard.page import dashboard_page
+from wtrace.supervisor.snapshots import curves_of
+from wtrace.sync import snapshot
+
+
+@dataclass
+class Raced:
+    """Two labs after their races, one that was won and one that was not, and what was said about them."""
+
+    labs: list[Lab]
+    notices: list[str]
+
+    @property
+    def won(self) -> Path:
+        return self.labs[0].latest
+
+    @property
+    def lost(self) -> Path:
+        return self.labs[1].latest
+
+    def text(self, name: str) -> str:
+        """A published file of the race with a winner, else of the one without."""
+        files = [folder / "results" / name for folder in (self.won, self.lost)]
+        return next(file for file in files if file.exists()).read_text()
+
+    def dashboard(self) -> str:
+        return self.text("dashboard.html")
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raced]:
+    """A race that is won, with its figures, and one that is not."""
+    pytest.importorskip("apprise", reason="needs the extra `notify`")
+    labs = [Lab(tmp_path_factory.mktemp(name)) for name in ("won", "lost")]
+    labs[0].env.pop("WTRACE_FIGURES")
+    inbox = Inbox()
+    try:
+        race(labs[0], inbox)
+        race(labs[1], inbox, "nobody")
+        wait_for(lambda: len(inbox.told) >= 5, "the notices of both races")
+        yield Raced(labs, inbox.told)
+    finally:
+        for lab in labs:
+            lab.end_all()
+        inbox.close()
+    wait_for(lambda: not any(lab.survivors() for lab in labs), "the races to leave nothing running")
+
+
+def files_of(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+# ---- what is published
+
+
+def test_nothing_else_lies_in_results(raced: Raced) -> None:
+    for race_folder in (raced.won, raced.lost):
+        results = race_folder / "results"
+        others = [str(path.relative_to(results)) for path in files_of(results)]
+        assert [path for path in others if not is_published(path)] == []
+
+
+@pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.path)
+def test_every_file_is_there_and_not_empty(raced: Raced, published: Published) -> None:
+    found = [path for folder in (raced.won, raced.lost) for path in (folder / "results").glob(published.path)]
+    assert found
+    assert all(path.stat().st_size for path in found)
+
+
+def test_the_page_of_files_lists_them_all() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "reference" / "files.md").read_text()
+    assert [each.path for each in PUBLISHED if each.path.partition("/")[0] not in page] == []
+
+
+# ---- nothing private leaves
+
+
+def left(raced: Raced) -> Iterator[tuple[str, bytes]]:
+    """Everything that leaves, by what it is called."""
+    for lab in raced.labs:
+        folder = lab.latest
+        for path in [*files_of(folder / "results"), folder / "wtrace.log"]:
+            yield str(path), path.read_bytes()
+        for form in ("json", "csv"):
+            yield f"export {form}", lab.wtrace("export", "--to", form, folder.name).stdout.encode()
+    for number, notice in enumerate(raced.notices):
+        yield (
+            f"notice {number}",
+            notice.encode() + json.dumps(json.loads(notice), ensure_ascii=False).encode(),
+        )
+    lab = raced.labs[0]
+    merged = f"refs/wtrace/{raced.won.name}/merge"
+    yield "the merge's message", lab.git("log", "main.." + merged).encode()
+    for name in lab.git("ls-tree", "-r", "--name-only", merged, "results/").splitlines():
+        yield f"merged {name}", subprocess.check_output(["git", "show", f"{merged}:{name}"], cwd=lab.root)
+
+
+def test_nothing_that_leaves_holds_a_value_an_argument_an_address_or_a_path(raced: Raced) -> None:
+    private = [*PRIVATE, *(str(lab.root.parent) for lab in raced.labs)]
+    leaving = list(left(raced))
+    named = []
+    for name, content in leaving:
+        shown = content + unescape(content.decode("utf-8", "replace")).encode()
+        named += [f"{name}: {each}" for each in private if each.encode() in shown]
+    assert named == []
+    names = {name.rsplit("/", 1)[-1] for name, _ in leaving}
+    assert {
+        "SUCCESS_REPORT.md",
+        "FAILURE_REPORT.md",
+        "wtrace.log",
+        "export json",
+        "notice 4",
+        "1.jsonl",
+    } <= names
+
+
+def test_names_stay(raced: Raced) -> None:
+    report = raced.text("SUCCESS_REPORT.md")
+    for name in (
+        "HF_TOKEN",
+        "OMP_NUM_THREADS",
+        "winner",
+        "try/loser",
+        "python …: failed: exit code 7",
+        "far",
+    ):
+        assert name in report
+
+
+def test_pages_of_before_are_merged_without_what_they_hold(raced: Raced, tmp_path: Path) -> None:
+    """A report that an earlier version wrote is on disk as it was, and is committed as it should have been."""
+    from wtrace.core.layout import Layout
+    from wtrace.store.reader import Reader
+    from wtrace.supervisor.exhibits import collect
+    from wtrace.supervisor.record import recall
+    from wtrace.supervisor.redacting import redaction_for
+
+    layout = Layout(raced.labs[0].root)
+    context, state, _ = recall(layout, raced.won.name)
+    with Reader(layout.database) as reader:
+        standing = reader.standing(raced.won.name)
+    assert standing is not None
+    old = raced.won / "results" / "OLD_REPORT.md"
+    old.write_text(f"env = {PRIVATE[0]} in {raced.labs[0].root}/.wtrace")
+    try:
+        exhibits = collect(
+            raced_layout := context.layout, standing, state.claims, tmp_path, redaction_for(context)
+        )
+    finally:
+        old.unlink()
+    committed = exhibits.files["OLD_REPORT.md"]
+    assert isinstance(committed, Path)
+    assert committed.read_text() == "env = … in .wtrace"
+    assert raced_layout.folder == raced.won
+
+
+# ---- the progress page
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        r"^# lab: won$",
+        r"^\*\*Last updated \d{4}-.*Z\*\* \(UTC\) · race `",
+        r"^\*\*Winner: `winner`\*\* at epoch 25, .* not confirmed on held-out data",
+        r"^\| `winner` \| 25/50 \| ✓ 1\.\d+ \| ✓ 0\.\d+ \| ★ won",
+        r"^\| `loser` \| 15/50 \| ✗ 1\.\d+, needs \+0\.\d+ \| ✓ .* beaten by winner",
+        r"^\| `crashed` \| 0/50 \| — \| — \| ✗ failed \(exit code 3\): RuntimeError: .*; 1 bad metrics lines",
+        r"^## Best so far$",
+        r"winner WINS at epoch 25",
+        r"^- `ratio`: `mean\(persistent\) / mean\(transient\) >= 1.5`$",
+    ],
+)
+def test_the_progress_page_tells(raced: Raced, told: str) -> None:
+    assert re.search(told, raced.text("PARALLEL_PROGRESS.md"), re.MULTILINE)
+
+
+# ---- the dashboard
+
+
+@pytest.mark.parametrize(
+    ("feature", "pattern"),
+    [
+        ("the race's state", r'<span class="chip good">won</span>'),
+        ("the verdict", r'<section class="verdict good".*?<bdi>winner</bdi>'),
+        ("a row for each worker", r'(?s)row.*?<bdi>winner</bdi>.*?<bdi>loser</bdi>.*?<bdi>crashed</bdi>'),
+        ("the winner's mark", r'<span class="tag good">★ winner</span>'),
+        ("the note of who crashed", r'<tr role="row" class="remark">\s*<td [^>]*>.*RuntimeError'),
+        ("a trend", r'<polyline points="[\d., ]+"/>'),
+        ("the goal", r'<path class="threshold" d="M0 [\d.]+h\d+"/>'),
+        ("the winning check's star", r'<text class="star" x="[\d.]+%"'),
+        ("what happened", r'<ol class="events".*?winner WINS at epoch 25'),
+        ("how old it is", r'<time datetime="[^"]+Z" id="age">'),
+        ("what the script works on", r'<script type="application/json" id="data">\{"at": \d'),
+        ("the policy", r"Content-Security-Policy\" content=\"default-src &#39;none&#39;"),
+    ],
+)  # fmt: skip
+def test_the_dashboard_shows(raced: Raced, feature: str, pattern: str) -> None:
+    assert re.search(pattern, raced.dashboard(), re.DOTALL), feature
+
+
+def test_the_dashboard_has_a_chart_a_curve_and_a_band_for_each(raced: Raced) -> None:
+    page = raced.dashboard()
+    charts = re.findall(r'<figure class="chart".*?</figure>', page, re.DOTALL)
+    assert len(charts) == 2
+    for chart in charts:
+        assert chart.count('class="curve" d="M') == 2
+        assert chart.count('class="band" d="M') == 2, "the samples give confidence intervals"
+    assert "Each worker&#39;s 95 % confidence intervals are shaded" in page
+
+
+def test_a_band_holds_its_values(raced: Raced) -> None:
+    found = snapshot.read(raced.won / "results")
+    assert found is not None
+    points = [point for curve in found.curves["winner"] for point in curve]
+    assert len(points) == 10
+    for _, value, _, band in points:
+        assert value is not None
+        assert band is not None
+        assert band[0] < value < band[1]
+
+
+def test_the_dashboard_holds_the_figures(raced: Raced) -> None:
+    drawn = {path.name for path in (raced.won / "results" / "success_viz").iterdir()}
+    assert len(drawn) >= 4
+    for name in drawn:
+        assert f'<span class="dim">{name}</span>' in raced.dashboard()
+    assert raced.dashboard().count('src="data:image/png;base64,') == len(drawn)
+
+
+# ---- the reports
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "The winning check: epoch 25", "How strong the evidence is", "What the others had reached", "After the race",
+        "The rules", "Fair play", "What the trainings said of themselves", "If it were merged now",
+        "How to reproduce", "Environment", "Every check",
+    ],
+)  # fmt: skip
+def test_the_success_report_has(raced: Raced, heading: str) -> None:
+    assert f"\n## {heading}\n\n" in raced.text("SUCCESS_REPORT.md")
+    assert re.search(rf'<h2 id="part-\d+">{heading}</h2>', raced.text("SUCCESS_REPORT.html"))
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "The closest approach to each criterion", "Most criteria at one check", "What to combine", "How each ended",
+        "The rules", "Fair play", "How to reproduce", "Environment", "Every check",
+    ],
+)  # fmt: skip
+def test_the_failure_report_has(raced: Raced, heading: str) -> None:
+    assert f"\n## {heading}\n\n" in raced.text("FAILURE_REPORT.md")
+    assert re.search(rf'<h2 id="part-\d+">{heading}</h2>', raced.text("FAILURE_REPORT.html"))
+
+
+def test_the_report_shows_the_figures_as_files_and_inside(raced: Raced) -> None:
+    results = raced.won / "results"
+    named = re.findall(r"!\[\w+\]\(([^)]+)\)", raced.text("SUCCESS_REPORT.md"))
+    assert len(named) >= 4
+    assert all((results / name).read_bytes().startswith(PNG) for name in named)
+    assert raced.text("SUCCESS_REPORT.html").count('<img src="data:image/png;base64,') == len(named)
+
+
+# ---- the snapshot
+
+
+def test_the_snapshot_says_that_nothing_will_change(raced: Raced) -> None:
+    for folder, winner in ((raced.won, "winner"), (raced.lost, None)):
+        found = snapshot.read(folder / "results")
+        assert found is not None
+        assert found.closed
+        assert found.standing.winner == winner
+
+
+def test_the_page_drawn_from_the_snapshot_is_the_page(raced: Raced) -> None:
+    """What a laptop draws for itself is what the race's machine would have shown it."""
+    results = raced.won / "results"
+    found = snapshot.read(results)
+    assert found is not None
+    figures = sorted(
+        (results / "success_viz").iterdir(), key=lambda path: ("SUCCESS" not in path.name, path.name)
+    )
+    page = dashboard_page(
+        found.standing, curves_of(found), figures=figures, now=found.standing.at, every_s=found.every_s
+    )
+    assert page == raced.dashboard()

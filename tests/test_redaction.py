@@ -1,0 +1,96 @@
+"""What is taken out of a text before it leaves: by hand-picked cases, and by whatever Hypothesis thinks of."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config_samples import MINIMAL
+from wtrace.core import config
+from wtrace.core.data import replace
+from wtrace.core.redaction import FEWEST, LEFT_OUT, Redaction, published, redaction_of
+from wtrace.core.spec import RaceSpec
+from wtrace.core.text import plain
+
+PLACES = (("/w/repo-worktrees", "../repo-worktrees"), ("/w/repo/", ""), ("/w/repo", "."), ("/home/me", "~"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("its log: /w/repo/.wtrace/races/x/a/training.log)", "its log: .wtrace/races/x/a/training.log)"),
+        ("it is checked out in /w/repo", "it is checked out in ."),
+        ("/w/repo-worktrees/a/train.py: no", "../repo-worktrees/a/train.py: no"),
+        ("/w/repo2/a and /home/me2/b and /home/me/c", "…/a and …/b and ~/c"),
+        ('open("/data/clips/x.bin")', 'open("…/x.bin")'),
+        ("out=/scratch/me:/tmp/x", "out=…/me:…/x"),
+        ("mean(a)/mean(b) / 3, 15/50 and 3 /50", "mean(a)/mean(b) / 3, 15/50 and 3 /50"),
+        ("/dev/null, /usr/lib/python3.11/json/decoder.py", "/dev/null, /usr/lib/python3.11/json/decoder.py"),
+        ("https://me:pw@host/x?y and https://host/x", "https://…@host/x?y and https://host/x"),
+        ("with s3cret-value", "with …"),
+        ("word hidden1, not unhidden1", "word …, not unhidden1"),
+        ("a" * 120 + "s3cre", "a" * 120 + "…"),
+        ("cut s3cret-val…", "cut …"),
+    ],
+)
+def test_a_text(text: str, shown: str) -> None:
+    redaction = Redaction(("s3cret-value", "hidden1"), (), PLACES)
+    assert redaction.text(text) == shown
+    assert redaction.text(shown) == shown, "redacting twice is not redacting once"
+
+
+words = st.text(min_size=FEWEST, max_size=40).filter(lambda value: len(value.strip()) >= FEWEST)
+
+
+@given(words, st.text(max_size=30), st.text(max_size=30))
+def test_no_value_is_left_however_it_is_written(value: str, before: str, after: str) -> None:
+    spec = config.parse(MINIMAL)
+    worker = spec.workers[0]
+    redaction = redaction_of(_with_env(spec, {worker.name: {"KEY": value}}))
+    forms = (value.strip(), plain(value.strip()), json.dumps(value.strip())[1:-1], escape(value.strip()))
+    for form in forms:
+        left = redaction.text(f"{before} {form} {after}")
+        assert form not in left.replace(before, "").replace(after, "")
+
+
+def _with_env(spec: RaceSpec, env: dict[str, dict[str, str]]) -> RaceSpec:
+    return replace(spec, workers=tuple(replace(each, env=env.get(each.name, {})) for each in spec.workers))
+
+
+def test_what_is_shown_anyway_is_no_secret() -> None:
+    spec = config.parse(MINIMAL)
+    name = spec.workers[0].name
+    redaction = redaction_of(_with_env(spec, {name: {"RUN": name, "DEVICE": "cuda", "KEY": "s3cret-value"}}))
+    assert redaction.text(f"{name} on cuda with s3cret-value") == f"{name} on cuda with {LEFT_OUT}"
+
+
+def test_of_the_environment_only_what_is_called_a_secret_is_one() -> None:
+    inherited = {
+        "HF_TOKEN": "abcdef-1",
+        "EDITOR": "emacs-nox",
+        "my_passWord": "correct horse",
+        "PYTHONPATH": "src/lib",
+    }
+    redaction = redaction_of(config.parse(MINIMAL), inherited=inherited)
+    assert redaction.text("abcdef-1 emacs-nox correct horse src/lib") == "… emacs-nox … src/lib"
+
+
+def test_the_config_keeps_its_names_and_can_still_be_read() -> None:
+    text = MINIMAL + (
+        '\n[after]\nwinner = [["curl", "--header", "key: t0p-s3cret"], ["done"]]\n'
+        '[notify]\nurls = ["json://me:pw@host"]\n'
+        '[runners.far]\nengine = "ray"\naddress = "http://10.0.0.7:8265"\n'
+        '[sync.mac]\nhost = "me@10.0.0.8"\n'
+    )
+    spec = config.parse(text)
+    name = spec.workers[0].name
+    spec = _with_env(spec, {name: {"KEY": "x", "OTHER": "s3cret-value"}})
+    shown = config.dump(published(spec, redaction_of(spec)))
+    for private in ("t0p-s3cret", "--header", "10.0.0.7", "10.0.0.8", "pw@host", "s3cret-value", 'KEY = "x"'):
+        assert private not in shown
+    for kept in ("KEY", "OTHER", "curl", "sync.mac", "far", *(worker.name for worker in spec.workers)):
+        assert kept in shown
