@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wtrace.files import draft, leads_inside, opened, parts_of
 from wtrace.runners.ray_entry import Translation, python_path
-from wtrace.runners.ray_wire import BrokenWireError, Mirror, entries, inside
+from wtrace.runners.ray_wire import BrokenWireError, Mirror, entries
 from wtrace.runners.slurm_commands import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 
 def entry(header: dict[str, Any], content: bytes = b"") -> bytes:
@@ -58,13 +61,22 @@ def test_noise_is_refused_or_nothing(noise: bytes) -> None:
         list(entries([noise]))
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "", ".", "..", "a\0b", "out/x"])
-def test_a_path_that_leads_out_is_refused(tmp_path: Path, path: str) -> None:
-    output = tmp_path / "output"
-    output.mkdir()
-    (output / "out").symlink_to(tmp_path)
-    with pytest.raises(BrokenWireError):
-        inside(output, path)
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "a/..", "", ".", "..", "a\0b", "/"])
+def test_a_path_that_leads_out_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="below a folder"):
+        parts_of(path)
+
+
+@pytest.mark.parametrize(
+    ("target", "depth", "inside"),
+    [
+        ("best.pt", 0, True), ("../best.pt", 1, True), ("../../a/b", 2, True), ("./a//b", 0, True), (".", 0, True),
+        ("../best.pt", 0, False), ("../../a", 1, False), ("a/..", 0, False), ("a/../b", 5, False),
+        ("/etc/passwd", 3, False), ("a\0b", 0, False),
+    ],
+)  # fmt: skip
+def test_where_a_link_may_lead(target: str, depth: int, inside: bool) -> None:
+    assert leads_inside(target, depth) is inside
 
 
 def names(folder: Path) -> list[str]:
@@ -125,6 +137,118 @@ def test_files_and_links_that_lead_out_are_left_out_and_the_rest_comes_back(tmp_
     assert names(tmp_path) == ["attempt", "output"]
     assert (tmp_path / "output" / "good").stat().st_mode & 0o7777 == 0o777
     assert "evil" not in names(tmp_path / "output")
+
+
+ABOUT: dict[str, Any] = {"as": 0, "size": 7, "mtime_ns": 1, "mode": 0o600}
+END = entry({"is": "exit"}, b"{}")
+
+
+def file(path: str) -> bytes:
+    return entry({"is": "file", "path": path, **ABOUT})
+
+
+def link(path: str, to: str) -> bytes:
+    return entry({"is": "link", "path": path, "to": to})
+
+
+def gone(path: str) -> bytes:
+    return entry({"is": "gone", "path": path})
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """Somebody's file beside the race, which nothing that comes in may reach."""
+    made = tmp_path / "home" / "authorized_keys"
+    made.parent.mkdir()
+    made.write_text("mine")
+    return made
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        # a link where the draft of the next file will be
+        link(".model.pt.incoming", "../home/authorized_keys") + file("model.pt"),
+        # the top by another name, and up from there
+        link("top", ".") + link("up", "top/..") + file("up/home/authorized_keys"),
+        link("a/top", "..") + link("a/up", "top/../home") + file("a/up/authorized_keys"),
+        # through a link that somebody else put there
+        file("out/authorized_keys"),
+        gone("out/authorized_keys"),
+        link("out/authorized_keys", "x"),
+        # in the place of a link to a file
+        file("key"),
+    ],
+)
+def test_nothing_outside_is_reached_through_links(tmp_path: Path, secret: Path, wire: bytes) -> None:
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "out").symlink_to(secret.parent)
+    (output / "key").symlink_to(secret)
+    mirrored(tmp_path, wire + END, {0: b"weights"})
+    assert secret.read_text() == "mine"
+    assert names(secret.parent) == ["authorized_keys"]
+
+
+def test_a_draft_is_ours_alone(tmp_path: Path, secret: Path) -> None:
+    """Whoever knows the draft's name finds that a link of that name is taken away, not written through."""
+    output = tmp_path / "output"
+    output.mkdir()
+    with opened(output) as folder, draft(folder, "model.pt"):
+        (name,) = names(output)
+    (output / "model.pt").unlink()
+    (output / name).symlink_to(secret)
+    mirrored(tmp_path, file("model.pt") + END, {0: b"weights"})
+    assert secret.read_text() == "mine"
+    assert names(output) == ["model.pt"]
+    assert (output / "model.pt").read_bytes() == b"weights"
+
+
+def test_a_folder_takes_the_place_of_a_link(tmp_path: Path) -> None:
+    wire = file("run1/best.pt") + link("newest", "run1") + file("newest/best.pt")
+    mirrored(tmp_path, wire + END, {0: b"weights"})
+    assert not (tmp_path / "output" / "newest").is_symlink()
+    assert (tmp_path / "output" / "newest" / "best.pt").read_bytes() == b"weights"
+
+
+def test_metrics_are_not_written_through_a_link_nor_with_a_gap(tmp_path: Path, secret: Path) -> None:
+    (tmp_path / "attempt").mkdir()
+    (tmp_path / "attempt" / "metrics.jsonl").symlink_to(secret)
+    for wire in (WIRE, entry({"is": "anew", "of": "metrics"})):
+        with pytest.raises(OSError, match=r"symbolic|regular"):
+            mirrored(tmp_path, wire, {})
+    assert secret.read_text() == "mine"
+    for at in (-1, 1, 2**62, 2**70):
+        with pytest.raises(BrokenWireError):
+            mirrored(tmp_path, entry({"is": "log", "at": at}, b"x"), {})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{"is": "log"}, {"is": "log", "at": "x"}, {"is": "log", "at": []}, {"is": "anew", "of": "exit.json"}],
+)
+def test_an_entry_that_lacks_something_is_refused(tmp_path: Path, header: dict[str, Any]) -> None:
+    with pytest.raises(BrokenWireError):
+        mirrored(tmp_path, entry(header), {})
+
+
+part = st.sampled_from(["a", "b", "c", "..", "."])
+paths = st.lists(part, min_size=1, max_size=4).map("/".join)
+moves = st.one_of(paths.map(file), st.tuples(paths, paths).map(lambda each: link(*each)), paths.map(gone))
+
+
+@given(st.lists(moves, max_size=12))
+@settings(max_examples=200)
+def test_whatever_comes_every_link_stays_inside(wires: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(os.path.realpath(name))
+        (top / "outside").write_text("mine")
+        mirrored(top, b"".join(wires) + END, {0: b"weights"})
+        assert names(top) == ["attempt", "output", "outside"]
+        for path in (top / "output").rglob("*"):
+            if path.is_symlink():
+                assert Path(os.path.realpath(path)).is_relative_to(top / "output")
+            assert "incoming" not in path.name
 
 
 def test_a_file_that_began_anew_is_shortened(tmp_path: Path) -> None:

@@ -7,14 +7,17 @@ import json
 import logging
 import os
 import queue
+import stat
 import threading
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from wtrace import files
+from wtrace.core.text import plain
 from wtrace.runners import far
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 log = logging.getLogger("wtrace")
 
@@ -82,7 +85,13 @@ class Mirror:
         self.exit: bytes | None = None
 
     def take(self, header: dict[str, Any], content: bytes) -> None:
-        """Write one entry. `exit` is kept until all that came before it is there. Raises OSError."""
+        """Write one entry. `exit` is kept until all that came before it is there. Raises OSError, BrokenWireError."""
+        try:
+            self._take(header, content)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise BrokenWireError(f"an entry that is none: {str(header)[:60]!r}") from error
+
+    def _take(self, header: dict[str, Any], content: bytes) -> None:
         match header["is"]:
             case "claim":
                 if not (self._folder / "start.claim").exists():
@@ -90,7 +99,7 @@ class Mirror:
             case "metrics" | "log" as name:
                 _write_at(self._folder / FILES[name], int(header["at"]), content)
             case "anew":
-                os.truncate(self._folder / FILES[str(header["of"])], 0)
+                _empty(self._folder / FILES[str(header["of"])])
             case "file" | "link" | "gone":
                 self._files.put(header)
                 if header.get("wait"):
@@ -112,54 +121,66 @@ class Mirror:
             try:
                 self._take_output(header)
             except Exception as error:  # noqa: BLE001 (one file must not keep the others from coming back)
-                log.warning("%s of the output did not come back: %s", header.get("path"), error)
+                path = plain(str(header.get("path")), 200)
+                log.warning("%s of the output did not come back: %s", path, plain(str(error), 200))
             finally:
                 self._files.task_done()
 
     def _take_output(self, header: dict[str, Any]) -> None:
-        path = inside(self._output, str(header["path"]))
-        match header["is"]:
-            case "file":
-                self._take_file(path, header)
-            case "link":
-                target = str(header["to"])
-                inside(self._output, (PurePosixPath(str(header["path"])).parent / target).as_posix())
-                path.parent.mkdir(parents=True, exist_ok=True)
-                draft = path.with_name(f".{path.name}.incoming")
-                draft.unlink(missing_ok=True)
-                draft.symlink_to(target)
-                draft.replace(path)
-            case _:
-                path.unlink(missing_ok=True)
+        path = str(header["path"])
+        *folders, name = files.parts_of(path)
+        if header["is"] == "gone":
+            with contextlib.suppress(FileNotFoundError), files.opened(self._output, folders) as folder:
+                os.unlink(name, dir_fd=folder)
+            return
+        target = str(header.get("to"))
+        if header["is"] == "link" and not files.leads_inside(target, len(folders)):
+            raise BrokenWireError(f"a link out of the output: {target!r}")
+        with files.opened(self._output, folders, make=True) as folder:
+            if header["is"] == "link":
+                files.put_link(folder, name, target)
+            else:
+                self._take_file(folder, name, header)
 
-    def _take_file(self, path: Path, header: dict[str, Any]) -> None:
-        size, mtime_ns = int(header["size"]), int(header["mtime_ns"])
+    def _take_file(self, folder: int, name: str, header: dict[str, Any]) -> None:
+        sign = int(header["size"]), int(header["mtime_ns"])
         with contextlib.suppress(FileNotFoundError):
-            there = path.lstat()
-            if (there.st_size, there.st_mtime_ns) == (size, mtime_ns):
+            there = os.lstat(name, dir_fd=folder)
+            if stat.S_ISREG(there.st_mode) and (there.st_size, there.st_mtime_ns) == sign:
                 return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.incoming")
         for tries in range(FETCH_TRIES):
-            with self._fetch(int(header["as"])) as blocks, draft.open("wb") as file:
-                for block in blocks:
-                    file.write(block)
-                file.flush()
-                os.fsync(file.fileno())
-            if draft.stat().st_size == size:
-                break
-            log.warning("%s came back with another size, try %d", header["path"], tries + 1)
-        else:
-            draft.unlink()
-            return  # it was written to meanwhile: its keeper tells of it again
-        draft.chmod(int(header["mode"]) & 0o777)
-        os.utime(draft, ns=(mtime_ns, mtime_ns))
-        draft.replace(path)
+            try:
+                self._fetch_into(folder, name, header)
+            except _TornError:
+                path = plain(str(header["path"]), 200)
+                log.warning("%s came back with another size, try %d", path, tries + 1)
+            else:
+                return  # else it was written to meanwhile: its keeper tells of it again
+
+    def _fetch_into(self, folder: int, name: str, header: dict[str, Any]) -> None:
+        size, mtime_ns = int(header["size"]), int(header["mtime_ns"])
+        with self._fetch(int(header["as"])) as blocks, files.draft(folder, name) as file:
+            for block in blocks:
+                file.write(block)
+                if file.tell() > size:
+                    raise _TornError
+            if file.tell() != size:
+                raise _TornError
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), int(header["mode"]) & 0o777)
+            os.utime(file.fileno(), ns=(mtime_ns, mtime_ns))
+
+
+class _TornError(Exception):
+    """What came is not as large as it was said to be."""
 
 
 def _write_at(path: Path, offset: int, content: bytes) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    file = files.open_regular(path, flags=os.O_WRONLY | os.O_CREAT)
     try:
+        if not 0 <= offset <= os.fstat(file).st_size:
+            raise BrokenWireError(f"{path.name} goes on at {offset}, where it has not come to")
         rest = memoryview(content)
         while rest:
             done = os.pwrite(file, rest, offset)
@@ -168,12 +189,9 @@ def _write_at(path: Path, offset: int, content: bytes) -> None:
         os.close(file)
 
 
-def inside(folder: Path, path: str) -> Path:
-    """The path below the folder. BrokenWireError for one that would lead out of it, through links too."""
-    pure = PurePosixPath(os.path.normpath(path))
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts or "\0" in path:
-        raise BrokenWireError(f"a path outside of the output: {path!r}")
-    full = folder / pure
-    if not Path(os.path.realpath(full.parent)).is_relative_to(os.path.realpath(folder)):
-        raise BrokenWireError(f"a path outside of the output: {path!r}")
-    return full
+def _empty(path: Path) -> None:
+    file = files.open_regular(path, flags=os.O_WRONLY)
+    try:
+        os.ftruncate(file, 0)
+    finally:
+        os.close(file)

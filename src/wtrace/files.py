@@ -1,0 +1,110 @@
+"""Files that come from elsewhere, put below a folder: no link is followed on the way, none is written through.
+
+Every step from the folder down is a directory descriptor. So it does not matter what lies there, what came before, or
+who changes it meanwhile: a name is a name in the folder that it was meant for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    """The names of a relative path. ValueError for one that is none, or that leads out of where it begins."""
+    parts = tuple(part for part in path.split("/") if part not in ("", "."))
+    if path.startswith("/") or ".." in parts or not parts or "\0" in path:
+        raise ValueError(f"not a path below a folder: {path!r}")
+    return parts
+
+
+def leads_inside(target: str, depth: int) -> bool:
+    """Whether a link, in a folder so many levels below the top, leads to something below the top.
+
+    It may go up at its beginning alone: after a name, which may be a link itself, `..` would be anybody's guess. With every
+    link below the top judged like this, none leads out through another.
+    """
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    ups = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
+    return not target.startswith("/") and "\0" not in target and ups <= depth and ".." not in parts[ups:]
+
+
+@contextlib.contextmanager
+def opened(top: Path, parts: Sequence[str] = (), *, make: bool = False) -> Iterator[int]:
+    """The descriptor of a folder below `top`. `make`: it is made where it is missing, also in the place of a link.
+
+    OSError where it is not there, or something else is in the way: a link too, which is never followed.
+    """
+    here = os.open(top, _FOLDER)
+    try:
+        for part in parts:
+            if make:
+                _make_folder(part, here)
+            below = os.open(part, _FOLDER, dir_fd=here)
+            os.close(here)
+            here = below
+        yield here
+    finally:
+        os.close(here)
+
+
+def _make_folder(name: str, inside: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISLNK(os.lstat(name, dir_fd=inside).st_mode):
+            os.unlink(name, dir_fd=inside)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=inside)
+
+
+@contextlib.contextmanager
+def draft(folder: int, name: str) -> Iterator[BinaryIO]:
+    """A file of our own to write to; it takes the name's place when the block ends well, and else is gone again."""
+    drafted = _drafted(name)
+    _remove(drafted, folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(drafted, flags, 0o600, dir_fd=folder), "wb") as file:
+            yield file
+        os.rename(drafted, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        _remove(drafted, folder)
+
+
+def put_link(folder: int, name: str, target: str) -> None:
+    """A link in the place of whatever file has the name."""
+    drafted = _drafted(name)
+    _remove(drafted, folder)
+    try:
+        os.symlink(target, drafted, dir_fd=folder)
+        os.rename(drafted, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        _remove(drafted, folder)
+
+
+def _drafted(name: str) -> str:
+    """The same for the same name, so that what a kill left is taken away the next time; never too long."""
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:20]}.incoming"
+
+
+def _remove(name: str, folder: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+
+
+def open_regular(name: str | Path, folder: int | None = None, *, flags: int = os.O_RDONLY) -> int:
+    """The descriptor of a regular file itself: OSError for a link, a pipe, a device, a folder. It never waits."""
+    descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"not a regular file: {name}")
+    return descriptor
