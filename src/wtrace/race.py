@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wtrace.core.resources import Machine
     from wtrace.core.spec import RaceSpec
     from wtrace.repo.worktrees import Prepared
+    from wtrace.store.writer import Writer
 
 
 def set_up(root: Path, spec: RaceSpec) -> list[Prepared]:
@@ -167,7 +168,23 @@ def supervise(root: Path, race_id: str) -> None:
         writer.close_race(clock.now())
         with points.around("close"):
             writer.commit()
+        _fold(writer)
         supervisor.let_agents_finish()
+
+
+def _fold(writer: Writer) -> None:
+    """Make the database one whole file. The race is over and stored: what fails here is told, and no more."""
+    import logging
+    import sqlite3
+
+    try:
+        why = None if writer.fold() else "it was read all the time"
+    except sqlite3.Error as error:
+        why = str(error)
+    if why is not None:
+        logging.getLogger("wtrace").warning(
+            "the history's latest part lies in wtrace.db-wal (%s): copy that along with wtrace.db", why
+        )
 
 
 def main() -> None:

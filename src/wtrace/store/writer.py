@@ -151,6 +151,16 @@ class Writer:
         """`commit` works again."""
         trouble.clear(self._trouble)
 
+    def fold(self, timeout_s: float = 2.0) -> bool:
+        """Bring what lies in the file beside it into the database, so that the one file is whole by itself.
+
+        False: somebody read it all the time. sqlite3.Error: the disk does not let us. Either way nothing is lost, and
+        whoever is the last to close the database tries again.
+        """
+        self._db.execute(f"PRAGMA busy_timeout={int(timeout_s * 1000)}")
+        ((held_up, *_),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not held_up
+
     def close(self) -> None:
         """Close the connection; what was not committed is dropped."""
         self._db.close()
