@@ -136,7 +136,42 @@ MISTAKES = [
     ("ci_low(mean(a)) §< 1", "ci_low is compared with"),
     ("ci_high(mean(a)) §>= 1", "ci_high with"),
     ("§1 < 2", "no metric and no column"),
+    ("ci_high(mean(a)) - base §>= 0.1", "an upper confidence bound"),
+    ("1 * ci_high(mean(a)) §>= 1", "an upper confidence bound"),
+    ("-ci_low(mean(a)) §>= -1", "an upper confidence bound"),
+    ("base - ci_low(mean(a)) §>= -1", "an upper confidence bound"),
+    ("-ci_high(mean(a)) §< 1", "a lower confidence bound"),
+    ("§ci_low(mean(a)) * (1 - 3) > 1", "not clear"),
+    ("§ci_low(mean(a)) * base > 1", "not clear"),
+    ("§ci_low(mean(a)) * 0 + base > 1", "not clear"),
+    ("1 / §ci_low(mean(a)) > 1", "not clear"),
+    ("§ci_low(mean(a)) / base > 1", "not clear"),
+    ("ci_low(mean(a)) / -2 §> 1", "an upper confidence bound"),
+    ("§ci_low(mean(a)) - mean(b) > 1", "mean is uncertain too"),
+    ("fraction(a > 1) + §ci_low(mean(a)) > 1", "fraction is uncertain too"),
+    ("ci_low(§std(a)) > 1", "std has none"),
+    ("ci_high(§mean(a) / std(a)) < 1", "std has none"),
+    ("ci_low(§cohens_d(a, b)) > 1", "cohens_d is a mean over one"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ci_low(mean(a)) - base >= 0.1",
+        "ci_high(mean(a)) - base <= 0.1",
+        "base - ci_high(mean(a)) >= 0.1",
+        "-ci_low(mean(a)) <= -0.5",
+        "1 - ci_low(fraction(a > 1)) < 0.2",
+        "2 * ci_low(mean(a)) / 3 > 1",
+        "-(base - 2 * ci_low(mean(a))) > 1",
+        "ci_low(mean(a)) * -2 < 1",
+        "count(a) * ci_low(mean(a)) > 10",
+        "ci_low(mean(a)) * (count(a) + 1) > 10",
+    ],
+)
+def test_a_bound_may_be_calculated_with_where_its_direction_is_clear(text: str) -> None:
+    assert parse_criterion("name", text).columns == ("a",)
 
 
 @pytest.mark.parametrize(("marked", "what"), MISTAKES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,7 +136,10 @@ NOT_MET = [
     ({}, {"a": [1, 2, 3, 4]}, "ci_low(mean(a)) > -99", "needs 5 samples or groups, not 4"),
     ({}, {"a": [3] * 20}, "ci_low(mean(a)) > 2", "the samples do not vary"),
     ({}, {"a": [1, 2] * 9, "group": [1, 2] * 9}, "ci_low(mean(a)) > 0", "needs 5 samples or groups, not 2"),
-    ({}, {"a": [1] * 19 + [2]}, "ci_low(1 / std(a)) > 0", "not finite"),
+    ({}, {"a": [1] * 20, "b": [0] * 19 + [2]}, "ci_low(mean(a) / mean(b)) > 0", "not finite"),
+    ({}, {"a": [0.3, 0.4, 0.5, 0.6, 0.7, 0.8], "b": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]}, "cohens_d(a, b) > 0", "NaN"),
+    ({}, {"a": [0.3, 0.4, 0.5, 0.6, 0.7, 0.8]}, "cohens_d(a, a - 0.1) > 0", "NaN"),
+    ({}, {"a": [0.7] * 30}, "1 / std(a) > 0", "division by zero"),
 ]  # fmt: skip
 
 
@@ -196,6 +200,65 @@ def test_the_bound_of_a_fraction_is_exact() -> None:
     assert standing.value == pytest.approx(0.01 ** (1 / N))  # Clopper and Pearson, all of n
 
 
+def test_a_mean_of_zeros_and_ones_is_a_share() -> None:
+    """A perfect column has a bound too: that of Clopper and Pearson."""
+    perfect = {"accuracy": [1] * N}
+    assert judged("ci_low(mean(accuracy)) >= 0.7", samples=perfect).value == pytest.approx(0.01 ** (1 / N))
+    mixed = {"hit": [1] * 17 + [0] * 3}
+    for text in ("ci_low(mean(hit)) > 0", "ci_high(mean(hit)) < 1"):
+        same = text.replace("mean(hit)", "fraction(hit > 0.5)")
+        assert judged(text, samples=mixed).value == judged(same, samples=mixed).value
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("ci_low(2 * fraction(hit > 0) - 0.5) > 0", "2 * ci_low(fraction(hit > 0)) - 0.5 > 0"),
+        ("ci_low(1 - mean(hit)) > 0", "1 - ci_high(mean(hit)) > 0"),
+        ("ci_high(mean(a) / mean(b) / -2) < 0", "ci_low(mean(a) / mean(b)) / -2 < 0"),
+        ("ci_low(-mean(a)) > -9", "-ci_high(mean(a)) > -9"),
+    ],
+)
+def test_a_bound_changes_with_constants_as_the_value_does(text: str, same: str) -> None:
+    samples = {"hit": [1, 1, 0, 1] * 5, "a": [1.0, 2.0, 4.0, 3.0] * 5, "b": [1.0, 3.0] * 10}
+    assert judged(text, samples=samples).value == pytest.approx(judged(same, samples=samples).value)
+
+
+@pytest.mark.parametrize("n", [30, 1000])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_order_of_the_samples_is_nothing_to_a_bound(n: int, grouped: bool) -> None:
+    rng = np.random.default_rng(n)
+    table = {
+        "id": np.arange(n),
+        "a": rng.lognormal(0, 0.8, n).round(1),
+        "b": rng.lognormal(0, 0.5, n).round(1) + 1,
+    }
+    if grouped:
+        table["group"] = rng.integers(n // 3, size=n)
+    found = set()
+    for _ in range(6):
+        order = rng.permutation(n)
+        samples = {name: column[order].tolist() for name, column in table.items()}
+        texts = (
+            "ci_low(mean(a) / mean(b)) > 0",
+            "ci_high(median(a) - mean(b)) < 9",
+            "ci_low(mean(a / b)) > 0",
+        )
+        found.add(tuple(judged(text, samples=samples, divisor=40).value for text in texts))
+    assert len(found) == 1
+
+
+def test_of_many_samples_a_bound_is_as_far_away_as_students() -> None:
+    """Beyond 400 samples parts of them are drawn: as wide as for single ones, whatever the samples' order."""
+    rows = np.random.default_rng(3).normal(5.0, 1.0, 20_000)
+    rows = np.concatenate(
+        [rows, 10 - rows]
+    )  # symmetric: nothing is added for skewness but what noise makes of it
+    value = judged("ci_low(mean(a)) > 0", samples={"a": rows.tolist()}).value
+    assert value is not None
+    assert 2.326 * 0.8 < (5.0 - value) / (rows.std() / math.sqrt(len(rows))) < 2.326 * 1.5
+
+
 def test_groups_are_one_sample_each() -> None:
     text = "p_greater(persistent, transient, 1.3) < 0.01"
     assert judged(text, samples=changed(group=[f"video {i // 4}" for i in range(N)])).value == 2.0**-5
@@ -226,7 +289,8 @@ CRITERIA = [
         "median(a * b) > 0", "count(a) >= 0", "fraction(a / b > mean(b)) >= 0", "cohens_d(a, b) > -9",
         "p_greater(a, b, 1.3) < 0.9", "ci_low(mean(a) / mean(b)) > -9", "ci_high(fraction(a > b)) <= 1",
         "ci_low(median(a) - mean(b)) > -9",
-        "ci_high(cohens_d(a, b)) < 9", "ci_high(median(a) / median(b)) < 9", "ci_low(mean(a * mean(b)) * std(b)) > -9",
+        "ci_high(median(a) / median(b)) < 9", "ci_low(mean(a * mean(b)) * median(b)) > -9",
+        "2 - 3 * ci_high(fraction(a > 1) / -2) > -9", "ci_low(mean(a) / 0) > 1", "-ci_high(mean(b), 0.1) * count(a) > 0",
     )
 ]  # fmt: skip
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from wtrace.core.criteria_words import Cursor, Mistake, Word, number_of, words
 from wtrace.core.expressions import (
+    NO_INTERVAL,
     Aggregate,
     AggregateName,
     Arithmetic,
@@ -26,13 +27,14 @@ from wtrace.core.expressions import (
     Negation,
     Number,
     PGreater,
+    children,
     is_per_sample,
     walk,
 )
 from wtrace.core.nearest import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 MAX_DEPTH = 32  # bounds the parser's own recursion
 DEFAULT_ERROR = 0.01  # of ci_low and ci_high
@@ -49,6 +51,11 @@ USAGE = {
     "cohens_d": "cohens_d(a, b)",
     "ci_low": "ci_low(mean(a))",
     "ci_high": "ci_high(mean(a))",
+}
+CAREFUL = "ci_low is compared with > or >=, ci_high with < or <="
+CAREFUL_HERE = {
+    True: "a lower confidence bound is compared with > or >=; as it is calculated here, this is one",
+    False: "an upper confidence bound is compared with < or <=; as it is calculated here, this is one",
 }
 ALONE = "p_greater stands alone, left of < or <="
 
@@ -77,18 +84,17 @@ def parse(text: str, scope: Literal["check", "samples"]) -> Parsed:
     threshold = parser.number()
     parser.end()
     parser.check_place_of_p(expression, op)
-    check_threshold(expression, op, threshold, at)
+    parser.check_bound(expression, op)
+    check_threshold(expression, threshold, at)
     if not any(isinstance(node, (Metric, Column)) for node in walk(expression)):
         raise Mistake("uses no metric and no column", 0)
     return Parsed(expression, cast("ComparisonOperator", op.text), threshold)
 
 
-def check_threshold(expression: Expression, op: Word, threshold: float, at: int) -> None:
+def check_threshold(expression: Expression, threshold: float, at: int) -> None:
     """Raises `Mistake` where the comparison cannot mean what its author wants."""
     if isinstance(expression, PGreater) and not 0 < threshold < 1:
         raise Mistake("a p value is compared with a number between 0 and 1", at)
-    if isinstance(expression, Bound) and (expression.side == "low") != (op.text[0] == ">"):
-        raise Mistake("ci_low is compared with > or >=, ci_high with < or <=", op.at)
 
 
 class Parser(Cursor):
@@ -98,7 +104,7 @@ class Parser(Cursor):
         super().__init__(found)
         self.depth = 0
         self.p_greater_at: int | None = None
-        self.has_bound = False
+        self.bound_at: int | None = None
 
     def sum(self, scope: Scope) -> Expression:
         """Products, added and subtracted."""
@@ -174,14 +180,35 @@ class Parser(Cursor):
         if op.text[0] != "<":
             raise Mistake(ALONE, op.at)
 
+    def check_bound(self, expression: Expression, op: Word) -> None:
+        """Raises `Mistake` unless the criterion holds only where its confidence bound is on the careful side."""
+        if self.bound_at is None:
+            return
+        beside = next((part for part in estimates_beside(expression) if part.function != "count"), None)
+        if beside is not None:
+            raise Mistake(
+                f"{beside.function} is uncertain too, and stands outside of the confidence bound",
+                self.bound_at,
+                hint="put all of it into the bound, as in ci_low(mean(a) - mean(b))",
+            )
+        is_low = lower_bound(expression)
+        if is_low is None:
+            raise Mistake(
+                "it is not clear in which direction this confidence bound counts: what multiplies or divides it "
+                "must be a number, or a count of samples",
+                self.bound_at,
+            )
+        if is_low != (op.text[0] == ">"):
+            raise Mistake(CAREFUL if isinstance(expression, Bound) else CAREFUL_HERE[is_low], op.at)
+
     def bound(self, function: Word, scope: Scope) -> Bound:
         """A confidence bound, the only one of its criterion: the errors of two would add up."""
         name = function.text
         if scope != "check":
             raise Mistake(f"{name} cannot stand inside of another function", function.at)
-        if self.has_bound:
+        if self.bound_at is not None:
             raise Mistake("a criterion has one confidence bound at most", function.at)
-        self.has_bound = True
+        self.bound_at = function.at
         expression, *error = self.arguments(name, [self.bound_argument], optional=[self.error])
         return Bound(
             side="low" if name == "ci_low" else "high",
@@ -247,8 +274,8 @@ class Parser(Cursor):
         functions = {part.function for part in walk(node) if isinstance(part, Aggregate)}
         if not functions:
             raise Mistake("a confidence bound needs a function of the samples: ci_low(mean(a))", at)
-        if functions & {"min", "max"}:
-            raise Mistake("resampling says nothing about min and max: they have no confidence bound", at)
+        for function in functions & set(NO_INTERVAL):
+            raise Mistake(NO_INTERVAL[function], at)
         return node
 
     def margin(self) -> Number:
@@ -266,6 +293,61 @@ class Parser(Cursor):
         if not 0 < error < 0.5:
             raise Mistake("the error probability lies between 0 and 0.5", at)
         return Number(error)
+
+
+def estimates_beside(node: Expression) -> Iterator[Aggregate]:
+    """The aggregates outside of the confidence bound."""
+    if isinstance(node, Aggregate):
+        yield node
+    elif not isinstance(node, Bound):
+        for child in children(node):
+            yield from estimates_beside(child)
+
+
+def lower_bound(node: Expression) -> bool | None:
+    """Whether an expression with a confidence bound is a lower bound (True) or an upper one; None: neither for sure."""
+    match node:
+        case Bound(side=side):
+            return side == "low"
+        case Negation(operand):
+            return turned(lower_bound(operand), -1)
+        case Arithmetic(op, left, right) if has_bound(left):
+            sign = 1 if op in ("+", "-") else sign_of(right)
+            return turned(lower_bound(left), sign)
+        case Arithmetic(op, left, right) if has_bound(right) and op != "/":
+            sign = {"+": 1, "-": -1}.get(op) or sign_of(left)
+            return turned(lower_bound(right), sign)
+        case _:
+            return None
+
+
+def turned(is_low: bool | None, sign: int) -> bool | None:
+    """What a bound becomes by a factor of this sign; one that may be 0 leaves nothing certain."""
+    return None if is_low is None or sign == 0 else is_low == (sign > 0)
+
+
+def has_bound(node: Expression) -> bool:
+    """Whether there is a confidence bound in the expression."""
+    return any(isinstance(part, Bound) for part in walk(node))
+
+
+def sign_of(node: Expression) -> int:
+    """1 or -1 where the expression has that sign whatever the samples; 0 where it has not, or is 0."""
+    match node:
+        case Number(value):
+            return (value > 0) - (value < 0)
+        case Aggregate(function="count"):
+            return 1
+        case Negation(operand):
+            return -sign_of(operand)
+        case Arithmetic("*" | "/", left, right):
+            return sign_of(left) * sign_of(right)
+        case Arithmetic("+", left, right) if sign_of(left) == sign_of(right):
+            return sign_of(left)
+        case Arithmetic("-", left, right) if sign_of(left) == -sign_of(right):
+            return sign_of(left)
+        case _:
+            return 0
 
 
 def wrong_count(few_or_many: str, function: str, at: int) -> Mistake:

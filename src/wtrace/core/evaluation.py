@@ -19,6 +19,7 @@ from wtrace.core.expressions import (
     Negation,
     Number,
     PGreater,
+    is_constant,
     walk,
 )
 from wtrace.core.samples import NoValue, number, shown
@@ -26,9 +27,10 @@ from wtrace.core.statistics import aggregates, intervals, paired
 from wtrace.core.statistics.rows import first_not_finite, first_not_positive
 
 if TYPE_CHECKING:
+    from wtrace.core.expressions import ArithmeticOperator
     from wtrace.core.samples import Columns
     from wtrace.core.statistics.intervals import Side
-    from wtrace.core.statistics.rows import Rows
+    from wtrace.core.statistics.rows import Rows, Weights
 
     Values = Any  # a float; or rows, of the samples or of resamples, with which operators work alike
 
@@ -54,19 +56,22 @@ AGGREGATES: Mapping[str, Callable[..., Values]] = {
     "fraction": aggregates.fraction,
     "cohens_d": aggregates.cohens_d_paired,
 }
+OTHER: Mapping[Side, Side] = {"low": "high", "high": "low"}
 
 
 @data
 class Evaluation:
     """Walks an expression over a check, or, with `weights`, over resamples of its samples.
 
-    `divisor` divides the error probability of confidence bounds.
+    `divisor` divides the error probability of confidence bounds. `threshold` is what a p value is compared with: it
+    may spare an exact one.
     """
 
     metrics: Mapping[str, object]
     samples: Columns
     divisor: int = 1
-    weights: Rows | None = None
+    threshold: float | None = None
+    weights: Weights | None = None
 
     def value(self, node: Expression) -> Values:
         """The value of the expression."""
@@ -86,7 +91,7 @@ class Evaluation:
             case Bound():
                 return self.bound(node.expression, node.side, node.error / self.divisor)
             case PGreater():
-                return paired.signed_rank_p(self.differences(node))
+                return paired.ratio_p(self.differences(node), self.threshold)
 
     def named(self, node: Metric | Column) -> Values:
         """A plain metric, or a column. One is never taken for the other: only samples are judged as samples."""
@@ -127,7 +132,39 @@ class Evaluation:
         return paired.differences(a, b, node.margin, self.samples.groups())
 
     def bound(self, expression: Expression, side: Side, error: float) -> float:
-        """The one-sided confidence bound of an expression made of aggregates."""
+        """The one-sided confidence bound of an expression made of aggregates; the order of the samples is nothing to it.
+
+        A constant that is added, or that multiplies or divides, changes the bound as it changes the expression.
+        """
+        match expression:
+            case Negation(operand):
+                return -self.bound(operand, OTHER[side], error)
+            case Arithmetic("+" | "*" as op, left, right) if is_constant(left):
+                return self.changed_bound(op, right, self.value(left), side, error)
+            case Arithmetic(op, left, right) if is_constant(right):
+                return self.changed_bound(op, left, self.value(right), side, error)
+            case Arithmetic("-", left, right) if is_constant(left):
+                return float(self.value(left) - self.bound(right, OTHER[side], error))
+            case _:
+                used = [node for node in walk(expression) if isinstance(node, Column)]
+                for column in used:
+                    self.named(column)  # says best what is missing
+                samples = self.samples.ordered([column.name for column in used])
+                return replace(self, samples=samples).resampled(expression, side, error)
+
+    def changed_bound(
+        self, op: ArithmeticOperator, expression: Expression, constant: float, side: Side, error: float
+    ) -> float:
+        """The bound of `expression op constant`."""
+        falls = op in ("*", "/") and constant < 0
+        try:
+            bound = self.bound(expression, OTHER[side] if falls else side, error)
+            return float(ARITHMETIC[op](bound, constant))
+        except ZeroDivisionError:
+            raise NoValue("division by zero") from None
+
+    def resampled(self, expression: Expression, side: Side, error: float) -> float:
+        """The bound from resampled values, of samples in their canonical order."""
         units = self.units(expression)
         if units.count < intervals.FEWEST_UNITS:
             raise NoValue(
@@ -154,10 +191,17 @@ class Evaluation:
         match expression:
             case Aggregate(function="fraction"):
                 return "share"
+            case Aggregate(function="mean", arguments=(values,)) if self.is_binary(values):
+                return "share"
             case Arithmetic(op="/") if self.is_positive(expression):
                 return "log"
             case _:
                 return "linear"
+
+    def is_binary(self, node: Expression) -> bool:
+        """Whether each sample has 0 or 1, so that the mean is a share."""
+        rows = self.value(node)
+        return bool(((rows == 0) | (rows == 1)).all())
 
     def is_positive(self, node: Expression) -> bool:
         """Whether the expression cannot be 0 or less, being made of positive values without a difference."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from wtrace.core.data import data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ArithmeticOperator = Literal["+", "-", "*", "/"]
 ComparisonOperator = Literal["<", "<=", ">", ">="]
@@ -122,9 +122,25 @@ def is_per_sample(node: Expression) -> bool:
     return any(is_per_sample(child) for child in children(node))
 
 
+def is_constant(node: Expression) -> bool:
+    """Whether the expression is made of numbers alone."""
+    return not any(isinstance(part, (Metric, Column)) for part in walk(node))
+
+
+_EXTREMES = "resampling says nothing about min and max: they have no confidence bound"
+NO_INTERVAL: Mapping[AggregateName, str] = {
+    "min": _EXTREMES,
+    "max": _EXTREMES,
+    "std": "no bound of a standard deviation keeps its error where values have heavy tails: std has none",
+    "cohens_d": "no bound of a standard deviation keeps its error where values have heavy tails, and cohens_d is a "
+    "mean over one: it has none",
+}
+"""Functions of the samples without a confidence bound, and why."""
+
+
 def has_interval(node: Expression) -> bool:
-    """Whether resampling can give a confidence interval: a function of all samples, and neither min nor max."""
+    """Whether resampling can give a confidence interval: a function of all samples, and none of `NO_INTERVAL`."""
     parts = list(walk(node))
     functions = {part.function for part in parts if isinstance(part, Aggregate)}
     is_test = any(isinstance(part, (Bound, PGreater)) for part in parts)
-    return bool(functions) and not functions & {"min", "max"} and not is_test and not is_per_sample(node)
+    return bool(functions) and not functions & set(NO_INTERVAL) and not is_test and not is_per_sample(node)

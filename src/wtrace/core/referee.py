@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from wtrace.core.data import data
+from wtrace.core.data import data, replace
 from wtrace.core.evaluation import COMPARE, Evaluation
 from wtrace.core.expressions import Bound, PGreater, has_interval, is_per_sample
 from wtrace.core.samples import ID, NoValue, Sample, Samples, described, is_label, is_list, uneven
@@ -65,6 +65,8 @@ def standing(criterion: Criterion, check: Evaluation) -> CriterionStanding:
     """Where a check stands by one criterion; its value is None where there is none that counts."""
     threshold = applied_threshold(criterion, check.divisor)
     try:
+        if criterion.is_p_value:
+            check = replace(check, threshold=threshold)
         value = evaluated(criterion, check)
     except NoValue as why:
         return CriterionStanding(criterion.name, None, criterion.op, threshold, met=False, reason=why.reason)
@@ -170,6 +172,11 @@ def ids_problem(samples: Mapping[str, object]) -> str | None:
         repeated = next(each for each, times in Counter(ids).items() if times > 1)
         return f"sample ids are not unique: {plain(str(repeated), 40)}"
     return uneven(samples)
+
+
+def cannot_be_compared(criteria: Sequence[Criterion], samples: Mapping[str, object]) -> bool:
+    """Whether a check is judged by samples without ids, so that nobody knows whether they are those of the others."""
+    return ID not in samples and any(criterion.columns for criterion in criteria)
 
 
 def ids_digest(samples: Mapping[str, object]) -> str | None:

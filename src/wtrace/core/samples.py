@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeGuard
 
-from wtrace.core.statistics.rows import as_rows, group_index
+from wtrace.core.statistics.rows import as_rows, canonical_order, first_not_finite, group_index
 from wtrace.core.text import plain
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ class Columns(Protocol):
     def groups(self) -> Index | None:
         """The number of each sample's group, or None where the samples are not grouped."""
 
+    def ordered(self, names: Sequence[str]) -> Columns:
+        """These columns with the samples in an order that depends on their values alone, as do the groups' numbers."""
+
 
 class Samples:
     """The columns that some criteria use. They are converted once; a method raises `NoValue` where it must."""
@@ -55,7 +58,10 @@ class Samples:
         """The column's numbers, at least one, all of them finite."""
         if name not in self._rows:
             values = self._values(name)
-            self._rows[name] = as_rows([finite(value, name, i) for i, value in enumerate(values)])
+            rows = as_rows(values) if all_floats(values) else None  # nearly always, and quicker
+            if rows is None or first_not_finite(rows) is not None:
+                rows = as_rows([number(value, f"{shown(name)}[{i}]") for i, value in enumerate(values)])
+            self._rows[name] = rows
         return self._rows[name]
 
     def groups(self) -> Index | None:
@@ -69,6 +75,11 @@ class Samples:
             raise NoValue(f"{GROUP}[{index}] is {described(values[index])}, not a whole number or a text")
         return group_index(labels)
 
+    def ordered(self, names: Sequence[str]) -> Ordered:
+        """These columns with the samples in an order that depends on their values alone, as do the groups' numbers."""
+        order, groups = canonical_order([self.column(name) for name in dict.fromkeys(names)], self.groups())
+        return Ordered({name: self.column(name)[order] for name in names}, groups)
+
     def _values(self, name: str) -> Sequence[object]:
         values = self._columns[name]
         if not is_list(values):
@@ -78,6 +89,31 @@ class Samples:
         if not values:
             raise NoValue("no samples")
         return values
+
+
+class Ordered:
+    """Columns in their canonical order."""
+
+    def __init__(self, rows: Mapping[str, Rows], groups: Index | None) -> None:
+        self._rows = rows
+        self._groups = groups
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is such a column."""
+        return name in self._rows
+
+    def column(self, name: str) -> Rows:
+        """The column's numbers."""
+        return self._rows[name]
+
+    def groups(self) -> Index | None:
+        """The number of each sample's group."""
+        return self._groups
+
+    def ordered(self, names: Sequence[str]) -> Ordered:
+        """They are."""
+        del names
+        return self
 
 
 class Sample:
@@ -101,12 +137,10 @@ class Sample:
     def groups(self) -> None:
         """A single sample is no group."""
 
-
-def finite(value: object, column: str, index: int) -> float:
-    """A sample's value in a column; `NoValue` unless it is a finite number."""
-    if type(value) is float and math.isfinite(value):  # nearly always, and quicker than making the name
-        return value
-    return number(value, f"{shown(column)}[{index}]")
+    def ordered(self, names: Sequence[str]) -> Sample:
+        """A single sample has no order."""
+        del names
+        return self
 
 
 def number(value: object, name: str) -> float:
@@ -125,6 +159,11 @@ def number(value: object, name: str) -> float:
 def is_list(value: object) -> TypeGuard[Sequence[object]]:
     """Whether it is a list of values, which a text is not."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
+
+
+def all_floats(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
+    """Whether every value is a float."""
+    return set(map(type, values)) == {float}
 
 
 def is_label(value: object) -> TypeGuard[int | str]:

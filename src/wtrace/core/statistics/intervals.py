@@ -15,6 +15,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from wtrace.core.data import data
+from wtrace.core.statistics.rows import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,39 +28,54 @@ Side = Literal["low", "high"]
 Scale = Literal["linear", "log", "share"]
 
 FEWEST_UNITS = 5
+MOST_UNITS = 400
 MOST_RESAMPLES = 1000
-FEWEST_RESAMPLES = 50
-CELLS = 400_000  # resamples x samples of one interval: some milliseconds
+FEWEST_RESAMPLES = 200
+MOST_CELLS = 4_000_000  # resamples x samples of one interval: some ten milliseconds
+CELLS = 400_000  # of them at a time
 NO_VARIATION = 1e-12  # below it, a standard error is what rounding left
 SEED = 0  # always the same: the same samples have the same interval
 
 
 @data
 class Units:
-    """What is drawn together: single samples, or groups of them (clips of one video)."""
+    """What is drawn together: single samples, or groups of them (clips of one video); of more than 400, parts.
+
+    A part holds as many of them as any other, give or take one, picked at random: that is enough to see how much
+    the statistic varies, and costs as little for a million samples as for 400.
+    """
 
     of_sample: Index
     count: int
+    drawn: Index  # which part each unit belongs to
+    parts: int
 
     @classmethod
     def of(cls, samples: int, groups: Index | None) -> Units:
-        """The units of so many samples."""
+        """The units of so many samples, in their canonical order."""
         import numpy as np
 
-        return cls(np.arange(samples), samples) if groups is None else cls(groups, int(groups.max()) + 1)
+        of_sample = np.arange(samples) if groups is None else groups
+        count = samples if groups is None else int(groups.max()) + 1
+        parts = min(count, MOST_UNITS)
+        shuffled = np.arange(count)
+        if parts < count:
+            shuffled = np.random.default_rng(SEED).permutation(count)
+        return cls(of_sample, count, shuffled % parts, parts)
 
 
-def replicates(statistic: Callable[[Rows], Rows], units: Units) -> Rows:
-    """The statistic of many resamples, (resamples,). It is given weights (resamples, samples), in bounded chunks."""
+def replicates(statistic: Callable[[Weights], Rows], units: Units) -> Rows:
+    """The statistic of many resamples, (resamples,). It is given their weights, in bounded chunks."""
     import numpy as np
 
     rng = np.random.default_rng(SEED)
-    at_once = max(1, CELLS // len(units.of_sample))
-    left = min(MOST_RESAMPLES, max(FEWEST_RESAMPLES, at_once))
+    part_of_sample = units.drawn[units.of_sample]
+    at_once = max(1, CELLS // len(part_of_sample))
+    left = min(MOST_RESAMPLES, max(FEWEST_RESAMPLES, MOST_CELLS // len(part_of_sample)))
     found: list[Rows] = []
     while left > 0:
         chunk = min(left, at_once)
-        found.append(statistic(drawn(rng, chunk, units.count)[:, units.of_sample]).ravel())
+        found.append(statistic(Weights(drawn(rng, chunk, units.parts), part_of_sample)).ravel())
         left -= chunk
     return np.concatenate(found)
 
@@ -88,13 +104,13 @@ def bound(
             float(np.log(estimate)), np.log(found), units=units, error=error, side=side, scale="linear"
         )
         return None if log_bound is None else float(np.exp(log_bound))
-    standard_error = float(found.std(ddof=1)) * math.sqrt(units.count / (units.count - 1))
+    standard_error = float(found.std(ddof=1)) * math.sqrt(units.parts / (units.parts - 1))
     if scale == "share":
         return share_bound(estimate, standard_error, units=units, error=error, side=side)
     if standard_error <= NO_VARIATION * max(1.0, abs(estimate)):
         return None
     away = -1 if side == "low" else 1
-    t = student_quantile(units.count - 1, error)
+    t = student_quantile(units.parts - 1, error)
     skewness = float(((found - found.mean()) ** 3).mean() / found.std() ** 3)
     return estimate + away * (t + max(0.0, away * skewness * (2 * t**2 + 1) / 6)) * standard_error
 

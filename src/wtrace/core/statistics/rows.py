@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import data
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from contextlib import AbstractContextManager
@@ -14,6 +16,35 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]  # one value per sample
     Mask = NDArray[np.bool_]  # one truth per sample
     Index = NDArray[np.intp]  # one group number per sample, from 0
+
+
+@data
+class Weights:
+    """How often each resample holds each sample: as often as it holds the part that the sample belongs to."""
+
+    counts: Rows  # (resamples, parts)
+    part: Index  # of each sample
+
+    def totals(self, rows: Rows) -> Rows:
+        """The weighted sum of each resample, (resamples, 1); `rows` may be other ones for each resample."""
+        import numpy as np
+
+        if rows.ndim == 2:
+            sums: Rows = (self.of_samples() * rows).sum(axis=1)
+        else:
+            sums = self.counts @ np.bincount(self.part, weights=rows, minlength=self.counts.shape[1])
+        return sums[:, None]
+
+    def numbers(self) -> Rows:
+        """How many samples each resample has, (resamples, 1)."""
+        import numpy as np
+
+        sums: Rows = self.counts @ np.bincount(self.part, minlength=self.counts.shape[1])
+        return sums[:, None]
+
+    def of_samples(self) -> Rows:
+        """One by one, (resamples, samples)."""
+        return self.counts[:, self.part]
 
 
 def import_for_reports() -> None:
@@ -49,6 +80,25 @@ def group_means(rows: Rows, groups: Index) -> Rows:
 
     means: Rows = np.bincount(groups, weights=rows) / np.bincount(groups)
     return means
+
+
+def canonical_order(columns: Sequence[Rows], groups: Index | None) -> tuple[Index, Index | None]:
+    """An order of the samples that depends on their values alone, and the samples' groups in it.
+
+    Groups are numbered by their content: the same samples in any order have the same groups.
+    """
+    import numpy as np
+
+    table = np.column_stack(columns) + 0.0  # -0.0 is 0.0
+    order: Index = np.lexsort(table.T[::-1])
+    if groups is None:
+        return order, None
+    order = order[np.argsort(groups[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    members = np.split(order, starts[1:])
+    members.sort(key=lambda each: table[each].tobytes())
+    numbers: Index = np.repeat(np.arange(len(members)), [len(each) for each in members])
+    return np.concatenate(members), numbers
 
 
 def first_not_finite(rows: Rows) -> int | None:
