@@ -150,6 +150,37 @@ def test_samples_with_other_ids_do_not_count(lab: Lab) -> None:
     assert "ids" in worker["note"]
 
 
+def test_a_worker_without_ids_cannot_win_where_others_have_them_and_is_told(lab: Lab) -> None:
+    """Samples of its own choice would beat those that all are judged on."""
+    samples = {"persistent": [9.0] * 25, "transient": [1.0] * 25, "accuracy": [1.0] * 25}
+    own = json.dumps({"event": "check", "epoch": 5, "samples": samples}) + "\n"
+    lab.race(
+        {
+            "a": [["wait", "first"], ["raw", own], ["mark", "sent"], ["forever"]],
+            "b": [["check", 5, 1.0], ["wait", "sent"], ["check", 10, 1.6], ["forever"]],
+        },
+    )
+    running = lab.start("run")
+    lab.wait_for(lambda: lab.worker("b").get("checks"), "the first check to be judged")
+    lab.open_gate("first")
+    output, _ = running.communicate(timeout=60)
+    assert lab.status()["race"]["winner"] == "b", output
+    assert "a: its samples carry no ids, and those of b do" in output
+    assert "a check at epoch 5 does not count: its samples carry no ids" in output
+    report = (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
+    assert "**not comparable, and not counted**: `a`, whose samples carry no ids" in report
+    assert json.loads(lab.wtrace("replay", "--json").stdout)["winner"] == "b"
+
+
+def test_where_nobody_sends_ids_everybody_may_win_and_the_report_says_so(lab: Lab) -> None:
+    samples = {"persistent": [9.0] * 25, "transient": [1.0] * 25, "accuracy": [1.0] * 25}
+    own = json.dumps({"event": "check", "epoch": 5, "samples": samples}) + "\n"
+    lab.race({"a": [["raw", own], ["forever"]]})
+    lab.wtrace("run")
+    assert lab.status()["race"]["winner"] == "a"
+    assert "samples carry no ids" in (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
+
+
 def test_a_second_race_is_told_who_runs(lab: Lab) -> None:
     lab.race({"a": [["mark", "up"], ["forever"]]})
     lab.wtrace("run", "--detach")

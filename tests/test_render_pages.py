@@ -275,6 +275,9 @@ def test_what_was_looked_at_for_fair_play_is_told_whatever_was_found() -> None:
         FairPlay(data={"a": "x", "b": "x"}), confirmed=False
     )
     assert "held-out" not in fair_play_part(FairPlay(), confirmed=False)
+    assert "**not comparable, and not counted**: `b`, whose samples carry no ids" in fair_play_part(
+        FairPlay(ids_agree=True, without_ids=("b",)), confirmed=False
+    )
 
 
 def test_a_report_of_many_checks_stays_small_and_says_what_it_left_out() -> None:

@@ -156,6 +156,15 @@ class SampleIdsFixed:
 
 
 @data
+class SampleIdsMissing:
+    """A worker's samples carry no ids and those of `other` do: nobody can tell whether both are judged on the same ones."""
+
+    at: float
+    worker: str
+    other: str
+
+
+@data
 class CheckJudged:
     """The referee judged the first check of a planned epoch."""
 
@@ -165,7 +174,7 @@ class CheckJudged:
     epoch: int
     results: tuple[CriterionStanding, ...]
     checkpoint: str | None = None
-    unfair: str | None = None  # every criterion was met, but the judge's files are not those of the race
+    unfair: str | None = None  # every criterion was met, and why it cannot count all the same
 
 
 @data
@@ -388,6 +397,7 @@ Event = (
     | WorkerStarted
     | LinesRead
     | SampleIdsFixed
+    | SampleIdsMissing
     | CheckJudged
     | JudgeFilesFixed
     | DataReported

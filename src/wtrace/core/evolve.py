@@ -45,6 +45,7 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.WorkerStarted: starting.worker_started,
     ev.LinesRead: judging.lines_read,
     ev.SampleIdsFixed: judging.sample_ids_fixed,
+    ev.SampleIdsMissing: judging.sample_ids_missing,
     ev.CheckJudged: judging.check_judged,
     ev.ClaimMade: claiming.claim_made,
     ev.JudgeFilesFixed: judging.judge_files_fixed,

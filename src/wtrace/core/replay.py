@@ -12,7 +12,9 @@ from wtrace.core import referee
 from wtrace.core.data import data, replace
 from wtrace.core.evolve import evolve
 from wtrace.core.plan import confirm_divisor, divisor, is_planned
+from wtrace.core.samples import ID
 from wtrace.core.state import begin
+from wtrace.core.telling import no_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,14 +61,19 @@ def replay(
     state = begin(replace(spec, confirm=None), 0.0)
     looks = divisor(spec)
     refuted: list[tuple[str, int]] = []
+    first = None  # who sent ids first
     for check in checks:
+        first = first or (check.worker if ID in check.samples else None)
         worker = state.workers[check.worker]
         epochs = spec.epochs_of(spec.worker(check.worker))
         if not is_planned(check.epoch, spec.check_every, epochs) or worker.has_judged(check.epoch):
             continue
         results = referee.judge(spec.success, check.metrics, check.samples, divisor=looks)
         before = len(state.due)
-        state = evolve(state, ev.CheckJudged(check.at, check.worker, 1, check.epoch, results))
+        unfair = None
+        if first is not None and referee.cannot_be_compared(spec.success, check.samples):
+            unfair = no_ids(first)
+        state = evolve(state, ev.CheckJudged(check.at, check.worker, 1, check.epoch, results, unfair=unfair))
         if len(state.due) == before or _is_used_up(spec, check.worker, refuted):
             continue
         confirmation = confirmations.get((check.worker, check.epoch))

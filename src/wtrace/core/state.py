@@ -70,7 +70,9 @@ class State:
     stop_asked: bool = False
     outcome: ev.RaceOutcome | None = None
     ended: float | None = None
-    sample_ids: str | None = None
+    sample_ids: str | None = None  # digest of the ids of everybody's samples, once somebody sent ids
+    ids_first: str | None = None  # who sent them first
+    without_ids: tuple[str, ...] = ()  # whose samples carry none all the same, and who has been told
     happenings: tuple[Happening, ...] = ()
 
     def other_data(self, worker: str) -> str | None:

@@ -67,6 +67,13 @@ def hopeless(event: ev.WorkerFoundHopeless) -> str:
     return f"has at most {100 * event.chance:.2g} % chance of success left, by {event.checks} checks"
 
 
+def no_ids(other: str) -> str:
+    """Why checks on samples without ids do not count beside those of another worker."""
+    return (
+        f"its samples carry no ids, and those of {other} do: its checks cannot be compared, and do not count"
+    )
+
+
 def foreign_code(files: str) -> str:
     """What is wrong with a worker that imported these files."""
     return f"runs code from outside of its worktree, not its branch's: {files}"
@@ -105,6 +112,7 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.HybridFailed: lambda e: f"{e.worker} cannot be made: {e.reason}",
     ev.WorkerQueued: lambda e: f"{e.worker} {e.text}",
     ev.WorkerStarted: _started,
+    ev.SampleIdsMissing: lambda e: f"{e.worker}: {no_ids(e.other)}",
     ev.CheckJudged: _check,
     ev.ForeignCodeReported: lambda e: f"{e.worker} {foreign_code(e.files)}",
     ev.ClaimMade: lambda e: f"{e.worker} claims success at epoch {e.epoch}",

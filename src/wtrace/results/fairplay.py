@@ -10,7 +10,7 @@ from wtrace.core.text import code, markdown
 from wtrace.results.page import bullets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 NOTE_LENGTH = 300
 
@@ -21,7 +21,8 @@ class FairPlay:
 
     judge_files: Mapping[str, str] = field(default_factory=dict)  # sha256 of each, by path
     data: Mapping[str, str] = field(default_factory=dict)  # checksums, as the trainings reported them
-    ids_agree: bool = False  # samples carry ids, which then are the same for all
+    ids_agree: bool = False  # samples carry ids, which then are the same for all that have them
+    without_ids: Sequence[str] = ()  # workers whose samples carry none all the same
     foreign: Mapping[str, str] = field(default_factory=dict)  # files from outside of the worktree, in words
     strict: bool = False
     patches: Mapping[str, str] = field(default_factory=dict)  # sha256 of what was not committed
@@ -53,6 +54,11 @@ def _data(fair: FairPlay) -> str:
 
 
 def _ids(fair: FairPlay) -> str:
+    if fair.without_ids:
+        return (
+            "workers were judged on the same samples, by their ids, at every check; "
+            f"**not comparable, and not counted**: {_names(fair.without_ids)}, whose samples carry no ids"
+        )
     if fair.ids_agree:
         return "every worker was judged on the same samples, by their ids, at every check"
     return "samples carry no ids, so whether all were judged on the same ones is not known"
@@ -98,5 +104,5 @@ def _uses(fair: FairPlay) -> str:
     )
 
 
-def _names(workers: Mapping[str, str]) -> str:
+def _names(workers: Iterable[str]) -> str:
     return ", ".join(map(code, workers))

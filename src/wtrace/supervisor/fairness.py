@@ -21,6 +21,7 @@ def fair_play(reader: Reader, race: RaceContext) -> FairPlay:
     data: dict[str, str] = {}
     foreign: dict[str, str] = {}
     uncounted: list[tuple[str, int, str]] = []
+    without_ids: list[str] = []
     strict = ids_agree = False
     for event in reader.events(race.id):
         match event:
@@ -34,12 +35,22 @@ def fair_play(reader: Reader, race: RaceContext) -> FairPlay:
                 strict = True
             case ev.SampleIdsFixed():
                 ids_agree = True
+            case ev.SampleIdsMissing(worker=worker):
+                without_ids.append(worker)
             case ev.CheckJudged(worker=worker, epoch=epoch, unfair=str(why)):
                 uncounted.append((worker, epoch, why))
             case _:
                 pass
     return FairPlay(
-        judge_files, data, ids_agree, foreign, strict, _patches(race), uncounted, _uses(reader, race.id)
+        judge_files=judge_files,
+        data=data,
+        ids_agree=ids_agree,
+        without_ids=without_ids,
+        foreign=foreign,
+        strict=strict,
+        patches=_patches(race),
+        uncounted=uncounted,
+        held_out_uses=_uses(reader, race.id),
     )
 
 

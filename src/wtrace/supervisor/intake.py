@@ -9,7 +9,7 @@ from wtrace.core import events as ev
 from wtrace.core import referee
 from wtrace.core.phases import ALIVE, Launching, Stopping
 from wtrace.core.plan import is_planned
-from wtrace.core.telling import foreign_code
+from wtrace.core.telling import foreign_code, no_ids
 from wtrace.metrics.follower import MetricsFile, Position
 from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Start, excerpt, printable
 from wtrace.metrics.translation import NOTHING_WATCHED, Watched
@@ -280,9 +280,10 @@ class Intake:
             raw=line.raw,
         )
         if judged:
+            self._tell_of_missing_ids(now, check)
             unfair = None
             if all(result.met for result in results):
-                unfair = self._unfair()
+                unfair = self._unfair(check)
             self._journal.note(
                 ev.CheckJudged(
                     now, self._worker, self._attempt, check.epoch, results, check.checkpoint, unfair
@@ -290,7 +291,19 @@ class Intake:
             )
         return check
 
-    def _unfair(self) -> str | None:
+    def _tell_of_missing_ids(self, now: float, check: Check) -> None:
+        """A worker whose samples cannot be compared with the others' is told so once."""
+        other = self._other_with_ids(check)
+        if other is not None and self._worker not in self._journal.state.without_ids:
+            self._journal.note(ev.SampleIdsMissing(now, self._worker, other))
+
+    def _other_with_ids(self, check: Check) -> str | None:
+        """Who sent sample ids, where this check has none to be compared by."""
+        state = self._journal.state
+        missing = referee.cannot_be_compared(state.spec.success, check.samples or {})
+        return state.ids_first if missing else None
+
+    def _unfair(self, check: Check) -> str | None:
         """Why a check that met every criterion cannot count all the same."""
         state = self._journal.state
         if state.is_refused(self._worker):
@@ -298,6 +311,9 @@ class Intake:
         first = state.other_data(self._worker)
         if first is not None:
             return f"its data are not those of {first}: their checksums differ"
+        other = self._other_with_ids(check)
+        if other is not None:
+            return no_ids(other)
         return changed_judge_file(self._worktree, state.judge_files)
 
     def _note_info(self, now: float, info: Mapping[str, object]) -> None:

@@ -12,7 +12,7 @@ from wtrace.core.data import replace
 from wtrace.core.evolution.changes import change
 from wtrace.core.phases import Running
 from wtrace.core.standing import CheckPoint
-from wtrace.core.telling import foreign_code, hopeless
+from wtrace.core.telling import foreign_code, hopeless, no_ids
 
 if TYPE_CHECKING:
     from wtrace.core.state import State
@@ -41,7 +41,12 @@ def lines_read(state: State, event: ev.LinesRead) -> State:
 
 
 def sample_ids_fixed(state: State, event: ev.SampleIdsFixed) -> State:
-    return replace(state, sample_ids=event.digest)
+    return replace(state, sample_ids=event.digest, ids_first=event.worker)
+
+
+def sample_ids_missing(state: State, event: ev.SampleIdsMissing) -> State:
+    state = replace(state, without_ids=(*state.without_ids, event.worker))
+    return change(state, event.worker, note=no_ids(event.other))
 
 
 def check_judged(state: State, event: ev.CheckJudged) -> State:
