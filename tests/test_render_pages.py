@@ -159,7 +159,7 @@ def test_a_race_without_a_check_has_a_report_too() -> None:
     race = replace(lost_race(), state="stopped")
     report = failure_report(race, Evidence(checks=()))
     assert "stopped before" in report
-    assert "No check was judged." in report
+    assert "**No winner:** no check was judged: " in report
     assert "What to combine" not in report
 
 

@@ -71,6 +71,7 @@ def _answers(config: Path | None) -> Iterator[Answer]:
     yield Answer("config", "ok", f"{len(spec.workers)} workers, {len(spec.success)} criteria")
     yield _trust(root, spec)
     yield from _branches(root, spec)
+    yield from _sources(root, spec)
     yield from _worktrees(root, spec)
     yield from _targets(spec)
     yield from _engines(spec)
@@ -214,6 +215,19 @@ def _branches(root: Path, spec: RaceSpec) -> Iterator[Answer]:
             )
         else:
             yield Answer(f"branch {worker.branch}", "ok", source.commit[:12])
+
+
+def _sources(root: Path, spec: RaceSpec) -> Iterator[Answer]:
+    """Workers that may never be heard of: no source of metrics is configured, and their branch mentions none."""
+    from wtrace.repo.mentions import silence
+    from wtrace.supervisor.record import worktrees_folder
+
+    parent = worktrees_folder(root, spec)
+    for worker in spec.workers:
+        why = silence(root, spec, worker, parent / worker.name)
+        if why is not None:
+            what, _, mend = why.rpartition(": ")
+            yield Answer(f"metrics of {worker.name}", "warning", what, mend)
 
 
 def _output(*command: str) -> str | None:

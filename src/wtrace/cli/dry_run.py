@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core import resources, view
@@ -11,6 +12,7 @@ from wtrace.core.plan import count_planned, divisor
 from wtrace.core.sources import doubts, told_source
 from wtrace.core.text import plain, size
 from wtrace.race import find_machine
+from wtrace.repo.mentions import silence
 from wtrace.supervisor.attempts import command_of, own_environment, working_directory
 from wtrace.supervisor.context import RaceContext
 from wtrace.supervisor.outlook import merge_outlook
@@ -18,7 +20,6 @@ from wtrace.supervisor.record import worktrees_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from wtrace.core.resources import Machine
     from wtrace.core.spec import RaceSpec, WorkerSpec
@@ -78,7 +79,7 @@ def _worker_lines(race: RaceContext, worker: WorkerSpec, machine: Machine) -> It
     yield from _asked_lines(race.spec, worker, machine)
     yield f"  command: {shlex.join(command_of(race, worker.name, 1))}"
     yield f"  metrics: {told_source(race.spec.metrics_of(worker))}"
-    yield from (f"  warning: {doubt}" for doubt in doubts(race.spec, worker))
+    yield from (f"  warning: {doubt}" for doubt in warnings_of(race, worker))
     given = grant_of(race, worker, machine)
     for name, value in variables_of(race, worker, given).items():
         yield f"  {name}={value}"
@@ -86,6 +87,12 @@ def _worker_lines(race: RaceContext, worker: WorkerSpec, machine: Machine) -> It
         yield "  CUDA_VISIBLE_DEVICES=(what is free when it starts)"
     for name in sorted(worker.env):
         yield f"  {name}=(as the config says)"
+
+
+def warnings_of(race: RaceContext, worker: WorkerSpec) -> list[str]:
+    """Why this worker may never win: its source lacks what the race asks for, or nothing is heard of it at all."""
+    silent = silence(race.root, race.spec, worker, Path(race.places[worker.name].worktree))
+    return [*doubts(race.spec, worker), *([silent] if silent else [])]
 
 
 def grant_of(race: RaceContext, worker: WorkerSpec, machine: Machine) -> resources.Grant | None:

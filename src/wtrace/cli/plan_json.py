@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.cli.dry_run import grant_of, look_ahead, variables_of
+from wtrace.cli.dry_run import grant_of, look_ahead, variables_of, warnings_of
 from wtrace.core import resources
 from wtrace.core.plan import count_planned, divisor
-from wtrace.core.sources import doubts, told_source
+from wtrace.core.sources import told_source
 from wtrace.race import find_machine
 from wtrace.supervisor.attempts import command_of, working_directory
 
@@ -53,5 +53,5 @@ def _worker(race: RaceContext, worker: WorkerSpec, machine: Machine) -> dict[str
         "metrics": told_source(race.spec.metrics_of(worker)),
         "environment": variables_of(race, worker, grant_of(race, worker, machine)),
         "cannot_run": None if lack is None else f"it {lack}",
-        "warnings": doubts(race.spec, worker),
+        "warnings": warnings_of(race, worker),
     }

@@ -28,6 +28,7 @@ from wtrace.results.record import (
 )
 from wtrace.results.rows import criterion_cell, winning_row
 from wtrace.results.strength import strength_part
+from wtrace.results.unjudged import why_unjudged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +105,7 @@ _HOW_OVER = {
 
 def _not_won(standing: Standing, checks: Sequence[CheckRow]) -> str:
     how = _HOW_OVER.get(standing.state, f"The race is {RACE_WORDS[standing.state]}; nobody has won.")
-    return f"**No winner.** {how}" + ("" if checks else " No check was judged.")
+    return f"**No winner.** {how}" if checks else f"**No winner:** {why_unjudged(standing)} {how}"
 
 
 def _dates(standing: Standing, evidence: Evidence) -> str:
