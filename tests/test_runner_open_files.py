@@ -16,7 +16,7 @@ from wtrace.runners.records import read_claim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wtrace.runners.open_files import OpenFile
+    from wtrace.core.settling import OpenFile
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which files are open")
 

@@ -28,7 +28,7 @@ def race(
         f'[workers.{name}]\nbranch = "try/{name}"\ncommand = ["python", "train.py"]\n' for name in scripts
     )
     (lab.root / "wtrace.toml").write_text(
-        '[race]\nname = "lab"\nbase = "main"\ngrace = 1\ncheck_every = 2\nmax_epochs = 9\n'
+        '[race]\nname = "lab"\nbase = "main"\ngrace = 1\ncheck_every = 2\nmax_epochs = 9\non_win = "stop"\n'
         f"[success]\nloss = {criterion}\n{metrics}{workers}"
     )
 

@@ -15,6 +15,7 @@ from wtrace.core.admission import admit, impossible
 from wtrace.core.claims import open_claim
 from wtrace.core.data import data
 from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
+from wtrace.core.settling import ends_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +115,7 @@ def _facts(state: State, now: float) -> Iterator[ev.Event]:
     first = _first_that_counts(state)
     if first is not None and state.verdict is None and not state.stop_asked:
         yield ev.VerdictReached(now, first.worker, first.epoch, confirmed=first.status == "confirmed")
+    yield from _settlings(state, now)
     yield from _silences(state, now)
     yield from _lost_hopes(state, now)
     yield from _refusals(state, now)
@@ -138,10 +140,26 @@ def _is_over(state: State) -> bool:
     return not (undecided and any(open_claim(state.spec, claim) for claim in state.claims))
 
 
+def _settlings(state: State, now: float) -> Iterator[ev.Event]:
+    """Who is to be ended, but not before its saves are whole."""
+    for spec in state.spec.workers:
+        worker = state.workers[spec.name]
+        phase = worker.phase
+        if not isinstance(phase, Running) or phase.settling is not None or worker.stop_asked:
+            continue
+        if state.stop_asked or state.is_refused(spec.name):
+            continue
+        if state.is_ended_as_winner(spec.name):
+            if ends_by(state.spec, spec) == "settle":
+                yield ev.WorkerSettling(now, spec.name, "winner", worker.epoch)
+        elif not phase.paused and state.is_past_its_end(spec.name):
+            yield ev.WorkerSettling(now, spec.name, "past_end", state.spec.epochs_of(spec))
+
+
 def _silences(state: State, now: float) -> Iterator[ev.Event]:
     for name, worker in state.workers.items():
         phase = worker.phase
-        if not isinstance(phase, Running) or phase.paused:
+        if not isinstance(phase, Running) or phase.paused or phase.settling is not None:
             continue
         silent_s = now - phase.heard
         if not phase.stalled and silent_s >= state.spec.stall_after_s:
@@ -215,8 +233,13 @@ def _stop_cause(state: State, name: str, phase: Running | Launching) -> ev.StopC
         return "asked"
     if state.is_refused(name):
         return "foreign"
-    if state.verdict is not None and state.spec.judge.stop_at_first:
-        return "winner" if state.verdict.worker == name else "beaten"
+    if state.is_ended_as_winner(name):
+        if ends_by(state.spec, state.spec.worker(name)) == "stop":
+            return "winner"
+    elif state.verdict is not None and state.spec.judge.stop_at_first:
+        return "beaten"
+    if isinstance(phase, Running) and phase.settling is not None:
+        return phase.settling.cause if phase.settling.done else None
     if state.is_refuted(name):
         return "refuted"
     if state.workers[name].hopeless:
@@ -324,12 +347,13 @@ def asks(state: State, event: ev.Event) -> bool:
     if not isinstance(event, ev.LinesRead):
         return True
     phase = state.workers[event.worker].phase
-    return isinstance(phase, Running) and phase.stalled
+    past_end = event.epoch > state.spec.epochs_of(state.spec.worker(event.worker))
+    return past_end or (isinstance(phase, Running) and phase.stalled)
 
 
 def _deadlines(state: State, name: str, now: float) -> Iterator[float]:
     match state.workers[name].phase:
-        case Running(heard=heard, stalled=False, paused=False):
+        case Running(heard=heard, stalled=False, paused=False, settling=None):
             yield heard + state.spec.stall_after_s
         case Retrying(not_before=not_before):
             yield not_before

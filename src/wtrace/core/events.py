@@ -9,9 +9,10 @@ from typing import Literal
 
 from wtrace.core.data import data
 from wtrace.core.resources import Grant, Machine
+from wtrace.core.settling import FileId, SettleCause
 from wtrace.core.standing import CriterionStanding
 
-StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign"]
+StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign", "past_end"]
 RaceOutcome = Literal["won", "no_winner", "stopped"]
 
 
@@ -285,6 +286,35 @@ class VerdictReached:
 
 
 @data
+class WorkerSettling:
+    """A worker that has won, or went on past its last planned check, is let go on until its saves are whole."""
+
+    at: float
+    worker: str
+    cause: SettleCause
+    epoch: int  # a reading of a later epoch says that it has gone on
+
+
+@data
+class SavingSeen:
+    """What a settling worker is saving has changed; `logs` are the files (device, inode) that are open all along."""
+
+    at: float
+    worker: str
+    file: str | None
+    logs: tuple[FileId, ...] = ()
+
+
+@data
+class WorkerSettled:
+    """A settling worker may be ended; `file`: it still wrote that when its time was over."""
+
+    at: float
+    worker: str
+    file: str | None = None
+
+
+@data
 class WorkerStalled:
     """No metric for longer than `stall_after`."""
 
@@ -410,6 +440,9 @@ Event = (
     | ConfirmationBegan
     | ConfirmationEnded
     | VerdictReached
+    | WorkerSettling
+    | SavingSeen
+    | WorkerSettled
     | WorkerStalled
     | WorkerRecovered
     | WorkerFoundHopeless

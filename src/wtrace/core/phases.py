@@ -8,6 +8,7 @@ from wtrace.core.data import data
 
 if TYPE_CHECKING:
     from wtrace.core.events import StopCause
+    from wtrace.core.settling import Settling
     from wtrace.core.standing import ExitStanding, WorkerState
 
 
@@ -46,6 +47,7 @@ class Running:
     heard: float
     stalled: bool = False
     paused: bool = False
+    settling: Settling | None = None
 
 
 @data

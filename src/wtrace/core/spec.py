@@ -17,6 +17,7 @@ SignalFirst = Literal["leader", "tree"]
 OnStall = Literal["warn", "restart", "stop"]
 MergePolicy = Literal["ask", "auto", "never"]
 Correction = Literal["bonferroni", "none"]
+OnWin = Literal["auto", "stop", "settle", "finish"]
 KeepCheckpoints = Literal["best", "all", "last"]
 MetricsSource = Literal["jsonl", "stdout", "csv", "tensorboard", "hf"]
 
@@ -125,6 +126,8 @@ class RaceSpec:
     max_parallel: int | None = 4
     grace_s: float = 10.0
     signal: SignalFirst = "leader"
+    on_win: OnWin = "auto"
+    settle_s: float = 60.0
     stall_after_s: float = 900.0
     on_stall: OnStall = "warn"
     retries: int = 0

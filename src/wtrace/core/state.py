@@ -86,6 +86,17 @@ class State:
         beaten = self.verdict is not None and self.spec.judge.stop_at_first
         return beaten or self.stop_asked or self.workers[worker].stop_asked
 
+    def is_ended_as_winner(self, worker: str) -> bool:
+        """Whether this worker has won a race that ends with its first winner."""
+        won = self.verdict is not None and self.verdict.worker == worker
+        return won and self.spec.judge.stop_at_first
+
+    def is_past_its_end(self, worker: str) -> bool:
+        """Whether the worker trains on although nothing of what it may report will be judged any more."""
+        max_epochs = self.spec.epochs_of(self.spec.worker(worker))
+        beyond = self.workers[worker].epoch - max_epochs
+        return beyond > 0 and (self.workers[worker].has_judged(max_epochs) or beyond >= self.spec.check_every)
+
     def is_refused(self, worker: str) -> bool:
         """Whether no verdict may rest on this worker: what it trains is not its branch."""
         return self.strict and worker in self.foreign

@@ -66,6 +66,20 @@ RACE = Table(
             "leader",
         ),
         Key(
+            "on_win",
+            Choice(("auto", "stop", "settle", "finish")),
+            'What becomes of the winner: "stop" (SIGTERM at once), "settle" (its saves are waited for first), "finish" '
+            '(it runs to its own end). "auto": "stop" where it reports by wtrace\'s own lines, else "settle".',
+            "auto",
+        ),
+        Key(
+            "settle",
+            Number(0, YEAR_S, "seconds"),
+            "Seconds at most that settling takes while no file that the worker saves grows.",
+            60.0,
+            "settle_s",
+        ),
+        Key(
             "stall_after",
             SECONDS,
             "Seconds without a metric before a worker is called stalled.",

@@ -58,8 +58,23 @@ _WHY: Mapping[ev.StopCause, str] = {
     "stalled": "stalled",
     "refuted": "its claims were refuted",
     "hopeless": "it has no chance left",
+    "past_end": "it went on past its last planned check",
     "foreign": "it runs code that is not its branch's, and --strict was asked for",
 }
+
+
+def _settling(event: ev.WorkerSettling) -> str | None:
+    return f"{event.worker} is ended when nothing that it saves is lost" if event.cause == "winner" else None
+
+
+def _settled(event: ev.WorkerSettled) -> str | None:
+    return None if event.file is None else f"{event.worker} {still_writing(event.file)}"
+
+
+def still_writing(file: str, limit_s: float | None = None) -> str:
+    """What is wrong with a worker that did not finish its save in time."""
+    limit = "" if limit_s is None else f" ({limit_s:g} s)"
+    return f"still wrote {file} when its time to settle{limit} was over: that file may be torn"
 
 
 def hopeless(event: ev.WorkerFoundHopeless) -> str:
@@ -120,6 +135,8 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.ConfirmationQueued: lambda e: f"{e.worker}'s confirmation {e.text}",
     ev.ConfirmationEnded: _confirmed,
     ev.VerdictReached: _verdict,
+    ev.WorkerSettling: _settling,
+    ev.WorkerSettled: _settled,
     ev.WorkerStalled: lambda e: f"{e.worker} stalled: no metric for {e.silent_s:.0f} s",
     ev.WorkerRecovered: lambda e: f"{e.worker} reports again",
     ev.WorkerFoundHopeless: lambda e: f"{e.worker} {hopeless(e)}",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core.data import data, replace
 from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
+from wtrace.core.settling import Settling
 from wtrace.core.standing import ExitStanding, Standing, WorkerStanding
 
 if TYPE_CHECKING:
@@ -53,10 +54,19 @@ def worker_standing(state: State, name: str, place: Place) -> WorkerStanding:
         log=place.log,
         started=worker.started,
         ended=worker.ended,
-        note=phase.waits_for if isinstance(phase, Launching) and phase.waits_for else worker.note,
+        note=_note(worker),
         recent=worker.recent,
         best=worker.best,
     )
+
+
+def _note(worker: Worker) -> str | None:
+    match worker.phase:
+        case Launching(waits_for=str(text)):
+            return text
+        case Running(settling=Settling(saving=str(file))):
+            return f"saving {file}"
+    return worker.note
 
 
 def _exit(worker: Worker) -> ExitStanding | None:
@@ -69,6 +79,8 @@ def _state_name(state: State, name: str, worker: Worker) -> WorkerState:
             return "waiting"
         case Launching(waits_for=waits_for):
             return "running" if waits_for is None else "waiting"
+        case Running(settling=Settling(cause=cause)):
+            return "won" if cause == "winner" else "stopping"
         case Running(paused=True):
             return "paused"
         case Running(stalled=True):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from wtrace.runners.open_files import OpenFile
+    from wtrace.core.settling import OpenFile
 
 
 @data
@@ -142,6 +142,12 @@ class Runner(Protocol):
 
         None: it cannot be told here (another machine, or a system that does not say); whoever asks then has to watch
         sizes and times. Empty once the attempt has ended. Reads only.
+        """
+
+    def halt(self, folder: Path, within_s: float) -> bool:
+        """Have every process of the attempt stand still, so that a look at it holds until `stop` or `unpause`.
+
+        False, and it goes on: not all of it came to a halt in time, or it cannot be told here.
         """
 
     def adopt(self, folder: Path) -> bool:

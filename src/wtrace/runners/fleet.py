@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from wtrace.core.settling import OpenFile
     from wtrace.runners.base import Exit, Launch, Runner, Started
-    from wtrace.runners.open_files import OpenFile
 
 
 class Fleet:
@@ -74,6 +74,10 @@ class Fleet:
     def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:
         """See `Runner.writing`."""
         return self._of(folder).writing(folder, below)
+
+    def halt(self, folder: Path, within_s: float) -> bool:
+        """See `Runner.halt`."""
+        return self._of(folder).halt(folder, within_s)
 
     def adopt(self, folder: Path) -> bool:
         """See `Runner.adopt`."""

@@ -22,11 +22,12 @@ from wtrace.runners.processes import Held, Identity, Trace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from wtrace.core.settling import OpenFile
     from wtrace.runners.base import Exit, Launch
-    from wtrace.runners.open_files import OpenFile
 
 SHIM = Path(__file__).with_name("shim.py").absolute()
 HEARS_S = 20e-6  # what a worker that is woken by a signal needs of a core before the signal's handler runs
+HALTS_S = 0.002  # between two looks at a tree that is coming to a halt
 NOT_STARTED = 75  # the shim's exit code when the folder is another shim's
 # Pending until the shim hears them, so that none comes too early.
 SHIM_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGTSTP, signal.SIGCONT, signal.SIGHUP, signal.SIGINT)
@@ -213,6 +214,25 @@ class LocalRunner:
         if claim is None or not claim.of_this_boot:
             return frozenset()
         return open_files.held_for_writing(_members(claim), below)
+
+    def halt(self, folder: Path, within_s: float) -> bool:
+        """See `Runner.halt`: the guardian halts the tree, and this waits until all its threads stand still."""
+        claim = records.read_claim(folder)
+        if not open_files.CAN_ASK or claim is None or not processes.is_alive(claim.shim):
+            return False
+        self.pause(folder)
+        deadline = time.monotonic() + within_s
+        before: set[int] | None = None
+        while True:
+            members = _members(claim)
+            halted = members if all(map(processes.is_halted, members)) else None
+            if halted is not None and halted == before:  # once would miss a child that was forked meanwhile
+                return True
+            if time.monotonic() > deadline:
+                self.unpause(folder)
+                return False
+            before = halted
+            time.sleep(HALTS_S)
 
     def adopt(self, folder: Path) -> bool:
         """Take over an attempt that an earlier supervisor began. False: its guardian is gone.

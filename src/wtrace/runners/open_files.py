@@ -7,7 +7,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from wtrace.core.data import data
+from wtrace.core.settling import OpenFile
 from wtrace.runners.shim_kernel import children
 
 if TYPE_CHECKING:
@@ -16,27 +16,6 @@ if TYPE_CHECKING:
 
 CAN_ASK = sys.platform == "linux"
 HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110 (for each thread)
-
-
-@data
-class OpenFile:
-    """A regular file that some process holds open for writing, as it was when it was looked at.
-
-    `position` is the furthest of those who hold it open (bytes; 0 for writes through `pwrite` or a mapping).
-    """
-
-    path: str
-    device: int
-    inode: int
-    size: int  # bytes
-    modified_ns: int
-    position: int
-    appends: bool  # opened with O_APPEND, as logs are and no checkpoint is
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """Device and inode: what stays the same while the file is renamed."""
-        return self.device, self.inode
 
 
 def tree(root: int) -> set[int]:

@@ -181,6 +181,20 @@ if sys.platform == "linux":
         masks = [line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd:")]
         return any(int(mask, 16) >> (signum - 1) & 1 for mask in masks)
 
+    def is_halted(pid: int) -> bool:
+        """Whether all threads of the process stand still by a signal; one that is gone does."""
+        with contextlib.suppress(OSError):
+            stats = [Path(f"/proc/{pid}/task/{thread}/stat") for thread in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208
+            return all(_state_of(path) in "TtZX" for path in stats)
+        return True
+
+    def _state_of(stat: Path) -> str:
+        try:
+            text = stat.read_bytes()
+        except OSError:
+            return "X"
+        return chr(text[text.rindex(b")") + 2])
+
     def _open_pidfd(pid: int) -> int:
         return os.pidfd_open(pid)
 
@@ -243,6 +257,15 @@ else:
     def is_pending(pid: int, signum: signal.Signals) -> bool:  # noqa: ARG001
         """Whether the process has left this signal pending: not to be seen from outside here."""
         return False
+
+    def is_halted(pid: int) -> bool:
+        """Whether the process stands still by a signal; one that is gone does."""
+        import psutil
+
+        try:
+            return psutil.Process(pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+        except psutil.Error:
+            return True
 
     def _open_pidfd(pid: int) -> int:  # noqa: ARG001
         return -1

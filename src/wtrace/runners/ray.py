@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from wtrace.runners.open_files import OpenFile
+    from wtrace.core.settling import OpenFile
 
 log = logging.getLogger("wtrace")
 
@@ -146,6 +146,10 @@ class RayRunner:
     def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:  # noqa: ARG002
         """Not to be asked from here: the files lie on the node."""
         return None
+
+    def halt(self, folder: Path, within_s: float) -> bool:  # noqa: ARG002
+        """Not to be told from here when it stands still."""
+        return False
 
     def adopt(self, folder: Path) -> bool:
         """Follow a job that an earlier supervisor handed in. False: it never got that far."""

@@ -26,7 +26,7 @@ from wtrace.runners.base import Exit, Launch, Started
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from wtrace.runners.open_files import OpenFile
+    from wtrace.core.settling import OpenFile
 
 log = logging.getLogger("wtrace")
 
@@ -137,6 +137,10 @@ class SlurmRunner:
     def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:  # noqa: ARG002
         """Not to be asked from here: the processes run on a node."""
         return None
+
+    def halt(self, folder: Path, within_s: float) -> bool:  # noqa: ARG002
+        """Not to be told from here when it stands still."""
+        return False
 
     def adopt(self, folder: Path) -> bool:
         """Follow a job that an earlier supervisor handed in. False: Slurm never had it."""

@@ -34,6 +34,7 @@ from wtrace.supervisor.redacting import redaction_for
 from wtrace.supervisor.requests import events_of_request, pending_requests
 from wtrace.supervisor.room import RoomWatch
 from wtrace.supervisor.setting_up import note_set_up
+from wtrace.supervisor.settling import Settler
 from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts, reserve_files
 from wtrace.sync.agents import Agents
 
@@ -88,6 +89,7 @@ class Supervisor:
         self._asks_at = -inf  # when they will, although nothing happens
         self._stuck_since: float | None = None
         self._room = RoomWatch(journal)
+        self._settler = Settler(race, journal, runner)
 
     @property
     def state(self) -> State:
@@ -196,6 +198,7 @@ class Supervisor:
             None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
             now + TRY_AGAIN_AFTER_S if self._deeds.are_postponed or self._following.hindered else None,
             self._room.due(now),
+            self._settler.due(),
         ]
         due = min(time for time in times if time is not None)
         rested_at = self._rested_at()
@@ -217,6 +220,7 @@ class Supervisor:
             self._settle(now)
         if self._store(now):
             self._deeds.carry_out(now)
+            self._settler.look(now)
             self._pages.write(now)
             self._notify(now)
             self._agents.tend(now)
@@ -262,6 +266,7 @@ class Supervisor:
                 awaited = self._deeds.end_somebody and self.state.outcome is None
                 self._journal.commit(now, rows_later=awaited)
         except sqlite3.Error as error:
+            self._settler.let_go()
             if self._stuck_since is None:
                 self._stuck_since = now
                 text = f"the race cannot be recorded ({error}); the trainings go on, trying again"

@@ -10,9 +10,13 @@ from wtrace.core import retry
 from wtrace.core.data import replace
 from wtrace.core.evolution.changes import change, change_running, has_won, leave_unstarted
 from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopping
+from wtrace.core.settling import Settling
 from wtrace.core.standing import ExitStanding
+from wtrace.core.telling import still_writing
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from wtrace.core.spec import WorkerSpec
     from wtrace.core.standing import WorkerState
     from wtrace.core.state import State
@@ -43,6 +47,32 @@ def worker_unpaused(state: State, event: ev.WorkerUnpaused) -> State:
     return change_running(state, event.worker, paused=False, heard=event.at)
 
 
+def worker_settling(state: State, event: ev.WorkerSettling) -> State:
+    settling = Settling(event.cause, event.at, event.epoch)
+    state = change_running(state, event.worker, settling=settling, paused=False, stalled=False)
+    if event.cause != "past_end":
+        return state
+    return change(state, event.worker, note=f"went on past its last planned check, epoch {event.epoch}")
+
+
+def saving_seen(state: State, event: ev.SavingSeen) -> State:
+    return _change_settling(state, event.worker, saving=event.file, logs=event.logs, seen=True)
+
+
+def worker_settled(state: State, event: ev.WorkerSettled) -> State:
+    state = _change_settling(state, event.worker, done=True)
+    if event.file is None:
+        return state
+    return change(state, event.worker, note=still_writing(event.file, state.spec.settle_s))
+
+
+def _change_settling(state: State, name: str, **changes: Any) -> State:
+    phase = state.workers[name].phase
+    if not isinstance(phase, Running) or phase.settling is None:
+        return state
+    return change_running(state, name, settling=replace(phase.settling, **changes))
+
+
 def worker_stopping(state: State, event: ev.WorkerStopping) -> State:
     phase = state.workers[event.worker].phase
     assert isinstance(phase, Launching | Running)
@@ -62,6 +92,7 @@ _OUTCOME_OF_CAUSE: Mapping[ev.StopCause, WorkerState] = {
     "refuted": "refuted",
     "hopeless": "terminated",
     "foreign": "failed",
+    "past_end": "finished",
 }
 
 
@@ -76,7 +107,9 @@ def worker_exited(state: State, event: ev.WorkerExited) -> State:
 def _phase_after_exit(state: State, event: ev.WorkerExited, exit_: ExitStanding) -> Phase:
     worker, spec = state.workers[event.worker], state.spec.worker(event.worker)
     restart = retry.not_before(worker, event, _restarts_left(state, spec, event))
-    leaves = isinstance(worker.phase, Stopping) and worker.phase.cause != "stalled"
+    leaves = _settles(worker.phase) or (
+        isinstance(worker.phase, Stopping) and worker.phase.cause != "stalled"
+    )
     if (
         restart is not None
         and not leaves
@@ -85,6 +118,10 @@ def _phase_after_exit(state: State, event: ev.WorkerExited, exit_: ExitStanding)
     ):
         return Retrying(event.attempt, restart, exit_)
     return Ended(_outcome(state, event), event.at, event.attempt, exit_)
+
+
+def _settles(phase: Phase) -> bool:
+    return isinstance(phase, Running) and phase.settling is not None
 
 
 def _restarts_left(state: State, spec: WorkerSpec, event: ev.WorkerExited) -> int:
@@ -104,6 +141,8 @@ def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
         return "won"
     if isinstance(phase, Stopping):
         return _OUTCOME_OF_CAUSE[phase.cause]
+    if isinstance(phase, Running) and phase.settling is not None:
+        return _OUTCOME_OF_CAUSE[phase.settling.cause]
     if event.taken:
         return "lost"
     if not event.known:
