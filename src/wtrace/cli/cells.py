@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from wtrace.core import forecast
 from wtrace.core.text import cells, cut, pace, plain, signed, sparkline
-from wtrace.core.wording import ALIVE, SYMBOLS, epoch_of, epoch_pace_s, gap, how_ended, verdict_of
+from wtrace.core.wording import ALIVE, SYMBOLS, epoch_of, epoch_pace_s, gap, how_ended, state_word, verdict_of
 
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def worker_cells(worker: WorkerStanding, criteria: Sequence[CriterionInfo], eta:
     name_style = "good" if worker.state == "won" else "name" if worker.state in ALIVE else "dim"
     row: Cells = {
         "name": ((plain(worker.name + control, NAME_CELLS), name_style),),
-        "state": ((f"{SYMBOLS[worker.state]} {worker.state}", _STATE_STYLES.get(worker.state, "dim")),),
+        "state": ((f"{SYMBOLS[worker.state]} {state_word(worker)}", _STATE_STYLES.get(worker.state, "dim")),),
         "epoch": ((epoch_of(worker), ""),),
         "pace": _told(pace(epoch_pace_s(worker)) if worker.state in ALIVE else "—"),
         "eta": _told(short_eta(eta)),
@@ -120,7 +120,7 @@ def _note(worker: WorkerStanding) -> Cell:
     told = how_ended(worker)
     parts = (
         []
-        if told == worker.state or worker.state in ALIVE
+        if told == state_word(worker) or worker.state in ALIVE
         else [told.removeprefix(worker.state).strip(" ()")]
     )
     if worker.note:

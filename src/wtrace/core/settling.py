@@ -27,6 +27,8 @@ STILL_S = 3.0
 """Where open files cannot be asked for: a file that has not changed for so long is whole."""
 GROWTH_BYTES, GROWTH_S = 64 * 1024, 10.0
 """A file that grows by less than that in that time is a log, or hangs; no save is so slow."""
+SHORTEST_S = 2.0
+"""Where `settle` is shorter than that time, growth is waited for as long as `settle`, but no less than this."""
 LOG_LOOKS = 5
 """A file that was seen open so often, and only grew, and that slowly, is open all the time."""
 LOG_NAMES = ("events.out.tfevents.*", "*.wandb", "*.log")
@@ -166,7 +168,8 @@ def may_end(settling: Settling, epoch: int, activity: Activity, limit_s: float, 
     """Whether the worker is to be ended: its saves are whole, or its time is over and none of them grows any more."""
     over = now >= settling.since + limit_s
     if activity.saves:
-        return over and all(now >= each.grew + GROWTH_S for each in activity.saves)
+        patience_s = min(GROWTH_S, max(limit_s, SHORTEST_S))
+        return over and all(now >= each.grew + patience_s for each in activity.saves)
     still_s = now - max(activity.changed, settling.since)
     gone_on = epoch > settling.epoch and (activity.asked or still_s >= STILL_S)
     return over or gone_on or still_s >= QUIET_S

@@ -67,6 +67,10 @@ def _settling(event: ev.WorkerSettling) -> str | None:
     return f"{event.worker} is ended when nothing that it saves is lost" if event.cause == "winner" else None
 
 
+def _saving(event: ev.SavingSeen) -> str | None:
+    return None if event.file is None else f"{event.worker} is saving {event.file}"
+
+
 def _settled(event: ev.WorkerSettled) -> str | None:
     return None if event.file is None else f"{event.worker} {still_writing(event.file)}"
 
@@ -136,6 +140,7 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.ConfirmationEnded: _confirmed,
     ev.VerdictReached: _verdict,
     ev.WorkerSettling: _settling,
+    ev.SavingSeen: _saving,
     ev.WorkerSettled: _settled,
     ev.WorkerStalled: lambda e: f"{e.worker} stalled: no metric for {e.silent_s:.0f} s",
     ev.WorkerRecovered: lambda e: f"{e.worker} reports again",

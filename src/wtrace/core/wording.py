@@ -154,11 +154,16 @@ def counts(workers: Iterable[WorkerStanding]) -> str:
     return ", ".join(f"{n} {state}" for state, n in sorted(found.items(), key=lambda item: -item[1]))
 
 
+def state_word(worker: WorkerStanding) -> str:
+    """The worker's state; of a winner whose process still lives, that it may be saving."""
+    return "won, saving" if worker.state == "won" and worker.exit is None else worker.state
+
+
 def how_ended(worker: WorkerStanding) -> str:
     """How a worker ended, with its exit code or signal where that tells something: `failed (exit code 1)`."""
     exit_ = worker.exit
     if exit_ is None:
-        return worker.state
+        return state_word(worker)
     if not exit_.known:
         return f"{worker.state} (nobody saw how)"
     if exit_.signal is not None:

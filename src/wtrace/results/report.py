@@ -16,6 +16,7 @@ from wtrace.results.closest import closest_to, complements, contested, ever_met,
 from wtrace.results.fairplay import fair_play_part
 from wtrace.results.page import bullets, page, table
 from wtrace.results.record import (
+    NOTE_LENGTH,
     checks_part,
     ended_part,
     environment_part,
@@ -46,6 +47,7 @@ def success_report(standing: Standing, evidence: Evidence) -> str:
     return page(
         f"# {markdown(standing.name)}: {code(winner.name)} won",
         _won(standing, winner),
+        _went_on(standing, winner),
         _dates(standing, evidence),
         evidence.saved,
         pictures_part(evidence),
@@ -94,6 +96,19 @@ def _won(standing: Standing, winner: WorkerStanding) -> str:
         f"**{standing.winner_epoch}**, on commit {code(winner.commit)} of branch {code(winner.branch)}. "
         f"The verdict is **{confirmation(standing)}**. {FIRST_NOT_BEST}"
     )
+
+
+def _went_on(standing: Standing, winner: WorkerStanding) -> str | None:
+    """Of which epoch the winner's files may be, and what was amiss with them."""
+    lines = []
+    if standing.winner_epoch is not None and winner.epoch > standing.winner_epoch:
+        lines.append(
+            f"It went on until nothing that it saved could be lost, and had reported epoch **{winner.epoch}** by then: "
+            f"what lies in its output folder is of epoch {standing.winner_epoch} or later, {winner.epoch} at most."
+        )
+    if winner.note:
+        lines.append(f"{code(winner.name)}: {markdown(winner.note[:NOTE_LENGTH])}")
+    return "\n\n".join(lines) or None
 
 
 _HOW_OVER = {

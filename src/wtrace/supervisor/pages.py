@@ -46,9 +46,12 @@ class Pages:
         self._written = float("-inf")
         self._cost_s = 0.0
         self._told: object = None
+        self._verdict: object = journal.state.verdict
 
     def due(self) -> float:
         """When they should be rewritten (seconds since 1970)."""
+        if self._verdict is not self._journal.state.verdict:
+            return self._written + AT_MOST_EVERY_S  # once in a race: it costs what it may
         fresh = self._told is self._journal.state.happenings
         if fresh:
             return self._written + self._every_s
@@ -60,7 +63,7 @@ class Pages:
             return
         began = time.perf_counter()
         standing = self._journal.standing(now)
-        self._told = self._journal.state.happenings
+        self._told, self._verdict = self._journal.state.happenings, self._journal.state.verdict
         try:
             self._add_checks(standing.workers)
             if standing.ended is None:

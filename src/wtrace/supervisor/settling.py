@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wtrace.supervisor.scanning import Scan
 
 LOOK_EVERY_S = 0.1  # at what a settling worker has open
+LOOK_SOON_S = 0.05  # where it has gone on, and is ended between two saves
 TELL_EVERY_S = 1.0  # what it saves, where that changes
 SCAN_EVERY_S = 1.0  # its folders, for what has changed in them
 SCAN_SHARE = 20  # where a scan takes long, the next one waits so many times as long
@@ -141,7 +142,7 @@ class _Attempt:
         if not settling.seen:
             self._runner.unpause(self.folder)  # one that was halted by a person could not save
         self.epoch = epoch
-        self.look_at = now + LOOK_EVERY_S
+        self.look_at = now + (LOOK_SOON_S if epoch > settling.epoch else LOOK_EVERY_S)
         found = self._writing()
         if found is None or epoch <= settling.epoch:  # else it has gone on, and quiet is not waited for
             self._scan(now)

@@ -9,7 +9,17 @@ from wtrace.core import forecast
 from wtrace.core.data import data, replace
 from wtrace.core.standing import CriterionStanding
 from wtrace.core.text import bound, number, pace, plain
-from wtrace.core.wording import ALIVE, MET, SYMBOLS, UNMET, epoch_pace_s, holds, how_ended, verdict_of
+from wtrace.core.wording import (
+    ALIVE,
+    MET,
+    SYMBOLS,
+    UNMET,
+    epoch_pace_s,
+    holds,
+    how_ended,
+    state_word,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +120,7 @@ def row(index: int, worker: WorkerStanding, standing: Standing) -> Row:
         control=worker.control,
         won=worker.name == standing.winner,
         symbol=SYMBOLS[worker.state],
-        state=worker.state,
+        state=state_word(worker),
         tone=_STATE_TONES.get(worker.state, "dim"),
         epoch=worker.epoch,
         max_epochs=worker.max_epochs,
@@ -139,7 +149,7 @@ def _eta(worker: WorkerStanding, standing: Standing) -> str:
 
 def _notes(worker: WorkerStanding) -> list[str]:
     """How it ended where the state alone does not say it, its note, and its bad lines."""
-    told = how_ended(worker).removeprefix(worker.state).strip(" ()")
+    told = how_ended(worker).removeprefix(state_word(worker)).strip(" ()")
     parts = [told] if told and worker.state not in ALIVE else []
     if worker.note:
         parts.append(plain(worker.note, NOTE_CELLS))
