@@ -77,7 +77,12 @@ def make_home(job: str) -> tuple[str, dict[str, Any]]:
         python=python,
         command=[far(part) for part in launch["command"]],
         cwd=far(launch["cwd"]),
-        env=dict(kept, PYTHONUNBUFFERED="1", **added),
+        env={
+            "COLUMNS": "500",
+            **kept,
+            "PYTHONUNBUFFERED": "1",
+            **added,
+        },  # as wide as on the machine that sent it
     )
     launch["env"]["PYTHONPATH"] = python_path(launch["env"].get("PYTHONPATH", ""), os.path.join(home, "lib"))
     return home, launch

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from wtrace.core.resources import Grant
     from wtrace.supervisor.context import RaceContext
 
-"""These names in a worker's folder link to its newest attempt."""
+WIDE = "500"
+"""Columns for what a worker prints: without a terminal rich would wrap its lines at 80, in the middle of a number."""
 
 PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
 
@@ -145,6 +146,7 @@ def environment_of(
         grant = None  # what of a node it gets is the engine's to say
     return {
         "PYTHONUNBUFFERED": "1",  # so that the log shows what happens when it happens
+        "COLUMNS": WIDE,
         **default_variables(grant),
         **kept,
         **_of_own_venv(Path(race.places[worker].worktree), kept),
