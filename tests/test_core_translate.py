@@ -33,7 +33,7 @@ def told(records: Iterable[dict[str, Any]]) -> list[tuple[str, int, dict[str, fl
 def translated(given_: Sequence[Reading], plan: Plan = PLAN) -> list[tuple[str, int, dict[str, float]]]:
     translator = Translator(plan)
     records = [record for reading in given_ for record in (*translator.take(reading), *translator.flush())]
-    return told([*records, *translator.finish()])
+    return told([*records, *translator.finish(whole=True)])
 
 
 def test_planned_epochs_and_the_last_become_checks() -> None:
@@ -45,7 +45,7 @@ def test_planned_epochs_and_the_last_become_checks() -> None:
 def test_a_settled_check_waits_for_nothing() -> None:
     translator = Translator(PLAN)
     assert told(translator.take(settled(2, loss=0.5))) == [("check", 2, {"loss": 0.5})]
-    assert translator.finish() == []
+    assert translator.finish(whole=True) == []
 
 
 def test_what_may_still_change_waits_for_the_next_epoch() -> None:
@@ -75,14 +75,14 @@ def test_an_epoch_without_what_the_criteria_use_is_no_check_and_that_is_told_onc
         translator.take(open_(epoch, val_acc=0.9))
         translator.flush()
     assert translator.hints == ["epoch 2 is no check: it lacks loss, which the criteria use; it has val_acc"]
-    assert [event for event, _, _ in told(translator.finish())] == ["epoch"]
+    assert [event for event, _, _ in told(translator.finish(whole=True))] == ["epoch"]
 
 
 def test_an_epoch_that_was_cut_short_is_no_reason_to_doubt_the_names() -> None:
     translator = Translator(PLAN)
     translator.take(settled(2, loss=0.5))
     translator.take(open_(4, train=0.3))
-    assert [record["event"] for record in translator.finish()] == ["epoch"]
+    assert [record["event"] for record in translator.finish(whole=True)] == ["epoch"]
     assert translator.hints == []
 
 
@@ -116,6 +116,10 @@ def test_epochs_may_be_counted_from_0_and_in_parts() -> None:
 def test_an_epoch_0_is_asked_about() -> None:
     translator = Translator(PLAN)
     translator.take(settled(0, loss=1))
+    assert (
+        translator.hints == []
+    )  # it may be an evaluation before the training, or the first of 0, 250, 500, …
+    translator.take(settled(1, loss=1))
     assert translator.hints == ["its metrics have an epoch 0: if it counts from 0, set first_epoch = 0"]
 
 
@@ -141,7 +145,7 @@ def test_without_criteria_on_metrics_planned_epochs_are_checks_all_the_same() ->
             settled=st.booleans(),
         ),
         max_size=25,
-    ).map(lambda found: sorted(found, key=lambda reading: reading.epoch)),
+    ).map(lambda found: sorted(found, key=lambda reading: reading.epoch or 0)),
     st.lists(st.integers(0, 25), max_size=4),
 )
 @settings(max_examples=300)
@@ -155,7 +159,7 @@ def test_whoever_takes_over_loses_no_check_and_doubles_none(given_: list[Reading
             translator.recall(record["epoch"], record["metrics"], is_check=record["event"] == "check")
         for reading in given_[:stop]:
             written += [*translator.take(reading), *translator.flush()]
-    written += translator.finish()
+    written += translator.finish(whole=True)
     assert checks(told(written)) == checks(undisturbed)
     assert names(told(written)) == names(undisturbed)
 
@@ -172,11 +176,23 @@ def names(records: list[tuple[str, int, dict[str, float]]]) -> set[tuple[int, st
     ("given_", "number"),
     [
         ("0.52", 0.52), ("0.52,", 0.52), ("97.5%", 97.5), ("(3)", 3.0), ("1e-3", 0.001), (7, 7), (0.5, 0.5),
+        ("0.5}", 0.5), ("0.5].", 0.5), ("3.", 3.0), (".5;", 0.5), ("'0.93',", 0.93), ("\u22120.5", -0.5),
+        ("np.float64(0.93)", 0.93), ("np.float32(1e-3),", 0.001), ("tensor(0.1, device='cuda:0')", 0.1), ("tensor(0.1,", 0.1),
+        ("tensor([[0.25]])", 0.25), ("Decimal('0.5')", 0.5), ("1,234.5", 1234.5), ("-12,345,678", -12345678.0),
+        ("0,42", None), ("12,34", None), ("0.5/1.0", None), ("0.1±0.2", None), ("1.2.3", None), ("f(x)", None), ("...", None),
         ("", None), ("high", None), ("1_000", None), (True, None), (None, None), ([1], None), ("9" * 200, None),
     ],
 )  # fmt: skip
 def test_what_is_a_number(given_: object, number: float | None) -> None:
     assert readings.number(given_) == number
+
+
+@pytest.mark.parametrize(
+    ("given_", "number"),
+    [("0,42", 0.42), ("1.234,5", 1234.5), ("-3,0e-2", -0.03), ("0.42", 0.42), ("1,5,2", None)],
+)
+def test_what_is_a_number_where_the_comma_is_the_decimal_point(given_: str, number: float | None) -> None:
+    assert readings.number(given_, decimal_comma=True) == number
 
 
 def test_not_a_number_is_kept_as_what_it_is() -> None:
@@ -189,10 +205,10 @@ def test_a_row_says_what_its_cells_say() -> None:
     assert readings.header_of("epoch;loss")[0] == ";"
     header = ("epoch", "step", "loss", "note")
     assert readings.of_cells(header, ["3", "9", "0.5", "ok"], "epoch") == Reading(
-        3, {"loss": 0.5}, settled=False
+        3, {"loss": 0.5}, settled=False, steps=True, unread={"note": "ok"}
     )
     assert readings.of_cells(header, ["", "9", "0.5", "ok"], "epoch") is None
-    assert readings.of_cells(header, ["3", "9", "", ""], "epoch") == Reading(3, {}, settled=False)
+    assert readings.of_cells(header, ["3", "9", "", ""], "epoch") == Reading(3, {}, settled=False, steps=True)
     assert readings.of_cells(header, ["3", "9"], "epoch") == "a row of 2 cells under a header of 4"
     assert readings.of_cells(("epoch", "loss"), ["3", "0.5"], "epoch") == Reading(
         3, {"loss": 0.5}, settled=True
@@ -207,11 +223,13 @@ def test_names_that_no_record_can_carry_are_left_out() -> None:
 
 def test_a_step_says_that_an_epoch_has_several_lines() -> None:
     assert readings.of_object({"epoch": 1, "loss": 2, "iter": 50}, "epoch") == Reading(
-        1, {"loss": 2}, settled=False
+        1, {"loss": 2}, settled=False, steps=True
     )
     assert readings.of_object({"step": 50, "loss": 2}, "step") == Reading(50, {"loss": 2}, settled=True)
     pattern = re.compile(r"epoch (?P<epoch>\d+)(?: step (?P<step>\d+))? loss (?P<loss>\S+)")
     for text, is_settled in (("epoch 3 loss 0.5", True), ("epoch 3 step 7 loss 0.5", False)):
         groups = readings.groups_of(pattern, text)
         assert groups is not None
-        assert readings.of_groups(groups, "epoch") == Reading(3, {"loss": 0.5}, settled=is_settled)
+        assert readings.of_groups(groups, "epoch") == Reading(
+            3, {"loss": 0.5}, settled=is_settled, steps=not is_settled
+        )

@@ -125,7 +125,7 @@ def read_run(folder: Path) -> dict[str, dict[int, float]]:
     readings, _ = reader.read()
     reader.close()
     for reading in readings:
-        assert isinstance(reading, Reading), reading
+        assert isinstance(reading, Reading) and reading.epoch is not None, reading
         for name, value in reading.values.items():
             curves.setdefault(name, {})[int(reading.epoch)] = value
     return curves

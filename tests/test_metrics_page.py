@@ -46,7 +46,7 @@ def test_the_page_has_an_example_of_every_source() -> None:
     ("number", "epochs"),
     [
         (0, [(3, {"val_loss": 0.159, "acc": 96.0})]),
-        (1, [(3, {}), (3, {"loss": 2.2983, "val_loss": 2.1575})]),
+        (1, [(3, {}), (None, {"loss": 2.2983, "val_loss": 2.1575})]),
         (2, [(3, {"train_loss": 0.5, "val_loss": 0.4})]),
         (3, [
             (0, {"train_loss_step": 0.19597715139389038}),
@@ -56,7 +56,7 @@ def test_the_page_has_an_example_of_every_source() -> None:
     ],
 )  # fmt: skip
 def test_the_examples_hold_what_their_configs_find(
-    tmp_path: Path, number: int, epochs: list[tuple[float, dict[str, float]]]
+    tmp_path: Path, number: int, epochs: list[tuple[float | None, dict[str, float]]]
 ) -> None:
     metrics = config(CONFIGS[number]).metrics
     path = tmp_path / "sample"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from wtrace.core.data import data
 from wtrace.core.names import CONTROL
-from wtrace.core.readings import compiled
+from wtrace.core.plan import count_planned
+from wtrace.core.readings import compiled, is_step
 from wtrace.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ def epoch_key(spec: MetricsSpec) -> str | None:
     return spec.epoch_key or EPOCH
 
 
+def counts(spec: MetricsSpec) -> bool | None:
+    """Whether readings are counted because the source names no epoch; None: that turns out when it is read."""
+    if spec.pattern is not None:
+        return epoch_key(spec) not in compiled(spec.pattern).groupindex
+    if spec.epoch_key is not None:
+        return False
+    return True if spec.source == "csv" else None if spec.source in {"jsonl", "stdout"} else False
+
+
 def files_place(spec: MetricsSpec) -> FilesPlace | None:
     """The files that the source is; None where it is the worker's log, or its own protocol's file."""
     path = spec.path or DEFAULT_PATHS.get(spec.source)
@@ -67,9 +77,21 @@ def told_source(spec: MetricsSpec) -> str:
 
 
 def doubts(spec: RaceSpec, worker: WorkerSpec) -> list[str]:
-    """Why this worker may never win, whatever its metrics are: its source does not say what the race asks for."""
+    """Why this worker may never win, whatever its metrics are: what the race asks for is not planned, or not said there."""
     metrics = spec.metrics_of(worker)
-    if worker.control or (metrics.pattern is None and metrics.source in {"jsonl", "stdout"}):
+    if worker.control:
+        return []
+    planned = count_planned(spec.check_every, spec.epochs_of(worker))
+    found = [
+        f"`{criterion.name}` asks for {max(criterion.for_checks, criterion.min_checks)} checks, and it has {planned} planned"
+        for criterion in spec.success
+        if max(criterion.for_checks, criterion.min_checks) > planned
+    ]
+    return found + _doubts_of_source(spec, metrics)
+
+
+def _doubts_of_source(spec: RaceSpec, metrics: MetricsSpec) -> list[str]:
+    if metrics.pattern is None and metrics.source in {"jsonl", "stdout"}:
         return []  # lines of the worker protocol are passed on, with their samples and checkpoints
     found = [
         f"`{criterion.name}` is judged on samples, and there are none in such a source ({metrics.source})"
@@ -113,6 +135,11 @@ def check(spec: MetricsSpec, at: Place) -> None:
         raise ConfigError(f'{at / "pattern"}: only a log is searched, from = "stdout"', hint="leave it out")
     if spec.path is not None and spec.source == "stdout":
         raise ConfigError(f"{at / 'path'}: the worker's log is read, wherever it lies", hint="leave it out")
+    if spec.epoch_comes != "first" and spec.source not in {"jsonl", "stdout"}:
+        raise ConfigError(
+            f"{at / 'epoch_comes'}: in such a source ({spec.source}) number and metrics stand together",
+            hint="leave it out",
+        )
     if spec.source == "jsonl" and spec.path is None:
         _refuse_what_own_lines_say(spec, at)
     if spec.pattern is not None:
@@ -123,6 +150,7 @@ def _refuse_what_own_lines_say(spec: MetricsSpec, at: Place) -> None:
     for name, given in (
         ("epoch_key", spec.epoch_key is not None),
         ("first_epoch", spec.first_epoch != 1),
+        ("epoch_comes", spec.epoch_comes != "first"),
         ("checkpoint", spec.checkpoint is not None),
     ):
         if given:
@@ -133,15 +161,26 @@ def _refuse_what_own_lines_say(spec: MetricsSpec, at: Place) -> None:
 
 
 def _check_groups(spec: MetricsSpec, at: Place) -> None:
+    """A pattern without the epoch is one whose readings are counted, unless something else in it looks like the number."""
     assert spec.pattern is not None
     wanted = epoch_key(spec)
     groups = list(compiled(spec.pattern).groupindex)
-    if wanted not in groups:
+    step = next(filter(is_step, groups), None)
+    if wanted not in groups and (spec.epoch_key is not None or step is not None):
+        mend = (
+            f'set epoch_key = "{step}" to race in what it counts, or name a group `{wanted}`'
+            if step
+            else None
+        )
         raise ConfigError(
             f"{at}: no group is called `{wanted}`, so that no epoch is found; got {', '.join(groups)}",
-            hint=rf"for example epoch (?P<{wanted}>\d+) loss (?P<loss>\S+)",
+            hint=mend or rf"for example epoch (?P<{wanted}>\d+) loss (?P<loss>\S+)",
         )
-    if len(groups) == 1:
+    if not [name for name in groups if name != wanted and not is_step(name)]:
         raise ConfigError(
             f"{at}: no named group for a metric", hint=r"for example (?P<loss>\S+) beside the epoch"
+        )
+    if wanted not in groups and spec.epoch_comes != "first":
+        raise ConfigError(
+            f"{at}: no group is called `{wanted}`, so that no number comes last", hint="leave out epoch_comes"
         )

@@ -20,6 +20,7 @@ Correction = Literal["bonferroni", "none"]
 OnWin = Literal["auto", "stop", "settle", "finish"]
 KeepCheckpoints = Literal["best", "all", "last"]
 MetricsSource = Literal["jsonl", "stdout", "csv", "tensorboard", "hf"]
+EpochComes = Literal["first", "last"]
 
 
 @data
@@ -32,6 +33,7 @@ class MetricsSpec:
     epoch_key: str | None = None
     first_epoch: int = 1
     checkpoint: str | None = None
+    epoch_comes: EpochComes = "first"
 
 
 @data

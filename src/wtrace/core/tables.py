@@ -247,6 +247,12 @@ SOURCE_KEYS = (
     Key("epoch_key", NAMED, "What the epoch is called there.", absent="`epoch`; of event files: their step"),
     Key("first_epoch", Whole(0, 1), "The number that its first epoch has there.", 1),
     Key(
+        "epoch_comes",
+        Choice(("first", "last")),
+        'Whether the number of an epoch stands before its metrics or, "last", after them, where they are on several lines of a log.',
+        "first",
+    ),
+    Key(
         "checkpoint",
         Text("a path relative to the output folder", sources.checkpoint_problem, ("epoch",)),
         "The checkpoint of a check, for `[confirm]`; `{epoch}` is its epoch, as the source counts.",

@@ -19,6 +19,7 @@ Restart = Literal["replaced", "shortened"]
 _CHUNK_BYTES = 64 * 1024
 _MAX_LINES = 10_000  # a batch's memory is bounded also when its lines are tiny
 _BEGINNING_BYTES = 500  # what is kept of a line that is too long
+_FOLD_BYTES = 64 * 1024  # so much of an incomplete line is held before it is folded
 _TAIL_BYTES = 64  # compared before reading on: another content there means another file
 _KINDS = {
     stat.S_IFLNK: "a link",
@@ -70,15 +71,19 @@ class MetricsFile:
         position: Position | None = None,
         *,
         read_as: Callable[[bytes], Record] = decode,
-        returns_end_lines: bool = False,
+        fold: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        """`read_as` says what a line is. `returns_end_lines`: as progress bars have it, a carriage return ends one too."""
+        """`read_as` says what a line is. `fold`, where lines are those of a terminal: what shortens the beginning of one
+        without changing what it shows. Blank lines are then lines as well.
+        """
         self.path = path
         self._read_as = read_as
-        self._returns_end_lines = returns_end_lines
+        self._fold = fold
         self._path = os.fspath(path)  # looked at in every call
         self._position = position
         self._fd: int | None = None
+        self._pieces = bytearray()
+        self._is_too_long = False
         self._start_at(0, b"")
 
     def read(self, limit_bytes: int = 1024 * 1024) -> Batch:
@@ -94,8 +99,8 @@ class MetricsFile:
         A whole record that only lacks its newline counts as what it is; anything else is torn.
         """
         end = self._line_start + self._held
-        line = self._line(b"", end)
-        if line is not None and isinstance(line.record, BadLine) and self._held <= MAX_LINE_BYTES:
+        line = self._line(b"", end) if self._held else None
+        if line is not None and isinstance(line.record, BadLine) and not self._is_too_long:
             line = Line(line.raw, end, torn(line.raw))
         self._start_line(end)
         self._move_on()
@@ -215,8 +220,6 @@ class MetricsFile:
         """Add the complete lines to `lines` and hold what is left of the last one."""
         self._read_to += len(data)
         self._tail: bytes = (self._tail + data[-_TAIL_BYTES:])[-_TAIL_BYTES:]
-        if self._returns_end_lines:
-            data = data.replace(b"\r", b"\n")  # of the same length: offsets stay what they are
         *complete, rest = data.split(b"\n")  # not splitlines: a string may hold other line separators
         if complete:
             end = self._line_start
@@ -227,7 +230,7 @@ class MetricsFile:
                     lines.append(line)
             for raw in complete:
                 end += len(raw) + 1
-                if raw and not raw.isspace():
+                if (raw and not raw.isspace()) or self._fold is not None:
                     lines.append(Line(raw, end, self._read_as(raw)))
             self._start_line(end)
         if rest:
@@ -235,17 +238,25 @@ class MetricsFile:
 
     def _line(self, last_piece: bytes, end: int) -> Line | None:
         """The line that is held, with its last piece; None where it is blank."""
-        raw = bytes(self._pieces) + last_piece
-        if self._held + len(last_piece) > MAX_LINE_BYTES:
+        self._keep(last_piece)
+        raw = bytes(self._pieces)
+        if self._is_too_long:
             raw = raw[:_BEGINNING_BYTES]
             return Line(raw, end, too_long(raw))
-        return Line(raw, end, self._read_as(raw)) if raw.strip() else None
+        return Line(raw, end, self._read_as(raw)) if raw.strip() or self._fold is not None else None
 
     def _hold(self, piece: bytes) -> None:
         self._held += len(piece)
-        if self._held <= MAX_LINE_BYTES:
-            self._pieces += piece
-        elif len(self._pieces) > _BEGINNING_BYTES:
+        self._keep(piece)
+
+    def _keep(self, piece: bytes) -> None:
+        if self._is_too_long:
+            return
+        self._pieces += piece
+        if self._fold is not None and len(self._pieces) > _FOLD_BYTES:
+            self._pieces = bytearray(self._fold(bytes(self._pieces)))
+        if len(self._pieces) > MAX_LINE_BYTES:
+            self._is_too_long = True
             del self._pieces[_BEGINNING_BYTES:]
 
     def _start_at(self, offset: int, tail: bytes) -> None:
@@ -257,6 +268,7 @@ class MetricsFile:
         self._line_start = offset
         self._held = 0  # bytes of the incomplete line that were read
         self._pieces = bytearray()  # and those of them that are kept
+        self._is_too_long = False
 
 
 def _tail(fd: int, offset: int, size: int) -> bytes | None:

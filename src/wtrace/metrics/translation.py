@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import sources
 from wtrace.core.data import data
+from wtrace.core.numbering import Numbering
 from wtrace.core.translate import Translator
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import Check, Epoch, printable
 from wtrace.metrics.sources.csvfile import CsvFile
 from wtrace.metrics.sources.eventfile import EventFile
-from wtrace.metrics.sources.items import OwnLine, Problem
+from wtrace.metrics.sources.items import Anew, OwnLine, Problem
 from wtrace.metrics.sources.loglines import LogLines
 from wtrace.metrics.sources.places import MOST_FILES, MOST_FOLDERS, Leftover, Where, look, not_ours
 from wtrace.metrics.sources.trainerstate import TrainerState
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from wtrace.core.readings import Reading
     from wtrace.core.spec import MetricsSpec
     from wtrace.core.translate import Made, Plan
-    from wtrace.metrics.sources.items import Reader
+    from wtrace.metrics.sources.items import Item, Reader
 
 LONGEST_HINT = 300  # characters
 
@@ -63,6 +64,7 @@ class Translation:
     ) -> None:
         """`where` is None where the log is the source. Appends to `metrics`, which exists. `hints`: the first ones."""
         self._spec = spec
+        self._wanted = plan.wanted
         self._log = log
         self._where = where
         self._leftovers = leftovers
@@ -70,6 +72,8 @@ class Translation:
         self._passed_on: Counter[bytes] = Counter()
         self._mirror = _Mirror(metrics)
         self._readers: dict[Path, Reader] = {}  # in the order in which they were found
+        self._numberings: dict[Path, Numbering] = {}
+        self._origins: dict[Path, int] = {}
         self._folders: frozenset[Path] = frozenset()
         self._told: set[str] = set()
         self._found_any = False
@@ -92,30 +96,39 @@ class Translation:
         if self._found_any:
             return None
         if self._where is None:
-            what = "matches its pattern" if self._spec.pattern else "is an object of JSON with an epoch"
+            what = "matches its pattern" if self._spec.pattern else "holds an object of JSON with a metric"
             return f"no line of its log {what}"
         path = self._spec.path or sources.DEFAULT_PATHS[self._spec.source]
         return f"no epoch was found in {path}" if self._readers else f"no file of this attempt is {path}"
 
-    def pump(self, *, ended: bool) -> bool:
-        """Translate what is new. True: there is more than one turn should take. `ended`: nobody writes any more."""
+    def pump(self, *, ended: bool, whole: bool = True) -> bool:
+        """Translate what is new. True: there is more than one turn should take.
+
+        `ended`: nobody writes any more. `whole`: it ended by itself and well, so that its last epoch is no part of one.
+        """
         if not self._mirror.write([]):
             return False
         self._look()
         lines: list[bytes] = []
         more = False
-        for reader in self._readers.values():
+        for path, reader in self._readers.items():
             items, has_more = reader.read()
             more = more or has_more
-            lines += self._translated(items)
+            lines += self._translated(path, items)
         if not more:
             if ended:
-                for reader in self._readers.values():
-                    lines += self._translated(reader.finish())
-            left = self._translator.finish() if ended else self._translator.flush()
+                lines += self._rest(whole=whole)
+            left = self._translator.finish(whole=whole) if ended else self._translator.flush()
             lines += map(_encoded, left)
         self._mirror.write(lines)
         return more
+
+    def _rest(self, *, whole: bool) -> list[bytes]:
+        lines: list[bytes] = []
+        for path, reader in self._readers.items():
+            lines += self._translated(path, reader.finish(whole=whole))
+            lines += self._taken(path, self._numberings[path].finish(whole=whole))
+        return lines
 
     def take_hints(self) -> list[str]:
         """What a person should know, since the last call; each safe for a terminal."""
@@ -146,18 +159,23 @@ class Translation:
         """Find files that were not there before."""
         if self._where is None:
             if self._log not in self._readers:
-                self._readers[self._log] = self._reader(self._log, 0)
+                self._add(self._log, 0)
             return
         found = look(self._where)
         self._folders = frozenset(found.folders)
         for path in found.files:
             if path not in self._readers:
-                self._readers[path] = self._reader(path, not_ours(path, self._leftovers))
+                self._add(path, not_ours(path, self._leftovers))
         if found.too_many:
             self._hint(
                 "too many",
                 f"more than {MOST_FILES} files or {MOST_FOLDERS} folders match its metrics path: name fewer",
             )
+
+    def _add(self, path: Path, skip: int) -> None:
+        self._readers[path] = self._reader(path, skip)
+        self._numberings[path] = self._numbering()
+        self._origins[path] = len(self._origins)
 
     def _reader(self, path: Path, skip: int) -> Reader:
         key = sources.epoch_key(self._spec)
@@ -165,24 +183,42 @@ class Translation:
             case "tensorboard":
                 return EventFile(path, key, skip=skip)
             case "csv":
-                return CsvFile(path, key or sources.EPOCH, skip=skip)
+                return CsvFile(
+                    path, key or sources.EPOCH, must_name=self._spec.epoch_key is not None, skip=skip
+                )
             case "hf":
                 return TrainerState(path, key or sources.EPOCH, skip=skip)
         return LogLines(path, key or sources.EPOCH, pattern=self._spec.pattern, skip=skip)
 
-    def _translated(self, items: Iterable[Reading | OwnLine | Problem]) -> list[bytes]:
+    def _translated(self, path: Path, items: Iterable[Item]) -> list[bytes]:
         lines: list[bytes] = []
         for item in items:
-            self._found_any = self._found_any or not isinstance(item, Problem)
+            self._found_any = self._found_any or not isinstance(item, Problem | Anew)
             if isinstance(item, Problem):
                 self._hint(item.kind, item.text)
+            elif isinstance(item, Anew):
+                self._numberings[path] = self._numbering()
+                self._translator.anew(self._origins[path])
             elif not isinstance(item, OwnLine):
-                lines += map(_encoded, self._translator.take(item))
+                lines += self._taken(path, self._numberings[path].take(item))
             elif self._passed_on[digest := _digest(item.raw)]:
                 self._passed_on[digest] -= 1
             else:
                 lines.append(item.raw)
         return lines
+
+    def _taken(self, path: Path, found: Iterable[Reading]) -> list[bytes]:
+        """The records that are ripe because of these readings of a file."""
+        numbering = self._numberings[path]
+        for kind, text in numbering.hints:
+            self._hint(kind, text)
+        numbering.hints.clear()
+        origin = self._origins[path]
+        return [_encoded(record) for reading in found for record in self._translator.take(reading, origin)]
+
+    def _numbering(self) -> Numbering:
+        counts = sources.counts(self._spec)
+        return Numbering(self._wanted, comes=self._spec.epoch_comes, counts=counts)
 
     def _hint(self, kind: str, text: str) -> None:
         if kind not in self._told:

@@ -129,13 +129,20 @@ class Intake:
         translation = self._translation
         if translation is None:
             return False
-        more = translation.pump(ended=exit_ is not None)
+        more = translation.pump(ended=exit_ is not None, whole=exit_ is not None and self._ended_well(exit_))
         hints = translation.take_hints()
         if exit_ is not None and exit_.code == 0 and not more and translation.emptiness:
             hints.append(translation.emptiness)
+        known = {happening.text for happening in self._journal.state.happenings} if hints else set()
         for hint in hints:
-            self._notice_file(now, hint)
+            if f"{self._worker}: {hint}" not in known:  # another supervisor reads all of it once more
+                self._notice_file(now, hint)
         return more
+
+    def _ended_well(self, exit_: Exit) -> bool:
+        """Whether it ended by itself and well: what it was at is then done. One that was told to end may have been amid it."""
+        told_to = exit_.stopped or isinstance(self._journal.state.workers[self._worker].phase, Stopping)
+        return exit_.known and exit_.code == 0 and not told_to
 
     def _note_start(self, now: float) -> None:
         if isinstance(self._journal.state.workers[self._worker].phase, Launching):

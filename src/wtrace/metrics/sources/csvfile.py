@@ -8,44 +8,52 @@ from typing import TYPE_CHECKING
 from wtrace.core import readings
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import BadLine
-from wtrace.metrics.sources.items import Problem
+from wtrace.metrics.sources.items import Anew, Problem
 from wtrace.metrics.sources.places import open_regular
-from wtrace.metrics.sources.textlines import as_text, beginning_at
+from wtrace.metrics.sources.textlines import as_text, beginning_at, decoded, encoding_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.core.readings import Reading
     from wtrace.metrics.follower import Line
+    from wtrace.metrics.sources.items import Item
 
 
 class CsvFile:
     """Follows one CSV file. Cells are numbers; a line is a row, so a quoted cell cannot hold a newline."""
 
-    def __init__(self, path: Path, epoch_key: str, *, skip: int = 0) -> None:
-        """`skip`: bytes at the beginning that are not to be read, but for the header."""
+    def __init__(self, path: Path, epoch_key: str, *, must_name: bool = True, skip: int = 0) -> None:
+        """`must_name`: a file without a column for the epoch is not read; else its rows may be counted.
+
+        `skip`: bytes at the beginning that are not to be read, but for the header.
+        """
         self._path = path
         self._key = epoch_key
+        self._must_name = must_name
+        self._encoding = "utf-8"
         self._header: tuple[str, ...] | None = None
         self._delimiter = ","
         if skip and (first := _first_line(path)):
             self._take_header(first)
         self._file = MetricsFile(path, beginning_at(path, skip), read_as=as_text)
 
-    def read(self) -> tuple[list[Reading | Problem], bool]:
+    def read(self) -> tuple[list[Item], bool]:
         """See `Reader.read`."""
         batch = self._file.read()
+        found: list[Item] = []
         if batch.restarted is not None:
             self._header = None
-        found = [item for line in batch.lines if (item := self._item(line)) is not None]
+            found.append(Anew())
+        found += [item for line in batch.lines if (item := self._item(line)) is not None]
         if batch.problem is not None:
             found.append(Problem(batch.problem, batch.problem))
         return found, batch.more
 
-    def finish(self) -> list[Reading | Problem]:
-        """See `Reader.finish`. A row without its newline counts where it has all its cells."""
+    def finish(self, *, whole: bool) -> list[Item]:
+        """See `Reader.finish`. A row without its newline counts where it has all its cells and is not torn."""
         last = self._file.remainder()
-        item = None if last is None or self._header is None else self._item(last)
+        item = None if last is None or self._header is None or not whole else self._item(last)
         return [] if item is None else [item]
 
     def close(self) -> None:
@@ -55,7 +63,9 @@ class CsvFile:
     def _item(self, line: Line) -> Reading | Problem | None:
         if isinstance(line.record, BadLine):
             return self._problem("row", line.record.reason)
-        text = line.raw.decode("utf-8", "replace").rstrip("\r")
+        if self._header is None:
+            self._encoding = encoding_of(self._path)
+        text = decoded(line.raw, self._encoding).strip("\0\r")
         if self._header is None:
             return self._take_header(text)
         try:
@@ -64,16 +74,24 @@ class CsvFile:
             return self._problem("row", str(error))
         if self._key in [cell.strip() for cell in cells]:  # a logger that was started again
             return self._take_header(text)
-        if self._key not in self._header:
+        if not self._is_named:
             return None
-        reading = readings.of_cells(self._header, cells, self._key)
+        reading = readings.of_cells(self._header, cells, self._key, delimiter=self._delimiter)
         return self._problem("row", reading) if isinstance(reading, str) else reading
+
+    @property
+    def _is_named(self) -> bool:
+        assert self._header is not None
+        return self._key in self._header or not (self._must_name or any(map(readings.is_step, self._header)))
 
     def _take_header(self, line: str) -> Problem | None:
         self._delimiter, self._header = readings.header_of(line)
-        if self._key in self._header:
+        if self._is_named:
             return None
-        return self._problem("header", f"no column `{self._key}`; its columns: {', '.join(self._header)}")
+        columns = ", ".join(self._header)
+        return self._problem(
+            "header", f"no column `{self._key}`; its columns: {columns}: set epoch_key to one of them"
+        )
 
     def _problem(self, kind: str, text: str) -> Problem:
         return Problem(f"csv {kind}", f"{self._path.name}: {text}")

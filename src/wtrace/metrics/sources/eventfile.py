@@ -60,7 +60,7 @@ class EventFile:
         self._offset += at
         return found, at > 0 and len(data) == AT_ONCE_BYTES
 
-    def finish(self) -> list[Problem]:
+    def finish(self, *, whole: bool) -> list[Problem]:  # noqa: ARG002 (an event is whole or none)
         """See `Reader.finish`."""
         return []
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from wtrace.core.data import data
+from wtrace.core.readings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from wtrace.core.readings import Reading
 
 
 @data
@@ -27,14 +26,24 @@ class Problem:
     text: str
 
 
+@data
+class Anew:
+    """The file is read from its beginning again: what was read of it before comes once more."""
+
+
+Item: TypeAlias = Reading | OwnLine | Problem | Anew
+
+
 class Reader(Protocol):
     """Follows one file. Nothing is raised for what is found in it or at its path."""
 
-    def read(self) -> tuple[Sequence[Reading | OwnLine | Problem], bool]:
+    def read(self) -> tuple[Sequence[Item], bool]:
         """What came since the last call, and whether there is more than one turn should take; never waits."""
 
-    def finish(self) -> Sequence[Reading | OwnLine | Problem]:
-        """What remains where nobody writes any more, once `read` has no more."""
+    def finish(self, *, whole: bool) -> Sequence[Item]:
+        """What remains where nobody writes any more, once `read` has no more. `whole`: the writer ended by itself and well;
+        else what it was writing may be torn.
+        """
 
     def close(self) -> None:
         """Let go of the file."""

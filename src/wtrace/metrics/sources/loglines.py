@@ -3,91 +3,131 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 from wtrace.core import readings
-from wtrace.core.text import unstyled
+from wtrace.core.readings import Reading
+from wtrace.core.screen import REWRITTEN, Screen
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import BadLine, Other, decode
-from wtrace.metrics.sources.items import OwnLine, Problem
+from wtrace.metrics.sources.items import Anew, OwnLine, Problem
 from wtrace.metrics.sources.limit import CpuLimit, TookTooLongError
-from wtrace.metrics.sources.textlines import as_text, beginning_at
+from wtrace.metrics.sources.textlines import as_text, beginning_at, decoded, encoding_of, folded
 
 if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from wtrace.core.readings import Reading
+    from wtrace.metrics.sources.items import Item
 
 AT_ONCE_BYTES = 256 * 1024
 LONGEST_SEARCHED = 2000  # characters of a line
 SEARCH_LIMIT_S = 0.05  # of processor time, for one line
 MOST_BROKEN_OFF = 20  # lines; then the pattern is not used any more
+MOST_BRACES = 8  # places of a line at which an object may begin
+_decode_object = json.JSONDecoder().raw_decode
 
 
 class LogLines:
-    """Follows a file of lines. Lines that say nothing of an epoch are no mistake: a log holds all kinds of them."""
+    """Follows a file of lines, each being what a terminal shows of it. Lines that say nothing are no mistake."""
 
     def __init__(self, path: Path, epoch_key: str, *, pattern: str | None = None, skip: int = 0) -> None:
         """`skip`: bytes at the beginning that are not to be read."""
-        self._file = MetricsFile(path, beginning_at(path, skip), read_as=as_text, returns_end_lines=True)
+        self._path = path
+        self._file = MetricsFile(path, beginning_at(path, skip), read_as=as_text, fold=self._folded)
         self._key = epoch_key
         self._pattern = None if pattern is None else readings.compiled(pattern)
-        self._epoch: str | None = (
-            None  # of the last line that named one: the metrics may stand on lines after it
-        )
+        self._screen = Screen()
+        self._encoding: str | None = None  # not known before there is something to read
         self._broken_off = 0
-        self._name = path.name
 
-    def read(self) -> tuple[list[Reading | OwnLine | Problem], bool]:
+    def read(self) -> tuple[list[Item], bool]:
         """See `Reader.read`."""
         batch = self._file.read(AT_ONCE_BYTES)
-        found = [item for line in batch.lines if (item := self._item(line.raw)) is not None]
+        found: list[Item] = []
+        if batch.restarted is not None:
+            self._screen, self._encoding = Screen(), None
+            found.append(Anew())
+        for line in batch.lines:
+            for row in self._rows(line.raw):
+                found += self._items(row)
         if batch.problem is not None:
             found.append(Problem(batch.problem, batch.problem))
         return found, batch.more
 
-    def finish(self) -> list[Reading | OwnLine | Problem]:
-        """See `Reader.finish`."""
+    def finish(self, *, whole: bool) -> list[Item]:
+        """See `Reader.finish`. What has no newline counts where the worker ended well; a record of its own always does."""
         last = self._file.remainder()
-        item = None if last is None else self._item(last.raw)
-        return [] if item is None else [item]
+        rows = self._screen.rest("" if last is None else self._decoded(last.raw))
+        items = [item for row in rows if row for item in self._items(row)]
+        return items if whole else [item for item in items if isinstance(item, OwnLine)]
 
     def close(self) -> None:
         """See `Reader.close`."""
         self._file.close()
 
-    def _item(self, raw: bytes) -> Reading | OwnLine | Problem | None:
-        return self._object(raw) if self._pattern is None else self._searched(raw, self._pattern)
+    def _rows(self, raw: bytes) -> list[str]:
+        """What a line of the file shows."""
+        if self._screen.is_plain and REWRITTEN.search(raw, 0, len(raw) - raw.endswith(b"\r")) is None:
+            if self._pattern is not None:
+                raw = raw[: 4 * LONGEST_SEARCHED]
+            return [self._decoded(raw)] if raw else []
+        return [row for row in self._screen.line(self._decoded(raw)) if row]
 
-    def _object(self, raw: bytes) -> Reading | OwnLine | Problem | None:
-        if not raw.lstrip().startswith(b"{"):
-            return None
-        if b'"event"' in raw and not isinstance(decode(raw), BadLine | Other):
-            return OwnLine(raw)
-        try:
-            value = json.loads(raw)
-        except (ValueError, RecursionError):
-            return None
-        return self._told(readings.of_object(value, self._key)) if isinstance(value, dict) else None
+    def _decoded(self, raw: bytes) -> str:
+        return decoded(raw, self._known_encoding())
 
-    def _searched(self, raw: bytes, pattern: re.Pattern[str]) -> Reading | Problem | None:
+    def _known_encoding(self) -> str:
+        if self._encoding is None:
+            self._encoding = encoding_of(self._path)
+        return self._encoding
+
+    def _folded(self, raw: bytes) -> bytes:
+        return folded(raw) if self._known_encoding() == "utf-8" else raw
+
+    def _items(self, row: str) -> Iterator[Item]:
+        if self._pattern is None:
+            yield from self._objects(row)
+        elif (found := self._searched(row[:LONGEST_SEARCHED].rstrip(), self._pattern)) is not None:
+            yield found
+
+    def _objects(self, row: str) -> Iterator[Item]:
+        """The objects of JSON in a line, whatever stands before and after them: a logger's prefix, a progress bar."""
+        at, tried = row.find("{"), 0
+        while at >= 0 and tried < MOST_BRACES:
+            try:
+                value, end = _decode_object(row, at)
+            except (ValueError, RecursionError):
+                tried += 1
+                end = at + 1
+            else:
+                found = self._object(row[at:end], value)
+                if found is not None:
+                    yield found
+            at = row.find("{", end)
+
+    def _object(self, text: str, value: dict[str, object]) -> Reading | OwnLine | Problem | None:
+        if "event" in value:
+            raw = text.encode("utf-8", "replace")
+            if not isinstance(decode(raw), BadLine | Other):
+                return OwnLine(raw)
+        return self._told(readings.of_object(value, self._key))
+
+    def _searched(self, text: str, pattern: re.Pattern[str]) -> Reading | Problem | None:
         if self._broken_off >= MOST_BROKEN_OFF:
             return None
-        text = unstyled(raw[: 4 * LONGEST_SEARCHED].decode("utf-8", "replace"))[:LONGEST_SEARCHED]
         try:
             with CpuLimit(SEARCH_LIMIT_S):
                 groups = readings.groups_of(pattern, text)
+                rest = text if groups is None else readings.rest_of(pattern, text, self._key)
         except (TookTooLongError, RecursionError):
             return self._gave_up()
-        if groups is None:
-            return None
-        self._epoch = groups[self._key] or self._epoch
-        return self._told(readings.of_groups({**groups, self._key: self._epoch}, self._key))
+        return None if groups is None else self._told(readings.of_groups(groups, self._key, rest))
 
     def _told(self, reading: Reading | str | None) -> Reading | Problem | None:
         if isinstance(reading, str):
-            return Problem("epoch", f"{self._name}: {reading}")
+            return Problem("epoch", f"{self._path.name}: {reading}")
         return reading
 
     def _gave_up(self) -> Problem:

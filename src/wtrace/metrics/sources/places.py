@@ -27,6 +27,8 @@ class Leftover(NamedTuple):
 
     size: int
     tail: str  # a digest of its last bytes
+    inode: int | None = None  # None in what an earlier version wrote down
+    changed: int | None = None  # when, in nanoseconds since 1970
 
 
 @data
@@ -124,29 +126,41 @@ def open_regular(path: Path) -> int | None:
 def leftovers(where: Where) -> dict[str, Leftover]:
     """What lies there before the attempt begins, by path."""
     measured = {str(path): _measured(path, None) for path in look(where).files}
-    return {path: leftover for path, leftover in measured.items() if leftover is not None}
+    return {path: found[0] for path, found in measured.items() if found is not None}
 
 
 def not_ours(path: Path, known: Mapping[str, Leftover]) -> int:
-    """How many bytes at the file's beginning lay there before the attempt began."""
+    """How many bytes at the file's beginning lay there before the attempt began.
+
+    None of another file, nor of one that has the same bytes and was written again since: a training that repeats itself.
+    """
     leftover = known.get(str(path))
-    if leftover is None or _measured(path, leftover.size) != leftover:
+    found = None if leftover is None else _measured(path, leftover.size)
+    if leftover is None or found is None:
         return 0
+    same, size = found
+    if same.tail != leftover.tail:
+        return 0
+    if leftover.inode is not None:
+        rewritten = size == leftover.size and same.changed != leftover.changed
+        if rewritten or same.inode != leftover.inode:
+            return 0
     return leftover.size
 
 
-def _measured(path: Path, size: int | None) -> Leftover | None:
-    """The file as it is, or as its first `size` bytes are; None where it is shorter, or cannot be read."""
+def _measured(path: Path, size: int | None) -> tuple[Leftover, int] | None:
+    """The file as it is, or as its first `size` bytes are, and its size; None where it is shorter, or cannot be read."""
     fd = open_regular(path)
     if fd is None:
         return None
     try:
-        there = os.fstat(fd).st_size
-        if size is not None and there < size:
+        info = os.fstat(fd)
+        if size is not None and info.st_size < size:
             return None
-        size = there if size is None else size
+        size = info.st_size if size is None else size
         begin = max(0, size - _TAIL_BYTES)
-        return Leftover(size, hashlib.sha256(os.pread(fd, size - begin, begin)).hexdigest())
+        tail = hashlib.sha256(os.pread(fd, size - begin, begin)).hexdigest()
+        return Leftover(size, tail, info.st_ino, info.st_mtime_ns), info.st_size
     except OSError:
         return None
     finally:

@@ -5,6 +5,7 @@ ValueError for bytes that are none.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 
@@ -40,7 +41,7 @@ def _add(value: bytes, found: dict[str, float]) -> None:
             case 1, 2, bytes():
                 tag = content.decode("utf-8", "replace")
             case 2, 5, bytes():
-                number = struct.unpack("<f", content)[0]
+                number = shortest(content)
             case 8, 2, bytes():
                 number = _only_number(content)
     if number is not None and tag.isprintable():
@@ -62,8 +63,25 @@ def _only_number(tensor: bytes) -> float | None:
     content = packed.get(4) or packed.get(field, b"")
     if len(content) != struct.calcsize(form):
         return None
+    if form == "<f":
+        return shortest(content)
     number: float = struct.unpack(form, content)[0]
     return number
+
+
+def shortest(float32: bytes) -> float:
+    """The shortest decimal that is the same float32: a logged 0.95 is 0.95, and not 0.949999988079071."""
+    number: float = struct.unpack("<f", float32)[0]
+    if not math.isfinite(number):
+        return number
+    for digits in range(6, 9):  # nine tell any two of them apart
+        rounded = float(f"{number:.{digits}g}")
+        try:
+            if struct.pack("<f", rounded) == float32:
+                return rounded
+        except OverflowError:  # the greatest of them, rounded up
+            continue
+    return float(f"{number:.9g}")
 
 
 def _fields(data: bytes) -> Iterator[Field]:

@@ -7,13 +7,13 @@ import os
 from typing import TYPE_CHECKING
 
 from wtrace.core import readings
-from wtrace.metrics.sources.items import Problem
+from wtrace.metrics.sources.items import Anew, Problem
 from wtrace.metrics.sources.places import open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wtrace.core.readings import Reading
+    from wtrace.metrics.sources.items import Item
 
 LARGEST = 64 * 1024 * 1024  # bytes
 
@@ -28,7 +28,7 @@ class TrainerState:
         self._seen = self._sign() if skip else None
         self._torn = False
 
-    def read(self) -> tuple[list[Reading | Problem], bool]:
+    def read(self) -> tuple[list[Item], bool]:
         """See `Reader.read`."""
         sign = self._sign()
         if sign is None or sign == self._seen:
@@ -36,7 +36,7 @@ class TrainerState:
         history = self._history()
         self._torn = history is None
         self._seen = sign
-        found: list[Reading | Problem] = []
+        found: list[Item] = [] if history is None else [Anew()]
         for entry in history or []:
             reading = readings.of_entry(entry, self._key) if isinstance(entry, dict) else None
             if isinstance(reading, str):
@@ -45,7 +45,7 @@ class TrainerState:
                 found.append(reading)
         return found, False
 
-    def finish(self) -> list[Problem]:
+    def finish(self, *, whole: bool) -> list[Problem]:  # noqa: ARG002 (a state is whole or none)
         """See `Reader.finish`."""
         text = f"{self._path.parent.name}/{self._path.name} holds no log_history that can be read"
         return [Problem("hf file", text)] if self._torn else []

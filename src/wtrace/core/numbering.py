@@ -1,0 +1,123 @@
+"""Which epoch a reading is of where its number stands on another line, or nowhere: pure, one for each file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.core.readings import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wtrace.core.spec import EpochComes
+
+MANY = 3  # lines with steps but without an epoch: there will be none
+UNNUMBERED = 'their epoch is not named before them: if it stands after its metrics, set epoch_comes = "last"'
+
+
+class Numbering:
+    """Gives readings their numbers, in the order of their file.
+
+    A number holds for what follows it, or with `comes == "last"` for what came before it. Where none is ever named,
+    readings are counted: the first is epoch 1, and the next one begins when a metric comes again.
+    """
+
+    def __init__(
+        self, wanted: frozenset[str], *, comes: EpochComes = "first", counts: bool | None = False
+    ) -> None:
+        """`wanted` are the metrics that matter (none: all do). `counts`: no number is ever named; None: not known yet."""
+        self._wanted = wanted
+        self._comes = comes
+        self._counts = counts
+        self._number: float | None = None  # the last one that was named
+        self._count = 0
+        self._counted: set[str] = set()  # metrics of the reading that is counted now
+        self._stepped = 0
+        self._held: list[Reading] = []  # they wait for their number, or for knowing that there is none
+        self.hints: list[
+            tuple[str, str]
+        ] = []  # what a person should know, with its kind; whoever tells it empties the list
+
+    def take(self, reading: Reading) -> list[Reading]:
+        """The readings that have their number now."""
+        if reading.epoch is not None:
+            return self._named(reading, reading.epoch)
+        if self._counts:
+            return [self._next(reading)]
+        if self._counts is None:
+            return self._unknown(reading)
+        if self._comes == "last":
+            self._held = [_together([*self._held, reading], None)]
+            return []
+        if self._number is None:
+            self._hint_unnumbered([reading])
+            return []
+        return [_numbered(reading, self._number)]
+
+    def finish(self, *, whole: bool) -> list[Reading]:
+        """What is left at the file's end. `whole`: the worker ended by itself and well."""
+        held, self._held = self._held, []
+        if self._counts is None and whole:
+            return [self._next(reading) for reading in held]
+        if self._comes == "last" and whole:
+            self._hint_unnumbered(held)
+        return []
+
+    def _named(self, reading: Reading, number: float) -> list[Reading]:
+        held, self._held = self._held, []
+        self._number, self._counts = number, False
+        if self._comes == "last":
+            return [_together([*held, reading], number)]
+        self._hint_unnumbered(held)
+        return [reading]
+
+    def _unknown(self, reading: Reading) -> list[Reading]:
+        """A line without a number in a source that may still name one: decided when its metrics come again."""
+        if not self._names(reading):
+            return []
+        if reading.steps:
+            self._stepped += 1
+            if self._stepped == MANY:
+                self.hints.append(
+                    ("steps", "its lines have steps and no epoch: set epoch_key to what a step is called")
+                )
+            return []
+        if not any(self._names(reading) & self._names(each) for each in self._held):
+            self._held.append(reading)
+            return []
+        held, self._held, self._counts = self._held, [], True
+        return [self._next(each) for each in (*held, reading)]
+
+    def _next(self, reading: Reading) -> Reading:
+        names = self._names(reading)
+        if not self._count or names & self._counted:
+            self._count += 1
+            self._counted = set()
+        self._counted |= names
+        return _numbered(reading, self._count)
+
+    def _names(self, reading: Reading) -> set[str]:
+        return {name for name in reading.values if not self._wanted or name in self._wanted}
+
+    def _hint_unnumbered(self, readings: Iterable[Reading]) -> None:
+        names = sorted({name for reading in readings for name in self._names(reading)})
+        if names:
+            self.hints.append(("unnumbered", f"{', '.join(names)}: {UNNUMBERED}"))
+
+
+def _numbered(reading: Reading, number: float) -> Reading:
+    return Reading(
+        number, reading.values, settled=reading.settled, steps=reading.steps, unread=reading.unread
+    )
+
+
+def _together(readings: list[Reading], number: float | None) -> Reading:
+    values = {name: value for reading in readings for name, value in reading.values.items()}
+    unread = {name: text for reading in readings for name, text in reading.unread.items()}
+    return Reading(
+        number,
+        values,
+        settled=all(reading.settled for reading in readings),
+        steps=any(reading.steps for reading in readings),
+        unread={name: text for name, text in unread.items() if name not in values},
+    )
