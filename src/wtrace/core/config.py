@@ -23,8 +23,11 @@ from wtrace.errors import ConfigError, UsageError
 LONGEST_FILE = 1_000_000  # characters
 
 
-def parse(text: str, *, source: str = "wtrace.toml") -> RaceSpec:
-    """The race that a config describes, every default filled in. `source` is the file's name in messages."""
+def parse(text: str, *, source: str = "wtrace.toml", recorded: bool = False) -> RaceSpec:
+    """The race that a config describes, every default filled in. `source` is the file's name in messages.
+
+    `recorded`: of a race that was started once, so that what is only unwise is no mistake any more.
+    """
     content = _toml(text, source)
     _refuse_unknown_tables(content)
     fields: dict[str, Any] = {}
@@ -32,11 +35,13 @@ def parse(text: str, *, source: str = "wtrace.toml") -> RaceSpec:
         fields |= _read_table(table, content.get(table.name))
     spec = RaceSpec(**fields)
     rules.check(spec)
+    if not recorded:
+        rules.check_plan(spec)
     return spec
 
 
 def dump(spec: RaceSpec) -> str:
-    """The race as TOML: `parse(dump(spec)) == spec`. Defaults are written out, so that they stay what they were."""
+    """The race as TOML: `parse(dump(spec), recorded=True) == spec`. Defaults are written out, so that they stay what they were."""
     parts: list[str] = []
     for table in TABLES:
         for heading, content in _written(table, spec):
@@ -54,7 +59,7 @@ def override(
 ) -> RaceSpec:
     """The race with the options of `wtrace run` applied; `max_epochs` also caps the workers' own.
 
-    UsageError for a number out of range, an unknown worker, or workers none of whom can win.
+    UsageError for a number out of range, an unknown worker, or a race that nobody can win then.
     """
     if check_every is not None:
         spec = replace(spec, check_every=_option(EPOCHS, "--check-every", check_every))
@@ -62,7 +67,11 @@ def override(
         most = _option(EPOCHS, "--max-epochs", max_epochs)
         capped = tuple(_capped(worker, most) for worker in spec.workers)
         spec = replace(spec, max_epochs=most, workers=capped)
-    return _only(spec, workers) if workers else spec
+    if workers:
+        return _only(spec, workers)
+    if check_every is not None or max_epochs is not None:
+        _check_again(spec, "--check-every" if max_epochs is None else "--max-epochs")
+    return spec
 
 
 def _toml(text: str, source: str) -> dict[str, object]:
@@ -171,8 +180,14 @@ def _only(spec: RaceSpec, names: Sequence[str]) -> RaceSpec:
                 hint=f"the workers are: {', '.join(known)}",
             )
     chosen = replace(spec, workers=tuple(worker for worker in spec.workers if worker.name in names))
-    try:
-        rules.check(chosen)
-    except ConfigError as error:
-        raise UsageError(f"--worker: {error.what}", hint=error.hint) from None
+    _check_again(chosen, "--worker")
     return chosen
+
+
+def _check_again(spec: RaceSpec, option: str) -> None:
+    """UsageError where an option makes of a sound config one that is none."""
+    try:
+        rules.check(spec)
+        rules.check_plan(spec)
+    except ConfigError as error:
+        raise UsageError(f"{option}: {error.what}", hint=error.hint) from None

@@ -9,6 +9,7 @@ from wtrace.core import sources
 from wtrace.core.engines import ENGINES, check_settings, engine_of
 from wtrace.core.kinds import Place
 from wtrace.core.nearest import did_you_mean
+from wtrace.core.plan import count_planned
 from wtrace.core.text import plain as visible
 from wtrace.errors import ConfigError
 
@@ -52,6 +53,19 @@ def _check_that_it_can_be_won(spec: RaceSpec) -> None:
             "workers: every worker is a control, and a control can never win",
             hint="leave out `control = true` at one of them",
         )
+
+
+def check_plan(spec: RaceSpec) -> None:
+    """ConfigError where a criterion asks for more checks than any worker has planned, so that nobody can win."""
+    counts = [count_planned(spec.check_every, spec.epochs_of(w)) for w in spec.workers if not w.control]
+    for criterion in spec.success:
+        for key, asked in (("for_checks", criterion.for_checks), ("min_checks", criterion.min_checks)):
+            if asked > max(counts):
+                plan = f"check_every = {spec.check_every} and max_epochs = {max(map(spec.epochs_of, spec.workers))}"
+                raise ConfigError(
+                    f"{Place(('success', criterion.name, key))}: {asked} checks are asked for, and {plan} make {max(counts)}",
+                    hint="ask for fewer, or check more often",
+                )
 
 
 def _check_names(spec: RaceSpec) -> None:

@@ -75,7 +75,7 @@ def recall(
 ) -> tuple[RaceContext, State, Mapping[tuple[str, int], StoredPosition]]:
     """A race as its record tells it: what it is, its state, and how far each metrics file was read."""
     race = layout.race(race_id)
-    spec = config.parse(race.config.read_text(encoding="utf-8"), source=str(race.config))
+    spec = config.parse(race.config.read_text(encoding="utf-8"), source=str(race.config), recorded=True)
     with Reader(layout.database) as reader:
         standing = reader.standing(race_id)
         if standing is None:

@@ -139,7 +139,7 @@ def keep_mirror(root: Path, race_id: str, name: str) -> None:
         write_atomically(file, states.encode(state))
 
     try:
-        spec = config.parse(race.config.read_text(encoding="utf-8"), source=str(race.config))
+        spec = config.parse(race.config.read_text(encoding="utf-8"), source=str(race.config), recorded=True)
         redact_log(redaction_in(root, spec))
         target = resolve(next(each for each in spec.sync if each.name == name), spec.name)
     except WtraceError as error:
