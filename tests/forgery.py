@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shutil
+import signal
+import tomllib
 from pathlib import Path
 
 from race_lab import Lab
@@ -33,3 +39,54 @@ def commit_home(lab: Lab) -> None:
     (home_of(lab) / ".gitignore").unlink(missing_ok=True)
     lab.git("add", "--force", ".wtrace")
     lab.git("commit", "--quiet", "-m", "a record")
+
+
+def witness(lab: Lab, name: str = "ran", then: str = "exit 1") -> tuple[Path, Path]:
+    """A file that only shows up where a script was run, and the script, which goes on with `then`."""
+    mark, script = lab.root.parent / name, lab.root.parent / f"make-{name}"
+    script.write_text(f"#!/bin/sh\ntouch '{mark}'\n{then}\n")
+    script.chmod(0o755)
+    return mark, script
+
+
+def forget(lab: Lab) -> None:
+    """As if this user had never approved or started anything."""
+    for folder in (".config", ".local"):
+        shutil.rmtree(lab.home / folder, ignore_errors=True)
+    lab.env.pop("WTRACE_TRUST", None)
+
+
+def cut_off(lab: Lab) -> int:
+    """A race that has lost its supervisor; returns the pid of its training, which runs on."""
+    lab.race({"a": [["mark", "began"], ["wait", "go"], ["check", 5, 2.0]]})
+    lab.wtrace("run", "--detach")
+    lab.wait_for_mark("began")
+    pid: int = lab.wait_for(lambda: lab.worker("a").get("pid"), "the training to be on record")
+    kill_supervisor(lab)
+    return pid
+
+
+def kill_supervisor(lab: Lab) -> None:
+    os.kill(lab.status()["supervisor"]["pid"], signal.SIGKILL)
+    lab.wait_for(lambda: not lab.status()["supervisor"]["alive"], "the supervisor to be gone")
+
+
+def rewrite_command(lab: Lab, command: list[str]) -> None:
+    """Have the record say that the training is started by another command."""
+    config = lab.latest / "config.toml"
+    written = tomllib.loads(config.read_text())
+    assert written["workers"]["a"]["command"] == ["python", "train.py"]
+    config.write_text(
+        re.sub(
+            r'command = \[\s*"python",\s*"train.py",?\s*\]',
+            f"command = {json.dumps(command)}",
+            config.read_text(),
+        )
+    )
+    assert tomllib.loads(config.read_text())["workers"]["a"]["command"] == command
+
+
+def agent_pid(lab: Lab, target: str) -> int:
+    """The process that keeps that target's mirror."""
+    pid: int = json.loads((lab.latest / "sync" / f"{target}.json").read_text())["pid"]
+    return pid

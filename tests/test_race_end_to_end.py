@@ -327,7 +327,7 @@ def test_nothing_is_started_without_trust(lab: Lab) -> None:
     del lab.env["WTRACE_TRUST"]
     assert "wtrace trust" in lab.wtrace("run", expect=2).stderr
     assert not (lab.root / ".wtrace").exists()
-    lab.wtrace("trust")
+    lab.wtrace("trust", "--yes")
     lab.wtrace("run")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from wtrace.core.spec import SyncSpec
@@ -19,7 +21,7 @@ HOSTILE_FOLDERS = ("", "  ", "../up", "a/../b", "..", "~root/x", "~~", "a\nb", "
 @pytest.mark.parametrize("host", HOSTILE_HOSTS)
 def test_a_host_that_is_no_name_is_refused(host: str) -> None:
     with pytest.raises(UsageError) as refused:
-        target.resolve(SyncSpec("mac", host), "lab")
+        target.resolve(SyncSpec("mac", host), "lab", Path("/repo"))
     assert refused.value.exit_code == 2
     if ":" not in host:
         with pytest.raises(UsageError):
@@ -29,25 +31,25 @@ def test_a_host_that_is_no_name_is_refused(host: str) -> None:
 @pytest.mark.parametrize("folder", HOSTILE_FOLDERS)
 def test_a_folder_that_leads_elsewhere_is_refused(folder: str) -> None:
     with pytest.raises(UsageError, match="path"):
-        target.resolve(SyncSpec("mac", "mac", path=folder), "lab")
+        target.resolve(SyncSpec("mac", "mac", path=folder), "lab", Path("/repo"))
     with pytest.raises(UsageError, match="rsync"):
-        target.resolve(SyncSpec("mac", "mac", rsync=folder), "lab")
+        target.resolve(SyncSpec("mac", "mac", rsync=folder), "lab", Path("/repo"))
 
 
 @pytest.mark.parametrize("race", ["../x", "a/b", "-x", "", ".", "a b"])
 def test_a_race_whose_name_is_no_folder_is_refused(race: str) -> None:
     with pytest.raises(UsageError, match="race's name"):
-        target.resolve(SyncSpec("mac", "mac"), race)
+        target.resolve(SyncSpec("mac", "mac"), race, Path("/repo"))
 
 
 @pytest.mark.parametrize("host", ["macbook", "me@macbook", "10.0.0.2", "a-b.example.org", "me+x@h_1"])
 def test_names_that_ssh_knows_are_taken(host: str) -> None:
-    assert target.resolve(SyncSpec("mac", host), "lab").host == host
+    assert target.resolve(SyncSpec("mac", host), "lab", Path("/repo")).host == host
 
 
 def test_the_races_name_is_filled_in_once() -> None:
     spec = SyncSpec("mac", "mac", path="runs of {race}/{{race}}")
-    assert target.resolve(spec, "lab").folder == "runs of lab/{race}"
+    assert target.resolve(spec, "lab", Path("/repo")).folder == "runs of lab/{race}"
 
 
 def test_an_address_needs_a_host_and_a_path() -> None:
@@ -78,3 +80,12 @@ def test_versions(said: str, name: str, number: tuple[int, ...], knows_checksum:
 def test_what_is_no_rsync_has_no_version() -> None:
     assert parse_version("BusyBox v1.36") is None
     assert parse_version("") is None
+
+
+def test_a_config_of_sshs_that_is_relative_lies_in_the_repo_from_wherever_one_asks() -> None:
+    def config(name: str) -> Path | None:
+        return target.resolve(SyncSpec("mac", "mac", ssh_config=name), "lab", Path("/repo")).ssh_config
+
+    assert config("ssh/config") == Path("/repo/ssh/config")
+    assert config("/etc/ssh/other") == Path("/etc/ssh/other")
+    assert config("~/.ssh/races") == Path.home() / ".ssh" / "races"

@@ -3,22 +3,32 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 import config_samples as samples
+from wtrace.core import trust as approval
 from wtrace.core.config import override, parse
-from wtrace.core.spec import RaceSpec
-from wtrace.core.trust import approved_parts, digest
+from wtrace.core.spec import ConfirmSpec, MetricsSpec, RaceSpec, SyncSpec, WorkerSpec
+from wtrace.core.trust import FREE
 from wtrace.errors import ToolError
-from wtrace.store.trusted import is_trusted, trust
+from wtrace.store.trusted import forget_start, is_trusted, note_start, trust, was_started
 
 WHOLE = parse(samples.WHOLE)
+
+
+def digest(spec: RaceSpec, **contents: str) -> str:
+    return approval.digest(spec, contents)
+
+
+def approved_parts(spec: RaceSpec) -> tuple[str, ...]:
+    return approval.approved_parts(spec, {})
 
 
 def edited(old: str, new: str) -> RaceSpec:
@@ -35,9 +45,7 @@ def edited(old: str, new: str) -> RaceSpec:
         ("max_epochs = 30", "max_epochs = 10"),
         ("check_every = 2", "check_every = 4"),
         ("priority = 85", "priority = 1"),
-        ("retries = 2\nmerge", "retries = 0\nmerge"),
         ("attempts = 3", "attempts = 1"),
-        ('name = "early-persistence"', 'name = "late"'),
         ("before = 1", "before = 2"),
         ("cost_per_hour = 3.06", "cost_per_hour = 1"),
         ("gpus = 0.25", "gpus = 1"),
@@ -69,6 +77,8 @@ def test_what_runs_nothing_else_asks_nothing_again(old: str, new: str) -> None:
         ('"ntfy://races"', '"ntfy://others"'),
         ('worktrees = "/scratch/{repo}"', 'worktrees = "/home/{repo}"'),
         ('"http://head:8265"', '"http://other:8265"'),
+        ("retries = 2\nmerge", "retries = 0\nmerge"),
+        ('name = "early-persistence"', 'name = "late"'),  # it fills {race}
     ],
 )
 def test_what_runs_or_sends_something_is_approved_anew(old: str, new: str) -> None:
@@ -82,36 +92,112 @@ def test_commands_that_change_branches_are_approved_anew() -> None:
     assert digest(parse(swapped)) != digest(WHOLE)
 
 
+def other(value: Any) -> Any:
+    """Another value of the same kind."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case str():
+            return f"{value}x"
+        case Mapping():
+            return {**value, "MORE": "x"}
+        case tuple() if value and isinstance(value[0], str):
+            return (*value, "x")
+        case tuple():
+            return value[1:] if value else ("x",)
+        case MetricsSpec():
+            return replace(value, pattern="other")
+        case None:
+            return "x"
+        case _:
+            return None
+
+
+def names_of(kind: type) -> list[tuple[type, str]]:
+    return [(kind, name) for name in kind.__dataclass_fields__]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [*names_of(RaceSpec), *names_of(WorkerSpec), *names_of(SyncSpec), *names_of(ConfirmSpec)],
+)
+def test_what_is_not_named_as_free_is_approved_and_shown(kind: type, name: str) -> None:
+    """Every key of the config, also one that is new: whoever adds it decides."""
+
+    def edit(part: Any) -> Any:
+        return replace(part, **{name: other(getattr(part, name))})
+
+    if kind is RaceSpec:
+        changed = edit(WHOLE)
+    elif kind is WorkerSpec:
+        changed = replace(WHOLE, workers=(edit(WHOLE.workers[0]), *WHOLE.workers[1:]))
+    elif kind is SyncSpec:
+        changed = replace(WHOLE, sync=(edit(WHOLE.sync[0]),))
+    else:
+        changed = replace(WHOLE, confirm=edit(WHOLE.confirm))
+    is_free = name in FREE[kind]
+    assert (digest(changed) == digest(WHOLE)) is is_free
+    assert (approved_parts(changed) == approved_parts(WHOLE)) is is_free
+
+
+def test_what_is_free_is_there() -> None:
+    assert all(names <= set(kind.__dataclass_fields__) for kind, names in FREE.items())  # type: ignore[attr-defined]
+
+
+def test_the_content_of_a_file_is_approved_and_not_only_its_name() -> None:
+    named = {"~/.ssh/races": "a"}
+    assert (
+        len({digest(WHOLE), approval.digest(WHOLE, named), approval.digest(WHOLE, {"~/.ssh/races": "b"})})
+        == 3
+    )
+    copied = replace(WHOLE, sync=(replace(WHOLE.sync[0], ssh_config="/copy"),))
+    assert approval.digest(copied, {"/copy": "a"}) == approval.digest(WHOLE, named)
+
+
 def test_options_of_the_command_line_ask_nothing_again() -> None:
     assert digest(override(WHOLE, check_every=1, max_epochs=1)) == digest(WHOLE)
 
 
 def test_a_user_is_shown_all_that_is_approved_but_no_value_of_the_environment() -> None:
-    assert approved_parts(WHOLE) == (
+    assert approval.approved_parts(WHOLE, {"~/.ssh/races": "abc123"}) == (
+        "race early-persistence",
+        "    begins at: early-persistence/magvit",
+        "    when a worker stalls: restart",
+        "    restarts after a crash: 2",
+        "    merges the winner: never",
+        "    worktrees in: /scratch/{repo}",
+        "    checkpoints that are kept: all",
         "worker supervised on branch early-persistence/supervised",
         "    python train.py --output '{output}' '{\"lr\": {\"start\": 0.1}}'",
         "    set-up: uv sync",
-        "    in: src",
+        "    restarts after a crash: 1",
         "    sets: SEED, TOKEN",
-        "    brings along: .env, data/ (a link to the original)",
+        "    in: src",
         "    runs on: slurm",
+        "    brings along: .env, data/ (a link to the original)",
+        "    only: workers, src",
+        r"    metrics: source: stdout; pattern: epoch (?P<epoch>\d+) loss (?P<loss>\S+)",
         "worker baseline on branch early-persistence/baseline",
         "    ./train",
+        "    a control, which never wins: yes",
         "worker hybrid on branch early-persistence/hybrid",
         "    python hybrid.py",
+        "    combines: supervised, baseline",
         "confirmation of a claim",
         "    python evaluate.py --checkpoint '{checkpoint}'",
         "after the race, for the winner",
         "    python scripts/publish.py '{output}'",
         "sent to",
-        "    me@macbook:races/{race} through /opt/homebrew/bin/rsync, with ~/.ssh/races",
+        "    macbook: me@macbook:races/{race} through /opt/homebrew/bin/rsync, with ~/.ssh/races, progress only",
         "told to",
         "    ntfy://…",
         "runs on",
         "    cluster",
         "    cluster: engine = ray, address = http://head:8265",
-        "worktrees in",
-        "    /scratch/{repo}",
+        "files that these name, by SHA-256",
+        "    ~/.ssh/races: abc123",
     )
     assert "s3cret" not in str(approved_parts(WHOLE))
 
@@ -124,7 +210,7 @@ def test_the_lines_are_safe_for_a_terminal(spec: RaceSpec) -> None:
 
 def test_an_argument_that_hides_something_is_shown_with_escapes() -> None:
     worker = replace(WHOLE.workers[1], command=("sh", "-c", "ls\n\x1b[1A\u202erm", "a b"))
-    assert approved_parts(replace(WHOLE, workers=(worker,)))[1] == r"    sh -c 'ls\n\x1b[1A\u202erm' 'a b'"
+    assert approved_parts(replace(WHOLE, workers=(worker,)))[8] == r"    sh -c 'ls\n\x1b[1A\u202erm' 'a b'"
 
 
 @pytest.fixture
@@ -219,3 +305,23 @@ def test_approvals_at_the_same_time_lose_none(file: Path, tmp_path: Path) -> Non
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda each: trust(tmp_path, each), digests))
     assert all(is_trusted(tmp_path, each) for each in digests)
+
+
+def test_a_race_is_known_as_started_here_as_long_as_its_record_says_the_same(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert not was_started(tmp_path, "race", "d")
+    note_start(tmp_path, "race", "d")
+    assert was_started(tmp_path, "race", "d")
+    assert not was_started(tmp_path, "race", "e")
+    assert not was_started(tmp_path, "other", "d")
+    assert not was_started(tmp_path / "copy", "race", "d")
+    (kept,) = (tmp_path / "state" / "wtrace" / "started").iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    kept.chmod(0o666)
+    assert not was_started(tmp_path, "race", "d")
+    kept.chmod(0o600)
+    forget_start(tmp_path, "race")
+    assert not was_started(tmp_path, "race", "d")
+    forget_start(tmp_path, "race")

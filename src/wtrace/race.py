@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core.layout import Layout
 from wtrace.errors import ConfigError, UsageError
-from wtrace.store import home
+from wtrace.store import home, trusted
 from wtrace.supervisor.spawn import only_race, supervisor_ahead, wait_for_race
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def start(
     `told` is called with each worktree once all are there, `warned` with what a person should know first. `strict`:
     workers that run code from outside of their worktree are refused.
     """
+    from wtrace.supervisor import approval
     from wtrace.supervisor.places import check_parcels, require_engines
 
     layout = Layout(root)
@@ -98,13 +99,19 @@ def start(
         for line in () if spec.is_local else check_parcels(spec, prepared):
             warned(line)
         race_id = record.create(layout, spec, prepared, strict=strict)
+        if problem := approval.note_start(root, race_id, record.recorded_spec(layout.race(race_id))):
+            warned(problem)
         supervisor.supervise(race_id)
     return race_id
 
 
-def resume(root: Path) -> str:
-    """Take up the newest race, which lost its supervisor, with the config that it was started with; returns its id."""
+def resume(root: Path, *, approved: Callable[[RaceSpec, str], None]) -> str:
+    """Take up the newest race, which lost its supervisor, with the config that it was started with; returns its id.
+
+    `approved` is asked with what would be started again, and the race's id; it raises where the user has not approved.
+    """
     from wtrace.store.reader import Reader
+    from wtrace.supervisor.record import recorded_spec
 
     layout = Layout(root)
     with Reader(layout.database) as reader:
@@ -116,6 +123,7 @@ def resume(root: Path) -> str:
     home.require_own_race(layout.race(race_id))
     if closed is not None:  # one that has ended may still want its report
         raise UsageError(f"race {race_id} has ended", hint="`wtrace run` starts a new one")
+    approved(recorded_spec(layout.race(race_id)), race_id)
     with only_race(layout) as lock, supervisor_ahead(layout, lock) as supervisor:
         supervisor.supervise(race_id)
     return race_id
@@ -169,6 +177,7 @@ def supervise(root: Path, race_id: str) -> None:
         with points.around("close"):
             writer.commit()
         _fold(writer)
+        trusted.forget_start(root, race_id)
         supervisor.let_agents_finish()
 
 

@@ -88,15 +88,18 @@ def config_text(path: Path) -> str:
         return file.read()
 
 
-def require_trust(root: Path, spec: RaceSpec, *, approve: bool, may_ask: bool = True) -> None:
+def require_trust(
+    root: Path, spec: RaceSpec, *, approve: bool, may_ask: bool = True, race_id: str | None = None
+) -> None:
     """Nothing that a config names is started before this user has approved it. TrustError otherwise.
 
-    `may_ask`: whether standard output is for people, so that the question may be put there.
+    `may_ask`: whether standard output is for people, so that the question may be put there. `race_id`: the config is
+    that of this race's record.
     """
     from wtrace.cli.trust import ask_for_trust
 
     approved = approve or os.environ.get("WTRACE_TRUST") == "1"
-    ask_for_trust(root, spec, approve=approved, may_ask=may_ask)
+    ask_for_trust(root, spec, approve=approved, may_ask=may_ask, race_id=race_id)
 
 
 def latest_standing(root: Path, race_id: str | None = None) -> Standing | None:

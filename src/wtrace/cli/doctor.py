@@ -73,7 +73,7 @@ def _answers(config: Path | None) -> Iterator[Answer]:
     yield from _branches(root, spec)
     yield from _sources(root, spec)
     yield from _worktrees(root, spec)
-    yield from _targets(spec)
+    yield from _targets(root, spec)
     yield from _engines(spec)
 
 
@@ -99,7 +99,7 @@ def _worktrees(root: Path, spec: RaceSpec) -> Iterator[Answer]:
     yield from (Answer(*found) for found in ask.about_imports(root, spec, trusted=trusted))
 
 
-def _targets(spec: RaceSpec) -> Iterator[Answer]:
+def _targets(root: Path, spec: RaceSpec) -> Iterator[Answer]:
     """rsync here, and each machine that progress is sent to."""
     if not spec.sync:
         return
@@ -113,7 +113,7 @@ def _targets(spec: RaceSpec) -> Iterator[Answer]:
         yield Answer("rsync", "problem", error.what, error.hint or "install rsync")
         return
     for target in spec.sync:
-        for answer in questions(resolve(target, spec.name)):
+        for answer in questions(resolve(target, spec.name, root)):
             yield Answer(f"sync.{target.name} {answer.name}", answer.state, answer.text, answer.mend)
 
 
@@ -191,10 +191,11 @@ def _lingering() -> Iterator[Answer]:
 
 
 def _trust(root: Path, spec: RaceSpec) -> Answer:
-    from wtrace.core.trust import digest
-    from wtrace.store.trusted import is_trusted
+    from wtrace.supervisor.approval import is_approved
 
-    if is_trusted(root, digest(spec)):
+    if os.environ.get("WTRACE_TRUST") == "1":
+        return Answer("trust", "ok", "approved by WTRACE_TRUST=1")
+    if is_approved(root, spec):
         return Answer("trust", "ok", "you have approved these commands")
     return Answer("trust", "warning", "you have not approved these commands yet", "wtrace trust shows them")
 

@@ -78,7 +78,7 @@ def run(
             "--strict is settled when a race starts", hint="a race that is resumed is as strict as it was"
         )
     if resume:
-        return _resume(root, as_json=as_json, detach=detach)
+        return _resume(root, trust=trust, as_json=as_json, detach=detach)
     from wtrace.core import config as configs
 
     given = read_config(root, config)
@@ -125,11 +125,18 @@ def _interrupted_start(root: Path, *, as_json: bool) -> int:
     return INTERRUPTED
 
 
-def _resume(root: Path, *, as_json: bool, detach: bool) -> int:
+def _resume(root: Path, *, trust: bool, as_json: bool, detach: bool) -> int:
     from wtrace import race
 
+    def approved(recorded: RaceSpec, race_id: str) -> None:
+        require_trust(root, recorded, approve=trust, may_ask=not as_json, race_id=race_id)
+
     with interrupts():
-        return _follow(root, race.resume(root), as_json=as_json, detach=detach)
+        try:
+            race_id = race.resume(root, approved=approved)
+        except Interrupted:
+            return _interrupted_start(root, as_json=as_json)
+        return _follow(root, race_id, as_json=as_json, detach=detach)
 
 
 def _tell_setup(made: Prepared) -> None:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wtrace.cli import complete
-from wtrace.cli.common import find_root, require_standing, require_workers
+from wtrace.cli.common import find_root, require_standing, require_trust, require_workers
 from wtrace.cli.follow import standings
 from wtrace.core.layout import Layout
 from wtrace.core.text import plain
-from wtrace.errors import ToolError, UsageError
+from wtrace.errors import ToolError, TrustError, UsageError
 from wtrace.supervisor.requests import leave_request
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wtrace.core.spec import RaceSpec
     from wtrace.core.standing import Standing
 
 Workers = Annotated[
@@ -39,7 +40,7 @@ def stop(workers: Workers = None) -> None:
     standing = _running(root)
     names = tuple(workers or ())
     require_workers(standing, names)
-    _wake_if_needed(root, standing)
+    _wake_if_needed(root, standing, names)
     _ask(root, standing.id, "stop", names)
     _wait_for_stop(root, standing.id, names)
 
@@ -68,12 +69,35 @@ def _running(root: Path) -> Standing:
     return standing
 
 
-def _wake_if_needed(root: Path, standing: Standing) -> None:
-    """A race whose supervisor is gone gets a new one first: ending it in good order is the supervisor's work."""
-    if not standing.supervisor_alive:
-        from wtrace import race
+def _wake_if_needed(root: Path, standing: Standing, names: tuple[str, ...]) -> None:
+    """A race whose supervisor is gone gets a new one first: ending it in good order is the supervisor's work.
 
-        race.resume(root)
+    It would start what the record says. Where that was not approved here, what runs is ended all the same, and nothing
+    is started.
+    """
+    if standing.supervisor_alive:
+        return
+    from wtrace import race
+
+    def approved(recorded: RaceSpec, race_id: str) -> None:
+        require_trust(root, recorded, approve=False, may_ask=False, race_id=race_id)
+
+    try:
+        race.resume(root, approved=approved)
+    except TrustError as error:
+        ended = _end_from_claims(root, standing.id, names)
+        raise TrustError(f"{error.what}; {ended}, and its record is left open", hint=error.hint) from error
+
+
+def _end_from_claims(root: Path, race_id: str, names: tuple[str, ...]) -> str:
+    """End what runs of a race without a supervisor; what came of it, in words."""
+    from wtrace.supervisor.spawn import only_race
+    from wtrace.supervisor.unsupervised import end_all
+
+    layout = Layout(root)
+    with only_race(layout):
+        ended = end_all(layout.race(race_id), names)
+    return f"what ran of it was ended ({', '.join(ended)})" if ended else "nothing of it ran"
 
 
 def _ask(root: Path, race_id: str, ask: str, names: tuple[str, ...]) -> None:

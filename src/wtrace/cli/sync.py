@@ -59,7 +59,7 @@ def sync(
     chosen = _chosen(spec, to)
     require_trust(root, spec, approve=trust)
     standing = require_standing(root, race)
-    target = resolve(chosen, standing.name)
+    target = resolve(chosen, standing.name, root)
     if watch:
         _keep(root, standing.id, target)
     else:

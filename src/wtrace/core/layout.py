@@ -57,6 +57,10 @@ class RaceLayout:
         """Written at the end of a race without one."""
         return self.results / "FAILURE_REPORT.md"
 
+    def ssh_config(self, target: str) -> Path:
+        """The config of ssh that this target named, as it was when the race started."""
+        return self.folder / "sync" / f"{target}.ssh_config"
+
     def worker(self, name: str) -> Path:
         """All that belongs to one worker."""
         return self.folder / one_part(name)

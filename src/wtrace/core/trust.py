@@ -1,6 +1,7 @@
-"""What of a config runs, writes or sends something on this machine: the part that a user approves.
+"""What of a config acts on this machine: runs, writes, sends or decides what is merged. That a user approves.
 
-A threshold, an epoch count or a priority is not among it, so that changing one asks nothing again.
+A threshold, an epoch count or a priority is not among it, so that changing one asks nothing again. Whatever is not
+named in `FREE` is approved: a new key of the config is, until somebody decides otherwise.
 """
 
 from __future__ import annotations
@@ -9,85 +10,135 @@ import hashlib
 import json
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wtrace.core.spec import RaceSpec
+from wtrace.core.spec import ConfirmSpec, IncludeSpec, RaceSpec, SyncSpec, WorkerSpec
 from wtrace.core.text import plain as visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from wtrace.core.spec import IncludeSpec, SyncSpec, WorkerSpec
+FORM = "wtrace commands 2"  # part of every digest: another form of the same config is another digest
 
-FORM = "wtrace commands 1"  # part of every digest: another form of the same config is another digest
+FREE: Mapping[type, frozenset[str]] = {
+    RaceSpec: frozenset({
+        "success", "check_every", "max_epochs", "max_parallel", "grace_s", "stall_after_s", "progress_every_s",
+        "cost_per_hour", "signal", "wait_for_gpu_memory_bytes", "memory_floor_bytes", "judge", "figures", "hopeless_below",
+    }),
+    WorkerSpec: frozenset({"max_epochs", "priority", "gpus", "cpus", "memory_bytes"}),
+    ConfirmSpec: frozenset({"attempts", "timeout_s"}),
+    SyncSpec: frozenset({"every_s"}),
+}  # fmt: skip
+"""What judges, counts, waits or shows, and starts nothing."""
+
+WORDS = {
+    "base": "begins at", "merge": "merges the winner", "worktrees": "worktrees in", "retries": "restarts after a crash",
+    "on_stall": "when a worker stalls", "keep_checkpoints": "checkpoints that are kept", "cwd": "in", "env": "sets",
+    "include": "brings along", "sparse": "only", "runner": "runs on", "control": "a control, which never wins",
+}  # fmt: skip
+
+Contents = Mapping[str, str]
+"""SHA-256 of what each file that the config names holds, by the name it is given there."""
 
 
-def digest(spec: RaceSpec) -> str:
+def digest(spec: RaceSpec, contents: Contents) -> str:
     """SHA-256 over all that is approved, environment values included. Take it before options are applied."""
-    parts: dict[str, Any] = {
+    parts = {
         "form": FORM,
-        "workers": {worker.branch: _approved_of(worker) for worker in spec.workers},
-        "confirm": None if spec.confirm is None else spec.confirm.command,
-        "after": spec.after_winner,
-        "worktrees": spec.worktrees,
-        "runner": spec.runner,
-        "runners": {runner.name: dict(runner.settings) for runner in spec.runners},
-        "sync": {target.name: _approved_of_target(target) for target in spec.sync},
-        "notify": spec.notify_urls,
+        "race": _plain(_told_by_content(spec, contents)),
+        "contents": sorted(contents.values()),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def approved_parts(spec: RaceSpec) -> tuple[str, ...]:
+def approved_parts(spec: RaceSpec, contents: Contents) -> tuple[str, ...]:
     """The same for a person: lines that are safe for a terminal, without the values of the environment."""
-    lines: list[str] = []
+    lines = _titled(f"race {visible(spec.name)}", _race_lines(spec))
     for worker in spec.workers:
-        lines += _lines_of(worker)
+        lines += _titled(
+            f"worker {visible(worker.name)} on branch {visible(worker.branch)}", _lines_of(worker)
+        )
     if spec.confirm is not None:
         lines += ["confirmation of a claim", f"    {_shell(spec.confirm.command)}"]
     lines += _titled("after the race, for the winner", map(_shell, spec.after_winner))
     lines += _titled("sent to", map(_target, spec.sync))
     lines += _titled("told to", map(_service, spec.notify_urls))
     lines += _titled("runs on", _runners(spec))
-    if spec.worktrees != RaceSpec.__dataclass_fields__["worktrees"].default:
-        lines += _titled("worktrees in", [visible(spec.worktrees)])
+    lines += _titled(
+        "files that these name, by SHA-256", (f"{visible(name)}: {contents[name]}" for name in contents)
+    )
     return tuple(lines)
 
 
-def _approved_of(worker: WorkerSpec) -> dict[str, Any]:
-    return {
-        "command": worker.command,
-        "cwd": worker.cwd,
-        "env": dict(worker.env),
-        "include": [(each.path, each.link) for each in worker.include],
-        "setup": worker.setup,
-        "runner": worker.runner,
+def _told_by_content(spec: RaceSpec, contents: Contents) -> dict[str, Any]:
+    """The race's fields; a file of a target's counts by what it holds, wherever a copy of it lies."""
+    sync = {
+        target.name: {
+            **_fields(target),
+            "ssh_config": contents.get(target.ssh_config or "", target.ssh_config),
+        }
+        for target in spec.sync
     }
+    workers = {worker.name: worker for worker in spec.workers}  # their order starts nothing
+    return {**_fields(spec), "workers": workers, "sync": sync}
 
 
-def _approved_of_target(target: SyncSpec) -> list[str | None]:
-    return [target.host, target.path, target.rsync, target.ssh_config]
+def _fields(value: Any) -> dict[str, Any]:
+    free = FREE.get(type(value), frozenset())
+    return {name: getattr(value, name) for name in value.__dataclass_fields__ if name not in free}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, without what is free."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(part) for name, part in _fields(value).items()}
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _race_lines(spec: RaceSpec) -> list[str]:
+    """What holds for all workers and is not as usual."""
+    apart = ("name", "workers", "confirm", "after_winner", "runner", "runners", "sync", "notify_urls")
+    return _unusual(spec, apart)
 
 
 def _lines_of(worker: WorkerSpec) -> list[str]:
-    details = [_shell(worker.command)]
-    details += [f"set-up: {_shell(command)}" for command in worker.setup]
-    if worker.cwd is not None:
-        details.append(f"in: {visible(worker.cwd)}")
-    if worker.env:
-        details.append(f"sets: {', '.join(visible(name) for name in sorted(worker.env))}")
-    if worker.include:
-        details.append(f"brings along: {', '.join(map(_brought, worker.include))}")
-    if worker.runner is not None:
-        details.append(f"runs on: {visible(worker.runner)}")
     return [
-        f"worker {visible(worker.name)} on branch {visible(worker.branch)}",
-        *(f"    {line}" for line in details),
+        _shell(worker.command),
+        *(f"set-up: {_shell(command)}" for command in worker.setup),
+        *_unusual(worker, ("name", "branch", "command", "setup")),
     ]
 
 
+def _unusual(value: Any, apart: Sequence[str]) -> list[str]:
+    """A line for each part that is approved and is not what it is where the config says nothing."""
+    lines = []
+    for name, part in _fields(value).items():
+        declared = value.__dataclass_fields__[name]
+        usual = declared.default_factory() if callable(declared.default_factory) else declared.default
+        if name not in apart and part != usual:
+            lines.append(visible(f"{WORDS.get(name, name.replace('_', ' '))}: {_in_words(part)}"))
+    return lines
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):  # an environment, whose values are nobody's business
+        return ", ".join(sorted(value))
+    if isinstance(value, tuple):
+        return ", ".join(map(_in_words, value))
+    if isinstance(value, IncludeSpec):
+        return _brought(value)
+    if hasattr(value, "__dataclass_fields__"):
+        return "; ".join(_unusual(value, ()))
+    return "yes" if value is True else str(value)
+
+
 def _brought(item: IncludeSpec) -> str:
-    return f"{visible(item.path)}{' (a link to the original)' if item.link else ''}"
+    return f"{item.path}{' (a link to the original)' if item.link else ''}"
 
 
 def _runners(spec: RaceSpec) -> list[str]:
@@ -101,7 +152,8 @@ def _runners(spec: RaceSpec) -> list[str]:
 def _target(target: SyncSpec) -> str:
     through = "" if target.rsync == "rsync" else f" through {target.rsync}"
     config = "" if target.ssh_config is None else f", with {target.ssh_config}"
-    return visible(f"{target.host}:{target.path}{through}{config}")
+    what = "" if target.results else ", progress only"
+    return visible(f"{target.name}: {target.host}:{target.path}{through}{config}{what}")
 
 
 def _service(url: str) -> str:

@@ -1,9 +1,13 @@
-"""Which commands this user has approved: `wtrace/trusted.json` in the user's own config folder, never in a repo."""
+"""Which commands this user has approved, and which races were started here: never in a repo.
+
+Approvals lie in `wtrace/trusted.json` in the user's own config folder, the races in `wtrace/started/` in that for state.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import stat
@@ -39,7 +43,7 @@ def trust(root: Path, digest: str) -> None:
             repos = _read(file)
             kept = [each for each in repos.get(_key(root), []) if each != digest]
             repos[_key(root)] = [*kept, digest][-KEPT_PER_REPO:]
-            _write(file, repos)
+            _write(file, json.dumps({"version": 1, "repos": repos}, indent=1).encode())
     except OSError as error:
         raise ToolError(
             f"the approval cannot be stored in {file}",
@@ -48,13 +52,45 @@ def trust(root: Path, digest: str) -> None:
         ) from None
 
 
-def _file() -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME", "")
+def note_start(root: Path, race_id: str, digest: str) -> None:
+    """Note that this user started that race, whose record has that digest. ToolError where that cannot be noted."""
+    file = _started(root, race_id)
     try:
-        folder = Path(base) if base.startswith("/") else Path.home() / ".config"
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(file, digest.encode())
+    except OSError as error:
+        raise ToolError(f"that the race was started cannot be noted in {file}", seen=str(error)) from None
+
+
+def was_started(root: Path, race_id: str, digest: str) -> bool:
+    """Whether this user started that race here, and its record still has that digest."""
+    try:
+        return _content(_started(root, race_id)) == digest.encode()
+    except (OSError, ToolError):
+        return False
+
+
+def forget_start(root: Path, race_id: str) -> None:
+    """The race is closed: nothing of it will be started again."""
+    with contextlib.suppress(OSError, ToolError):
+        _started(root, race_id).unlink(missing_ok=True)
+
+
+def _started(root: Path, race_id: str) -> Path:
+    name = hashlib.sha256(f"{_key(root)}\0{race_id}".encode(errors="surrogateescape")).hexdigest()[:32]
+    return _folder("XDG_STATE_HOME", ".local/state") / "started" / name
+
+
+def _file() -> Path:
+    return _folder("XDG_CONFIG_HOME", ".config") / "trusted.json"
+
+
+def _folder(variable: str, usual: str) -> Path:
+    base = os.environ.get(variable, "")
+    try:
+        return (Path(base) if base.startswith("/") else Path.home() / usual) / "wtrace"
     except RuntimeError:
         raise ToolError("no home folder to keep approvals in", hint="set HOME, or give --trust") from None
-    return folder / "wtrace" / "trusted.json"
 
 
 def _key(root: Path) -> str:
@@ -73,18 +109,23 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _read(file: Path) -> dict[str, list[str]]:
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        return _decoded(file, _content(file))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise _unusable(file, str(error)) from None
+
+
+def _content(file: Path) -> bytes:
+    """What only this user can have written there. ToolError where others could have; OSError."""
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     with open(handle, "rb") as opened:  # noqa: PTH123 - a descriptor, not a path
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_FILE:
             raise _unusable(file, "not a file that wtrace wrote")
         if about.st_uid != os.geteuid() or about.st_mode & 0o022:
             raise _unusable(file, "others can write to it")
-        return _decoded(file, opened.read(LARGEST_FILE))
+        return opened.read(LARGEST_FILE)
 
 
 def _decoded(file: Path, content: bytes) -> dict[str, list[str]]:
@@ -106,13 +147,13 @@ def _unusable(file: Path, seen: str) -> ToolError:
     )
 
 
-def _write(file: Path, repos: dict[str, list[str]]) -> None:
+def _write(file: Path, content: bytes) -> None:
     import tempfile
 
     handle, name = tempfile.mkstemp(prefix=".trusted-", dir=file.parent)  # mode 0600
     try:
         with open(handle, "wb") as opened:  # noqa: PTH123 - a descriptor, not a path
-            opened.write(json.dumps({"version": 1, "repos": repos}, indent=1).encode())
+            opened.write(content)
             opened.flush()
             os.fsync(handle)
         Path(name).replace(file)

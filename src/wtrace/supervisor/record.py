@@ -9,12 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from wtrace.core import config, referee, view
+from wtrace.core.data import replace
 from wtrace.core.events import JudgeFilesFixed, LinesRead, StrictnessAsked, WorkerLaunched
 from wtrace.core.evolve import evolve
 from wtrace.core.plan import divisor
 from wtrace.core.standing import CheckPoint
 from wtrace.core.state import State, begin
-from wtrace.errors import ConfigError, ToolError, UsageError
+from wtrace.errors import ConfigError, ToolError, UsageError, WtraceError
 from wtrace.store import home
 from wtrace.store.reader import Reader
 from wtrace.store.writer import Writer
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from wtrace.core.layout import Layout
-    from wtrace.core.spec import RaceSpec, WorkerSpec
+    from wtrace.core.layout import Layout, RaceLayout
+    from wtrace.core.spec import RaceSpec, SyncSpec, WorkerSpec
     from wtrace.repo.plan import WorktreeRequest
     from wtrace.repo.worktrees import Prepared
     from wtrace.results.dashboard.curves import Curves
@@ -48,7 +49,7 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared], *, stri
         for folder in (race.folder, race.requests, race.results):
             folder.mkdir(mode=0o700, parents=True)
         race.config.touch(mode=0o600)
-        race.config.write_text(config.dump(spec), encoding="utf-8")
+        race.config.write_text(config.dump(_with_frozen_files(layout.root, race, spec)), encoding="utf-8")
         for made in prepared:
             _record_changes(race.worker(made.worker), made)
         places = {made.worker: place_of(race.output(made.worker), made) for made in prepared}
@@ -70,12 +71,23 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared], *, stri
     return race_id
 
 
+def recorded_spec(race: RaceLayout) -> RaceSpec:
+    """What the race was when it started. ConfigError or ToolError where its record does not say."""
+    try:
+        text = race.config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolError(
+            f"{race.config} cannot be read", seen=str(error), hint="that race cannot go on"
+        ) from error
+    return config.parse(text, source=str(race.config), recorded=True)
+
+
 def recall(
     layout: Layout, race_id: str
 ) -> tuple[RaceContext, State, Mapping[tuple[str, int], StoredPosition]]:
     """A race as its record tells it: what it is, its state, and how far each metrics file was read."""
     race = layout.race(race_id)
-    spec = config.parse(race.config.read_text(encoding="utf-8"), source=str(race.config), recorded=True)
+    spec = recorded_spec(race)
     with Reader(layout.database) as reader:
         standing = reader.standing(race_id)
         if standing is None:
@@ -115,6 +127,27 @@ def recall_curves(layout: Layout, race_id: str) -> Curves:
                 met = tuple(result.met for result in check.results)
                 curves.add(check.worker, CheckPoint(check.epoch, check.at, values, met))
     return curves
+
+
+def _with_frozen_files(root: Path, race: RaceLayout, spec: RaceSpec) -> RaceSpec:
+    """The race with copies of what its targets name: they are used as they were approved, whatever becomes of them."""
+    frozen = [_with_frozen_config(root, race, target) for target in spec.sync]
+    return replace(spec, sync=tuple(frozen))
+
+
+def _with_frozen_config(root: Path, race: RaceLayout, target: SyncSpec) -> SyncSpec:
+    from wtrace.sync import sshconfig
+
+    if target.ssh_config is None:
+        return target
+    copy = race.ssh_config(target.name)
+    copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy.touch(mode=0o600)
+    try:
+        copy.write_bytes(sshconfig.read(sshconfig.anchored(root, target.ssh_config)))
+    except WtraceError:  # its agent tells that it is not there, and the race goes on without that mirror
+        copy.unlink()
+    return replace(target, ssh_config=str(copy))
 
 
 def check_commands(spec: RaceSpec, prepared: Sequence[Prepared]) -> None:

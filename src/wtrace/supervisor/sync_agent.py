@@ -141,7 +141,7 @@ def keep_mirror(root: Path, race_id: str, name: str) -> None:
     try:
         spec = config.parse(race.config.read_text(encoding="utf-8"), source=str(race.config), recorded=True)
         redact_log(redaction_in(root, spec))
-        target = resolve(next(each for each in spec.sync if each.name == name), spec.name)
+        target = resolve(next(each for each in spec.sync if each.name == name), spec.name, root)
     except WtraceError as error:
         tell(states.TargetState(name, stage="given up", error=error.what, hint=error.hint))
         return

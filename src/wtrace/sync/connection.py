@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.sync import far, process
+from wtrace.sync import far, process, sshconfig
 from wtrace.sync.trouble import SyncError, shell_prints, trouble
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Connection:
         self.target = target
         self._master: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
+        self._config: bytes | None = None  # of ssh, where the target names its own
 
     def __enter__(self) -> Self:
         return self
@@ -122,8 +123,11 @@ class Connection:
 
     def _log_in(self, folder: Path) -> None:
         if self.target.ssh_config is not None:
-            # A link, whose path has no space in it: rsync splits at them.
-            (folder / "config").symlink_to(self.target.ssh_config.absolute())
+            # As it was at the first login: what is written there later, nobody has approved. And rsync splits at
+            # spaces, of which this path has none.
+            if self._config is None:
+                self._config = sshconfig.read(self.target.ssh_config)
+            (folder / "config").write_bytes(self._config)
         with (folder / "said").open("wb") as said:
             self._master = process.start(
                 [*self._ssh("yes"), "--", self.target.host, far.holding()], stdin=subprocess.PIPE, stderr=said

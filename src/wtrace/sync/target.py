@@ -10,6 +10,7 @@ from wtrace.core.data import data
 from wtrace.core.names import CONTROL, host_problem, name_problem
 from wtrace.core.text import plain
 from wtrace.errors import UsageError
+from wtrace.sync import sshconfig
 
 if TYPE_CHECKING:
     from wtrace.core.spec import SyncSpec
@@ -31,14 +32,14 @@ class Target:
         return f"{self.host}:{self.folder}"
 
 
-def resolve(spec: SyncSpec, race: str) -> Target:
-    """The target of `[sync.NAME]` for a race of that name. UsageError where it could not be used safely."""
+def resolve(spec: SyncSpec, race: str, root: Path) -> Target:
+    """The target of `[sync.NAME]` for a race of that name in that repo. UsageError where it could not be used safely."""
     where = f"sync.{spec.name}"
     if problem := name_problem(race):  # it becomes a folder on another machine
         raise UsageError(f"{where}: the race's name cannot be a folder's: {problem}")
     folder = fill_text(spec.path, {"race": race})
     _check(where, spec.host, folder, spec.rsync)
-    config = None if spec.ssh_config is None else Path(spec.ssh_config).expanduser()
+    config = None if spec.ssh_config is None else sshconfig.anchored(root, spec.ssh_config)
     return Target(spec.name, spec.host, folder, spec.every_s, spec.results, spec.rsync, config)
 
 
