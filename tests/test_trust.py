@@ -157,7 +157,7 @@ def test_the_content_of_a_file_is_approved_and_not_only_its_name() -> None:
 
 
 def test_options_of_the_command_line_ask_nothing_again() -> None:
-    assert digest(override(WHOLE, check_every=1, max_epochs=1)) == digest(WHOLE)
+    assert digest(override(WHOLE, check_every=1, max_epochs=2)) == digest(WHOLE)
 
 
 def test_a_user_is_shown_all_that_is_approved_but_no_value_of_the_environment() -> None:
