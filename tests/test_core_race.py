@@ -341,8 +341,11 @@ def test_a_paused_worker_is_not_taken_for_stalled_and_still_ends_with_the_race()
     assert decide.Stop("a", 1, "beaten") in race.deeds
 
 
+@pytest.mark.parametrize("exit_", [(None, 15), (0, None), (143, None)])  # killed by SIGTERM, or obeying it
 @pytest.mark.parametrize(("on_stall", "ends"), [("restart", Retrying), ("stop", Ended)])
-def test_a_stalled_worker_is_handled_as_asked(on_stall: str, ends: type) -> None:
+def test_a_stalled_worker_is_handled_as_asked(
+    on_stall: str, ends: type, exit_: tuple[int | None, int | None]
+) -> None:
     race = Story(spec("a", "b", stall_after_s=900.0, on_stall=on_stall))
     race.start_all()
     race.note(ev.LinesRead(race.now, "a", 1, 0, 1))
@@ -350,7 +353,8 @@ def test_a_stalled_worker_is_handled_as_asked(on_stall: str, ends: type) -> None
     race.now += 900
     race.settle()
     assert race.deeds[-1] == decide.Stop("a", 1, "stalled")
-    race.exited("a", code=None, signal=15)
+    code, signal = exit_
+    race.exited("a", code=code, signal=signal)
     assert isinstance(race.state.workers["a"].phase, ends)
 
 
@@ -408,6 +412,36 @@ def test_a_new_supervisor_counts_silence_anew() -> None:
     race.note(ev.SupervisorStarted(race.now, 1, resumed=True))
     race.settle()
     assert not [event for event in race.journal if isinstance(event, ev.WorkerStalled)]
+
+
+def test_time_in_which_the_machine_slept_is_nobodys_silence() -> None:
+    race = Story(spec("a", "b", stall_after_s=900.0, on_stall="stop"))
+    race.start_all()
+    race.now += 600
+    race.note(ev.LinesRead(race.now, "b", 1, 0, 1))
+    race.now += 100
+    race.now += 7200
+    race.note(ev.MachineSlept(race.now, 7200.0))
+    race.settle()
+    assert not [event for event in race.journal if isinstance(event, ev.WorkerStalled)]
+    assert decide.next_deadline(race.state, race.now) == race.now + 200  # a: 700 s of its 900 were over
+    race.now += 200
+    race.settle()
+    assert race.deeds[-1] == decide.Stop("a", 1, "stalled")
+
+
+def test_whoever_leaves_while_the_machine_sleeps_has_the_rest_of_the_grace() -> None:
+    race = Story(spec("a", "b", grace_s=10.0))
+    race.start_all()
+    race.check("a", 5, ratio=2.0)
+    race.exited("a", code=0)
+    race.now += 3600
+    race.note(ev.MachineSlept(race.now, 3600.0))
+    race.settle()
+    assert not [deed for deed in race.deeds if isinstance(deed, decide.Kill)]
+    race.now += 600
+    race.settle()
+    assert [deed for deed in race.deeds if isinstance(deed, decide.Kill)]
 
 
 def test_replaying_the_journal_gives_the_same_state() -> None:
@@ -627,6 +661,9 @@ def test_a_confirmation_that_outlasts_its_timeout_is_ended() -> None:
     race = confirming("a")
     race.check("a", 5, ratio=2.0)
     assert decide.next_deadline(race.state, race.now) == race.now + 600
+    race.now += 7200
+    race.note(ev.MachineSlept(race.now, 7200.0))
+    assert race.settle() == []  # it slept as well
     race.now += 600
     assert race.settle() == [decide.KillConfirmation(1, 1)]
 

@@ -396,6 +396,14 @@ class WorkerExited:
 
 
 @data
+class MachineSlept:
+    """The machine was suspended for so long, and has just gone on."""
+
+    at: float
+    slept_s: float
+
+
+@data
 class RaceEnded:
     """Nobody runs any more and nothing is left to decide."""
 
@@ -414,6 +422,7 @@ class Noticed:
 
 Event = (
     SupervisorStarted
+    | MachineSlept
     | MachineFound
     | HybridMade
     | HybridFailed

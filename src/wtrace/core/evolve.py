@@ -32,6 +32,7 @@ def evolve(state: State, event: ev.Event) -> State:
 
 _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.SupervisorStarted: starting.supervisor_started,
+    ev.MachineSlept: starting.machine_slept,
     ev.MachineFound: starting.machine_found,
     ev.WorkerRefused: starting.worker_refused,
     ev.SetupStarted: starting.setup_started,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal as signals
 from typing import TYPE_CHECKING
 
+from wtrace.core.phases import Stopping
 from wtrace.core.text import plain
 
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ REBOOTED = "lost when the machine was restarted"
 def not_before(worker: Worker, exit_: WorkerExited, restarts_left: int) -> float | None:
     """When the worker may start again (seconds since 1970), or None if it may not.
 
-    Delays double from 2 s to 5 min. A start that fails at once, before it reported anything, would only fail again.
+    Delays double from 2 s to 5 min. A start that fails at once, before it reported anything, would only fail again. One
+    that leaves with exit code 0 because it was asked to, being stalled, is not done.
     """
-    done = exit_.known and exit_.code == 0 and not exit_.taken
+    ended_for_silence = isinstance(worker.phase, Stopping) and worker.phase.cause == "stalled"
+    done = exit_.known and exit_.code == 0 and not exit_.taken and not ended_for_silence
     if restarts_left <= 0 or done or exit_.code == COMMAND_NOT_FOUND:
         return None
     ran_s = exit_.at - (worker.started or exit_.at)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.retry import describe_exit, words_of
+from wtrace.core.text import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,6 +123,7 @@ _OUTCOMES: Mapping[ev.RaceOutcome, str] = {
 
 _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.SupervisorStarted: _supervisor,
+    ev.MachineSlept: lambda e: f"the machine slept for {seconds(e.slept_s)}: that counts as nobody's silence",
     ev.MachineFound: _machine,
     ev.WorkerRefused: lambda e: f"{e.worker} cannot run here: it {e.reason}",
     ev.SetupStarted: lambda e: f"{e.worker} is being set up" if e.step == 1 else None,

@@ -18,6 +18,18 @@ class Clock:
     def __init__(self, not_before: float = 0.0) -> None:
         self._offset = max(time.time(), not_before) - time.clock_gettime(_STEADY)
 
+        self._slept = _suspended()
+
+    def slept_s(self) -> float:
+        """For how long the machine was suspended since the last call."""
+        before, self._slept = self._slept, _suspended()
+        return self._slept - before
+
     def now(self) -> float:
         """Seconds since 1970."""
         return time.clock_gettime(_STEADY) + self._offset
+
+
+def _suspended() -> float:
+    """All the time that the machine has slept since it was started (clock_gettime(2): CLOCK_MONOTONIC leaves that out)."""
+    return time.clock_gettime(_STEADY) - time.clock_gettime(time.CLOCK_MONOTONIC)

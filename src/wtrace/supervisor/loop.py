@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("wtrace")
 
 TRY_AGAIN_AFTER_S = 1.0
+LEAST_SLEEP_S = 1.0  # of the machine; less makes no difference to anybody
 REST = 9  # after a turn the loop leaves the processor to the trainings for so many times as long,
 MOST_REST_S = 0.05  # but no longer; what comes meanwhile is taken together
 
@@ -226,6 +227,9 @@ class Supervisor:
             self._agents.tend(now)
 
     def _observe(self, now: float, changed: set[Path], *, everything: bool) -> None:
+        slept_s = self._clock.slept_s()
+        if slept_s >= LEAST_SLEEP_S:
+            self._journal.note(ev.MachineSlept(now, slept_s))
         self._following.read(now, changed, everything=everything)
         if everything or self._layout.requests in changed:
             self._take_requests(now)

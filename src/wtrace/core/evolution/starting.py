@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wtrace.core import events as ev
 from wtrace.core.data import replace
 from wtrace.core.evolution.changes import change
-from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp
+from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping
 from wtrace.core.standing import ExitStanding
 
 if TYPE_CHECKING:
@@ -24,6 +24,26 @@ def supervisor_started(state: State, event: ev.SupervisorStarted) -> State:
         for name, worker in state.workers.items()
     }
     return replace(state, supervisor_pid=event.pid, workers=workers)
+
+
+def machine_slept(state: State, event: ev.MachineSlept) -> State:
+    """Whoever had a time to report, to confirm or to leave in has it once more as it was when the machine fell asleep."""
+
+    def later(at: float) -> float:
+        return min(event.at, at + event.slept_s)
+
+    workers = dict(state.workers)
+    for name, worker in workers.items():
+        phase = worker.phase
+        if isinstance(phase, Running):
+            workers[name] = replace(worker, phase=replace(phase, heard=later(phase.heard)))
+        elif isinstance(phase, Stopping):
+            workers[name] = replace(worker, phase=replace(phase, asked=later(phase.asked)))
+    claims = tuple(
+        claim if claim.trying_since is None else replace(claim, trying_since=later(claim.trying_since))
+        for claim in state.claims
+    )
+    return replace(state, workers=workers, claims=claims)
 
 
 def machine_found(state: State, event: ev.MachineFound) -> State:
