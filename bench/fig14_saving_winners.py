@@ -8,6 +8,7 @@ And 50 races to a training with torch that calls `torch.save` over one file.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import pickle
 import random
@@ -20,11 +21,6 @@ from typing import NamedTuple
 
 from lab import Lab, lab
 from measure import Row, options, skipped, tell, worst_row
-
-try:
-    import torch
-except ImportError:
-    torch = None
 
 WAYS = (
     "in_place",
@@ -90,6 +86,7 @@ def epoch_of_whole(path: Path) -> int | None:
 
 def saved_by_torch(_: int) -> Outcome:
     """One race won by a training that calls `torch.save` over one file."""
+    torch = importlib.import_module("torch")
     with lab("torch_saver.py", 2, files=0) as found:
         write_config(found, ("0.02",), ("0.000001",), 0.2)
         output, won_at = race(found)
@@ -132,7 +129,7 @@ def main() -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = [found for found in pool.map(lambda each: one(*each), asked) if found is not None]
     found = rows("winners that save after they print", outcomes)
-    if torch is None:
+    if importlib.util.find_spec("torch") is None:
         found.append(skipped("14", "winners that call torch.save", 0, "", "torch is not installed"))
     else:
         with ThreadPoolExecutor(2) as pool:

@@ -71,6 +71,14 @@ def test_a_save_that_outlasts_settle_is_waited_for_as_long_as_it_grows(lab: Lab)
     assert ended["file"] is None
 
 
+def test_no_save_begins_between_the_last_look_and_the_signal(lab: Lab) -> None:
+    """However long that takes: here so long that the next save would be half done."""
+    write_race(lab, "in_place", epoch_s=0.3, save_s=0.8)
+    lab.env["WTRACE_TEST_POINTS"] = "before-signal:2:0.7"  # the first is the loser's
+    lab.wtrace("run")
+    assert epoch_of_whole(lab.latest / "a" / "output" / "model.pt") is not None
+
+
 def test_a_winner_that_hangs_in_its_save_is_ended_and_told_with_the_file(lab: Lab) -> None:
     write_race(lab, "hangs", race="settle = 0.5")
     lab.wtrace("run")
