@@ -186,6 +186,19 @@ def test_what_becomes_of_the_winner_follows_from_where_its_metrics_come_from(
     assert ends_by(race, race.workers[0]) == expected
 
 
+def test_a_training_may_say_that_it_saves_after_it_reports() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.note(ev.SettlingAsked(race.now, "a"))
+    race.check("a", 5, ratio=1.6)
+    assert phase_of(race, "a").settling is not None
+    race = Story(spec("a", "b", on_win="stop"))
+    race.start_all()
+    race.note(ev.SettlingAsked(race.now, "a"))
+    race.check("a", 5, ratio=1.6)
+    assert ("a", "winner") in stops(race)
+
+
 def phase_of(race: Story, name: str) -> Running:
     phase = race.state.workers[name].phase
     assert isinstance(phase, Running)

@@ -132,6 +132,21 @@ def test_who_goes_on_past_its_last_planned_check_is_settled_and_ended(lab: Lab) 
     assert lab.status()["race"]["state"] == "no_winner"
 
 
+def test_a_training_with_lines_of_wtraces_own_may_ask_for_it(lab: Lab) -> None:
+    """As the integrations do: the frameworks call them before they save."""
+    start = json.dumps({"event": "start", "info": {"on_win": "settle"}}) + "\n"
+    saves: list[list[Any]] = [["wait", "go"], ["append", "model.pt", "whole"], ["exit", 0]]
+    winner: list[list[Any]] = [["raw", start], ["check", 5, 1.6], *saves]
+    lab.race({"a": winner, "b": [["check", 5, 1.2], ["forever"]]})
+    lab.wtrace("run", "--detach")
+    lab.wait_for(lambda: lab.worker("b")["exit"], "the loser to be gone")
+    assert (lab.worker("a")["state"], lab.worker("a")["exit"]) == ("won", None)
+    lab.open_gate("go")
+    lab.wait_for(lambda: lab.status()["race"]["ended"], "the race to end")
+    assert lab.worker("a")["exit"]["code"] == 0
+    assert (lab.latest / "a" / "output" / "model.pt").read_text() == "whole"
+
+
 @pytest.mark.parametrize("on_win", ["stop", "finish"])
 def test_the_winner_may_be_stopped_at_once_or_let_run_to_its_end(lab: Lab, on_win: str) -> None:
     write_race(lab, "in_place", epochs=4, race=f'on_win = "{on_win}"')

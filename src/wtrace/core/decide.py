@@ -150,7 +150,7 @@ def _settlings(state: State, now: float) -> Iterator[ev.Event]:
         if state.stop_asked or state.is_refused(spec.name):
             continue
         if state.is_ended_as_winner(spec.name):
-            if ends_by(state.spec, spec) == "settle":
+            if ends_by(state.spec, spec, saves_late=worker.saves_late) == "settle":
                 yield ev.WorkerSettling(now, spec.name, "winner", worker.epoch)
         elif not phase.paused and state.is_past_its_end(spec.name):
             yield ev.WorkerSettling(now, spec.name, "past_end", state.spec.epochs_of(spec))
@@ -234,7 +234,8 @@ def _stop_cause(state: State, name: str, phase: Running | Launching) -> ev.StopC
     if state.is_refused(name):
         return "foreign"
     if state.is_ended_as_winner(name):
-        if ends_by(state.spec, state.spec.worker(name)) == "stop":
+        saves_late = state.workers[name].saves_late
+        if ends_by(state.spec, state.spec.worker(name), saves_late=saves_late) == "stop":
             return "winner"
     elif state.verdict is not None and state.spec.judge.stop_at_first:
         return "beaten"

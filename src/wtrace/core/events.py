@@ -196,6 +196,14 @@ class DataReported:
 
 
 @data
+class SettlingAsked:
+    """A training said that it saves after it reports, so that its win has to be waited for."""
+
+    at: float
+    worker: str
+
+
+@data
 class StrictnessAsked:
     """`wtrace run --strict`: a worker that runs code from outside of its worktree is refused."""
 
@@ -440,6 +448,7 @@ Event = (
     | CheckJudged
     | JudgeFilesFixed
     | DataReported
+    | SettlingAsked
     | StrictnessAsked
     | ForeignCodeReported
     | ClaimMade

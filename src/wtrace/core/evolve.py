@@ -51,6 +51,7 @@ _RULES: Mapping[type, Callable[[State, Any], State]] = {
     ev.ClaimMade: claiming.claim_made,
     ev.JudgeFilesFixed: judging.judge_files_fixed,
     ev.DataReported: judging.data_reported,
+    ev.SettlingAsked: judging.settling_asked,
     ev.StrictnessAsked: judging.strictness_asked,
     ev.ForeignCodeReported: judging.foreign_code_reported,
     ev.CheckpointFrozen: claiming.checkpoint_frozen,

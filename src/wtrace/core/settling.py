@@ -69,11 +69,16 @@ class Settling:
     done: bool = False  # to be ended now
 
 
-def ends_by(spec: RaceSpec, worker: WorkerSpec) -> Literal["stop", "settle", "finish"]:
-    """What becomes of this worker when it wins: `[race] on_win`, `auto` resolved by where its metrics come from."""
+def ends_by(
+    spec: RaceSpec, worker: WorkerSpec, *, saves_late: bool = False
+) -> Literal["stop", "settle", "finish"]:
+    """What becomes of this worker when it wins: `[race] on_win`, `auto` resolved by where its metrics come from.
+
+    `saves_late`: by lines of wtrace's own it said that it saves after it reports.
+    """
     if spec.on_win != "auto":
         return spec.on_win
-    return "stop" if sources.is_own(spec.metrics_of(worker)) else "settle"
+    return "stop" if sources.is_own(spec.metrics_of(worker)) and not saves_late else "settle"
 
 
 @data

@@ -37,6 +37,7 @@ class Worker:
     note: str | None = None
     reported: bool = False  # the running attempt has sent a line
     stop_asked: bool = False
+    saves_late: bool = False  # it said so: after it has reported
     merged: bool = False  # a hybrid whose branch has been made
     set_up: bool = False  # its worktree has been prepared
     grant: Grant | None = None  # what it was given last

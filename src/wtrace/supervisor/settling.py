@@ -88,7 +88,8 @@ class Settler:
             phase = worker.phase
             if not isinstance(phase, Running):
                 continue
-            if name in self._watched if phase.settling is None else not phase.settling.done:
+            watched = name in self._watched or (worker.saves_late and self._race.spec.on_win == "auto")
+            if watched if phase.settling is None else not phase.settling.done:
                 yield name, phase
 
     def _attempt(self, name: str, phase: Running) -> _Attempt:

@@ -110,6 +110,10 @@ def data_reported(state: State, event: ev.DataReported) -> State:
     return replace(state, data={**state.data, event.worker: event.digest})
 
 
+def settling_asked(state: State, event: ev.SettlingAsked) -> State:
+    return change(state, event.worker, saves_late=True)
+
+
 def strictness_asked(state: State, _event: ev.StrictnessAsked) -> State:
     return replace(state, strict=True)
 
