@@ -231,6 +231,35 @@ class ClaimMade:
 
 
 @data
+class FreezeStarted:
+    """What a claim names is to be copied to where nobody changes it, as soon as it is whole."""
+
+    at: float
+    number: int
+    worker: str
+
+
+@data
+class FreezeWaits:
+    """It cannot be copied yet; `text` says why."""
+
+    at: float
+    number: int
+    worker: str
+    text: str
+
+
+@data
+class FreezeFailed:
+    """There will be no copy of what a claim names; `problem` says why."""
+
+    at: float
+    number: int
+    worker: str
+    problem: str
+
+
+@data
 class CheckpointFrozen:
     """The checkpoint of a claim was copied to where nobody changes it."""
 
@@ -452,6 +481,9 @@ Event = (
     | StrictnessAsked
     | ForeignCodeReported
     | ClaimMade
+    | FreezeStarted
+    | FreezeWaits
+    | FreezeFailed
     | CheckpointFrozen
     | ConfirmationStarted
     | ConfirmationQueued
