@@ -57,6 +57,7 @@ class Claim:
     status: Literal["open", "confirmed", "refuted", "unconfirmed", "dropped"] = "open"
     freezing: bool = False  # its checkpoint is being copied, or waited for
     waits_for: str | None = None  # why it could not be copied at once
+    seen_incomplete: bool = False  # because it was not there yet, or was being written
     overtaken: float | None = None  # when its worker first reported a later check that names the same file
     frozen: str | None = None  # the absolute path of the frozen copy
     sha256: str | None = None  # of the frozen copy

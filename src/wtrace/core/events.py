@@ -241,12 +241,13 @@ class FreezeStarted:
 
 @data
 class FreezeWaits:
-    """It cannot be copied yet; `text` says why."""
+    """It cannot be copied yet; `text` says why. `whole`: it could be, and only the disk has no room."""
 
     at: float
     number: int
     worker: str
     text: str
+    whole: bool = False
 
 
 @data

@@ -57,10 +57,9 @@ class Seen:
 
     last: Look
     changed_at: float  # when a look first showed what the last one shows
-    began: float  # when the writing of the present content began, as far as can be told
-    first_whole: FileSeen | None = (
-        None  # the content, where the first look found a file that nobody was writing
-    )
+    found_at: float  # when a look first showed the present content, or the save that it is from
+    began: float  # when that save began: as the first look has it by its own time, else when it was found
+    first_whole: FileSeen | None = None  # the content, where the first look found a whole file
 
 
 @data
@@ -94,21 +93,15 @@ def seen_now(before: Seen | None, look: Look) -> Seen:
     """The looks so far, and this one."""
     if before is None:
         began = look.at if look.file is None or look.writing else min(look.file.modified, look.at)
-        first = Seen(look, look.at, began)
+        first = Seen(look, look.at, look.at, began)
         return replace(first, first_whole=look.file) if _wait_for_whole(first, ended=False) is None else first
     if look.file == before.last.file:
         return replace(before, last=look)
-    return replace(before, last=look, changed_at=look.at, began=_began(before, look))
-
-
-def _began(before: Seen, look: Look) -> float:
-    """When the writing of what has just been seen began. A file that only grows while it stays open is one save."""
+    changed = replace(before, last=look, changed_at=look.at)
     old, new = before.last.file, look.file
-    if new is None:
-        return look.at
-    if old is not None and before.last.writing and old.grew_to(new):
-        return before.began
-    return look.at if look.writing else min(new.modified, look.at)
+    if before.last.writing and old is not None and new is not None and old.grew_to(new):
+        return changed  # it only grows while it stays open: one save
+    return replace(changed, found_at=look.at, began=look.at)
 
 
 def may_copy(
@@ -124,10 +117,10 @@ def may_copy(
         given_up = ended or now >= max(claim.at, seen.changed_at) + limit_s
         return Lost(f"{wait.why} after {limit_s:g} s" if not ended else wait.why) if given_up else wait
     assert look.file is not None
-    if claim.overtaken is not None and seen.began >= claim.overtaken:
+    if claim.overtaken is not None and seen.found_at >= claim.overtaken:
         return Lost("was overwritten by a later epoch before it could be copied")
-    if not reports_first(spec, claim.worker):
-        return _of_own_lines(claim, seen)
+    if habit.saves_first or not reports_first(spec, claim.worker):
+        return _saved_first(claim, seen)
     return _of_one_file(claim, seen, habit, ended=ended, limit_s=limit_s)
 
 
@@ -150,11 +143,11 @@ def _still_since(seen: Seen, file: FileSeen) -> float:
     return file.modified if is_first and file.modified <= seen.changed_at else seen.changed_at
 
 
-def _of_own_lines(claim: Claim, seen: Seen) -> Take | Lost:
+def _saved_first(claim: Claim, seen: Seen) -> Take | Lost:
     """It was whole when it was named; whatever was written over it since is of another epoch."""
     look = seen.last
     assert look.file is not None
-    was_whole = seen.first_whole is not None and claim.waits_for is None
+    was_whole = seen.first_whole is not None and not claim.seen_incomplete
     is_here = look.writing is not None  # a mirror of another machine's file has the time of its arrival
     changed = look.file != seen.first_whole or (is_here and look.file.modified > claim.at + CLOCK_S)
     if was_whole and changed:
@@ -167,10 +160,6 @@ def _of_one_file(
 ) -> Take | Wait | Lost:
     """A file that is the same for all epochs, of a training that may save it before it reports one or afterwards."""
     if seen.began > claim.at:  # written since
-        if habit.saves_first and seen.first_whole is not None:
-            return Lost("was overwritten before it could be copied")
-        return Take()
-    if habit.saves_first:
         return Take()
     now = seen.last.at
     until = claim.at + limit_s

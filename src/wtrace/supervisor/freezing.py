@@ -163,7 +163,8 @@ class Freezer:
             self._fail(now, claim, why)
         elif job.told != NO_ROOM:
             job.told = NO_ROOM
-            self._journal.note(ev.FreezeWaits(now, claim.number, claim.worker, f"{claim.checkpoint} {why}"))
+            text = f"{claim.checkpoint} {why}"
+            self._journal.note(ev.FreezeWaits(now, claim.number, claim.worker, text, whole=True))
 
     def _look(self, now: float, claim: Claim, job: _Job) -> None:
         if claim.checkpoint is None:

@@ -32,7 +32,8 @@ def freeze_started(state: State, event: ev.FreezeStarted) -> State:
 
 
 def freeze_waits(state: State, event: ev.FreezeWaits) -> State:
-    return _change_claim(state, event.number, waits_for=event.text)
+    incomplete = state.claims[event.number - 1].seen_incomplete or not event.whole
+    return _change_claim(state, event.number, waits_for=event.text, seen_incomplete=incomplete)
 
 
 def freeze_failed(state: State, event: ev.FreezeFailed) -> State:
