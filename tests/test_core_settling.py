@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_core_race import Story, spec, with_worker
 from wtrace.core import decide, view
 from wtrace.core import events as ev
+from wtrace.core.open_file import FileId, OpenFile
 from wtrace.core.phases import Running, Stopping
 from wtrace.core.settling import (
     GROWTH_BYTES,
@@ -19,8 +20,6 @@ from wtrace.core.settling import (
     QUIET_S,
     STILL_S,
     Activity,
-    FileId,
-    OpenFile,
     Saved,
     Seen,
     Settling,

@@ -18,7 +18,7 @@ from wtrace.runners.records import read_claim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wtrace.core.settling import OpenFile
+    from wtrace.core.open_file import OpenFile
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which files are open")
 

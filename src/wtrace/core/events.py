@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Literal
 
 from wtrace.core.data import data
+from wtrace.core.open_file import FileId
 from wtrace.core.resources import Grant, Machine
-from wtrace.core.settling import FileId, SettleCause
+from wtrace.core.settling import SettleCause
 from wtrace.core.standing import CriterionStanding
 
 StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign", "past_end"]

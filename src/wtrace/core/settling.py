@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wtrace.core import sources
 from wtrace.core.data import data
+from wtrace.core.open_file import FileId, OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from wtrace.core.spec import RaceSpec, WorkerSpec
 
 SettleCause = Literal["winner", "past_end"]
-FileId = tuple[int, int]
-"""Device and inode: what stays the same while a file is renamed."""
 
 QUIET_S = 10.0
 """A worker in whose folders nothing has changed for so long is not about to save."""
@@ -33,27 +32,6 @@ LOG_LOOKS = 5
 """A file that was seen open so often, and only grew, and that slowly, is open all the time."""
 LOG_NAMES = ("events.out.tfevents.*", "*.wandb", "*.log")
 """Files that are open all the time, whatever they grow by."""
-
-
-@data
-class OpenFile:
-    """A regular file that some process holds open for writing, as it was when it was looked at.
-
-    `position` is the furthest of those who hold it open (bytes; 0 for writes through `pwrite` or a mapping).
-    """
-
-    path: str
-    device: int
-    inode: int
-    size: int  # bytes
-    modified_ns: int
-    position: int
-    appends: bool  # opened with O_APPEND, as logs are and no checkpoint is
-
-    @property
-    def identity(self) -> FileId:
-        """Device and inode: what stays the same while the file is renamed."""
-        return self.device, self.inode
 
 
 @data

@@ -31,7 +31,8 @@ from wtrace.supervisor.scanning import scan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wtrace.core.settling import FileId, OpenFile, Seen, Settling
+    from wtrace.core.open_file import FileId, OpenFile
+    from wtrace.core.settling import Seen, Settling
     from wtrace.runners.base import Runner
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
