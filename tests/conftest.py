@@ -11,6 +11,13 @@ import pytest
 from dashboard_browser import Browser, chromium
 from engine_lab import Engines
 from race_lab import Lab, wait_for
+from wtrace.repo import git
+
+
+@pytest.fixture(autouse=True)
+def _approved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test asks of the rooms it asks after the user has approved; commands are processes of their own."""
+    monkeypatch.setattr(git, "_may_act", True)
 
 
 @pytest.fixture(scope="session")

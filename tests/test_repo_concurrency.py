@@ -26,7 +26,9 @@ import sys, json
 from pathlib import Path
 from wtrace.errors import WtraceError
 from wtrace.repo.worktrees import WorktreeRequest, prepare
+from wtrace.repo.git import let_act
 root, parent, *names = sys.argv[1:]
+let_act()
 import git
 print("ready", flush=True)
 for line in sys.stdin:

@@ -132,6 +132,7 @@ def resume(root: Path, *, approved: Callable[[RaceSpec, str], None]) -> str:
 def supervise(root: Path, race_id: str) -> None:
     """Run the race to its end and write its proof. The lock of the repo is inherited from whoever started this."""
     from wtrace.core.events import MachineFound, SupervisorStarted
+    from wtrace.repo import git
     from wtrace.store.writer import Writer
     from wtrace.supervisor import after, keeping, points, record
     from wtrace.supervisor.clock import Clock
@@ -140,6 +141,7 @@ def supervise(root: Path, race_id: str) -> None:
     from wtrace.supervisor.places import make_runner
     from wtrace.supervisor.redacting import redact_log, redaction_for
 
+    git.let_act()  # whoever started this process has asked
     layout = Layout(root)
     race, state, positions = record.recall(layout, race_id)
     redact_log(redaction_for(race))

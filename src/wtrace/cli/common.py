@@ -97,9 +97,11 @@ def require_trust(
     that of this race's record.
     """
     from wtrace.cli.trust import ask_for_trust
+    from wtrace.repo import git
 
     approved = approve or os.environ.get("WTRACE_TRUST") == "1"
     ask_for_trust(root, spec, approve=approved, may_ask=may_ask, race_id=race_id)
+    git.let_act()
 
 
 def latest_standing(root: Path, race_id: str | None = None) -> Standing | None:

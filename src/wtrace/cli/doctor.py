@@ -24,6 +24,7 @@ MERGING_GIT = (2, 38)  # the oldest that merges without a worktree
 LITTLE_SPACE = 2 << 30
 FEW_WATCHES = 1024
 MOST_S = 10.0
+UNAPPROVED = "the commands are not approved"
 
 
 @data
@@ -69,12 +70,22 @@ def _answers(config: Path | None) -> Iterator[Answer]:
         yield Answer("config", "problem", error.what, error.hint)
         return
     yield Answer("config", "ok", f"{len(spec.workers)} workers, {len(spec.success)} criteria")
-    yield _trust(root, spec)
+    trust = _trust(root, spec)
+    trusted = trust.state == "ok"
+    yield trust
     yield from _branches(root, spec)
     yield from _sources(root, spec)
-    yield from _worktrees(root, spec)
-    yield from _targets(root, spec)
-    yield from _engines(spec)
+    yield from _worktrees(root, spec, trusted=trusted)
+    yield from (*_targets(root, spec), *_engines(spec)) if trusted else _not_asked(spec)
+
+
+def _not_asked(spec: RaceSpec) -> Iterator[Answer]:
+    """Other machines: how they are reached, and what they are told of this user, is the config's to say."""
+    from wtrace.core.engines import LOCAL
+
+    names = [f"sync.{target.name}" for target in spec.sync]
+    names += [f"runner {name}" for name in dict.fromkeys(map(spec.runner_of, spec.workers)) if name != LOCAL]
+    yield from (Answer(name, "ok", f"not asked: {UNAPPROVED}") for name in names)
 
 
 def _engines(spec: RaceSpec) -> Iterator[Answer]:
@@ -89,11 +100,10 @@ def _engines(spec: RaceSpec) -> Iterator[Answer]:
             yield Answer(f"runner {engine.name}", "problem", told, error.hint)
 
 
-def _worktrees(root: Path, spec: RaceSpec) -> Iterator[Answer]:
+def _worktrees(root: Path, spec: RaceSpec, *, trusted: bool) -> Iterator[Answer]:
     """What the workers ask for and bring along, and whose code they import."""
     from wtrace.cli import doctor_worktrees as ask
 
-    trusted = _trust(root, spec).state == "ok" or os.environ.get("WTRACE_TRUST") == "1"
     yield from (Answer(*found) for found in ask.about_resources(spec))
     yield from (Answer(*found) for found in (*ask.about_include(root, spec), *ask.about_lfs(root)))
     yield from (Answer(*found) for found in ask.about_imports(root, spec, trusted=trusted))

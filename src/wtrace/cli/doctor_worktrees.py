@@ -40,7 +40,7 @@ def about_lfs(root: Path) -> Iterator[Found]:
     from wtrace.repo import lfs
     from wtrace.repo.find import common_dir
 
-    if lfs.is_used(common_dir(root), root) and not lfs.is_installed(root):
+    if lfs.is_used(common_dir(root), root) and not lfs.is_installed():
         yield "git lfs", "warning", "this repository uses it, and it is not installed", "install git-lfs"
 
 

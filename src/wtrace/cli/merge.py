@@ -73,9 +73,11 @@ def _wants_merge(winner: str) -> bool:
 
 
 def _merge(root: Path, standing: Standing) -> Merged:
+    from wtrace.repo import git
     from wtrace.supervisor.merging import merge_winner, told
     from wtrace.supervisor.record import recall
 
+    git.let_act()  # as `git merge` would: it is what the user asks for
     layout = Layout(root)
     context, state, _ = recall(layout, standing.id)
     merged = merge_winner(context, layout, standing, state.claims, busy=busy_worktrees(root))

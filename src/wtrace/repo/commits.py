@@ -10,6 +10,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from wtrace.repo import git
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -43,6 +45,7 @@ def _opened(root: Path) -> Iterator[Repo | None]:
         return
     try:
         with Repo(root) as repo:
+            repo.git.update_environment(**git.restrained_environment())
             yield repo
     except GitError:
         yield None

@@ -1,8 +1,14 @@
-"""The one place where git is called, in an environment that nobody else has a say in."""
+"""The one place where git is called, in an environment that nobody else has a say in.
+
+A repository's own settings name commands: hooks, filters, merge drivers, ways to fetch. Until the user has approved what
+the race does (`let_act`), git is called so that it starts none of them; a monitor of files it never starts.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -34,6 +40,19 @@ _KEPT_PREFIXES = (
     "GIT_SSH",
     "GIT_SSL_",
 )
+
+
+_NEVER = ("-c", "core.fsmonitor=false", "-c", "log.showSignature=false")
+_WITHOUT_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
+_NOTHING, _AS_USUAL = "WTRACE_NO_COMMAND", "WTRACE_USUAL_MERGE"
+_WITHOUT_FETCHING = {
+    "GIT_ALLOW_PROTOCOL": "none",  # no transport is called so: whatever fetches fails
+    "GIT_NO_LAZY_FETCH": "1",
+    _NOTHING: "",
+    _AS_USUAL: "git merge-file --quiet --marker-size=%L %A %O %B",
+}
+_OF_LFS = re.compile(r"git-lfs (clean|smudge|filter-process)( --skip)?( -- %f)?")
+_may_act = False
 
 
 @data
@@ -69,11 +88,38 @@ def run(
     """
     if any("\0" in arg for arg in args):
         raise UsageError("a name holds a NUL byte", seen=repr(next(arg for arg in args if "\0" in arg)))
-    command = ["git", "--no-pager", "-C", str(folder), "-c", "core.quotepath=false", *args]
+    restrained = () if _may_act else (*_WITHOUT_HOOKS, *_without_commands(folder))
+    return _run(folder, (*restrained, *args), args, ok=ok, env=env or {}, keep_open=keep_open)
+
+
+def let_act() -> None:
+    """From here on git starts what the repository's own settings name: the user has approved, or asked for a merge.
+
+    Holds for this process, to its end.
+    """
+    global _may_act  # noqa: PLW0603 - it is about this process, and only ever goes one way
+    _may_act = True
+
+
+def restrained_environment() -> Mapping[str, str]:
+    """What keeps a git that somebody else starts for us from fetching, until `let_act`."""
+    return {} if _may_act else _WITHOUT_FETCHING
+
+
+def _run(
+    folder: Path,
+    words: tuple[str, ...],
+    told: tuple[str, ...],
+    *,
+    ok: Collection[int] | None,
+    env: Mapping[str, str],
+    keep_open: Collection[int] = (),
+) -> Outcome:
+    command = ["git", "--no-pager", "-C", str(folder), "-c", "core.quotepath=false", *_NEVER, *words]
     try:
         done = subprocess.run(
             command,
-            env={**_environment(folder), **(env or {})},
+            env={**_environment(folder), **restrained_environment(), **env},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             pass_fds=tuple(keep_open),
@@ -85,8 +131,30 @@ def run(
         raise ToolError("git could not be started", seen=str(error)) from error
     outcome = Outcome(done.returncode, done.stdout, done.stderr.decode(errors="replace").strip())
     if ok is not None and outcome.code not in ok:
-        raise _failure(args, outcome)
+        raise _failure(told, outcome)
     return outcome
+
+
+@functools.cache
+def _without_commands(folder: Path) -> tuple[str, ...]:
+    """Options that take their commands from the repository's filters and merge drivers: git then does as without.
+
+    Git LFS' own are let be: without them its files would seem changed.
+    """
+    asked = (
+        "config",
+        "-z",
+        "--show-scope",
+        "--get-regexp",
+        r"^(filter|merge)\..*\.(clean|smudge|process|driver)$",
+    )
+    items = _run(folder, asked, asked, ok=None, env={}).items
+    options = []
+    for scope, item in zip(items[::2], items[1::2], strict=False):
+        name, _, value = item.partition("\n")
+        if scope in ("local", "worktree") and not _OF_LFS.fullmatch(value):
+            options.append(f"--config-env={name}={_AS_USUAL if name.startswith('merge.') else _NOTHING}")
+    return tuple(options)
 
 
 def last_line(outcome: Outcome) -> str:

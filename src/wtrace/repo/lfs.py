@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from wtrace.repo import git
@@ -18,7 +19,7 @@ def fetch(common: Path, worktree: Path) -> list[str]:
     """Replace pointers by what they point to, without a network where it is there already; what is missing, in words."""
     if not is_used(common, worktree) or not (pointers := _pointers(worktree)):
         return []
-    if not is_installed(worktree):
+    if not is_installed():
         return [f"{name_some(pointers)}: only pointers; install git-lfs, then `wtrace setup`"]
     outcome = git.run(worktree, "lfs", "pull", ok=None)  # asks nobody for what this repository has
     left = _pointers(worktree)
@@ -26,9 +27,9 @@ def fetch(common: Path, worktree: Path) -> list[str]:
     return [f"{name_some(left)}: only pointers; Git LFS could not fetch them ({why})"] if left else []
 
 
-def is_installed(folder: Path) -> bool:
-    """Whether git knows the command."""
-    return git.run(folder, "lfs", "version", ok=None).code == 0
+def is_installed() -> bool:
+    """Whether git finds the command. Not by running it: an alias of the repository's could stand in for it."""
+    return shutil.which("git-lfs") is not None
 
 
 def is_used(common: Path, worktree: Path) -> bool:

@@ -19,8 +19,8 @@ _OBJECT = re.compile(r"\b[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
 
 _UNTRACKED = ("??", "!!")
 
-# A monitor that missed a change must not make us believe that there was none.
-_LOOK_YOURSELF = ("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
+# A cache that missed a change must not make us believe that there was none.
+_LOOK_YOURSELF = ("-c", "core.untrackedCache=false")
 
 
 def in_folder(path: Path) -> tuple[str, ...]:
