@@ -51,7 +51,7 @@ stop_at_first = false
 
 [confirm]
 command = ["python", "evaluate.py", "--checkpoint", "{checkpoint}"]
-attempts = 2
+attempts = 3
 timeout = 60
 
 [stop]

@@ -28,6 +28,7 @@ COMPLETION = "_WTRACE_COMPLETE"  # set by what `wtrace --show-completion` prints
 COMMANDS = {  # name: its module in this folder, its function there, one line about it
     "init": ("init", "init", "Write a commented wtrace.toml for this repo."),
     "doctor": ("doctor", "doctor", "Check whether this machine is fit for a race."),
+    "try": ("try_", "try_", "Read a log or a metrics file as a race would."),
     "trust": ("trust", "trust", "Show and approve the config's commands."),
     "setup": ("setup", "setup", "Make one worktree per worker."),
     "run": ("run_", "run", "Run the race and show it live."),

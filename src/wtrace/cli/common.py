@@ -142,6 +142,20 @@ def require_workers(standing: Standing, names: Sequence[str]) -> None:
             raise UsageError(f"there is no worker {name} in this race{did_you_mean(name, known)}")
 
 
+def regular(file: str) -> Path:
+    """A file that the user names, wherever links lead to it. UsageError where none is there, ToolError where it cannot be read."""
+    try:
+        path = Path(file).resolve(strict=True)
+        if not path.is_file():
+            raise UsageError(f"{file} is {'a folder' if path.is_dir() else 'no file'}", hint="name a file")
+        with path.open("rb"):
+            return path
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {file}") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ToolError(f"cannot read {file}", seen=str(error)) from error
+
+
 def print_left_running(race_id: str) -> None:
     """What a user who leaves the viewer should know."""
     print(plain(f"race {race_id} runs on: `wtrace watch` shows it again, `wtrace stop` ends it"))

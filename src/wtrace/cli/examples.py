@@ -8,6 +8,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {  # (what is typed, what it 
         ("wtrace init --from-branches 'exp/*'", "a worker for each branch that matches"),
     ),
     "doctor": (("wtrace doctor", "before the first race, and after changes to the machine"),),
+    "try": (
+        (
+            "wtrace try train.log",
+            "which lines match, which epochs are judged; without a config, a pattern for them",
+        ),
+        ("python train.py | wtrace try -", "of a training that runs now"),
+        ("wtrace try --worker fast", "the newest log of that worker, by the config as it is now"),
+    ),
     "trust": (("wtrace trust", "read the commands of a config that somebody else wrote, then approve them"),),
     "setup": (
         ("wtrace setup", "make what is missing; a second time changes nothing"),

@@ -82,12 +82,12 @@ def plain_line(worker: WorkerStanding, before: WorkerStanding | None = None) -> 
 
 def print_table(standing: Standing, sync: Sequence[Row] = ()) -> None:
     """The table on standard output, as wide as the terminal; below it how each target was last reached."""
-    width, now = _terminal_width(), time.time()
+    width, now = terminal_width(), time.time()
     lines = [*status_lines(standing, width, now), *(f"sync to {brief.line(row, now)}" for row in sync)]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def _terminal_width() -> int:
+def terminal_width() -> int:
     """As `shutil.get_terminal_size` has it, at a fifth of the cost; 100 where there is no terminal."""
     told = os.environ.get("COLUMNS", "")
     if told.isdecimal() and int(told) > 0:

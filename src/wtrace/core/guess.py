@@ -26,10 +26,36 @@ class Guess:
     first_epoch: int = 1
     metric: str = "val_accuracy"
 
+    @property
+    def table(self) -> dict[str, object]:
+        """The keys of `[metrics]`."""
+        path = {} if self.path is None else {"path": self.path}
+        return {"from": self.source, **path, "first_epoch": self.first_epoch}
+
+    @property
+    def criterion(self) -> str:
+        """An example of a criterion."""
+        return f"{self.metric} >= 0.9"
+
+    @property
+    def why(self) -> str:
+        """Where the table comes from, for a comment above it."""
+        return f"Guessed, since the script uses {self.sign}"
+
+    @property
+    def told(self) -> str:
+        """The source in a few words."""
+        return f"{self.source} ({self.sign})"
+
+
+def reports_itself(text: str) -> bool:
+    """Whether a script reports to wtrace by itself."""
+    return re.search(r"^[ \t]*(?:import|from)[ \t]+wtrace\b|WTRACE_METRICS", text, re.MULTILINE) is not None
+
 
 def guess_metrics(text: str, framework: str | None) -> Guess | None:
     """What the script says of its metrics; None where it reports to wtrace itself, or nothing can be told."""
-    if re.search(r"^[ \t]*(?:import|from)[ \t]+wtrace\b|WTRACE_METRICS", text, re.MULTILINE):
+    if reports_itself(text):
         return None
     if framework == "transformers" and _calls(text, "Trainer|Seq2SeqTrainer|TrainingArguments"):
         folder = _argument(text, "TrainingArguments|Seq2SeqTrainingArguments", "output_dir")

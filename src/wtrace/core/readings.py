@@ -94,7 +94,7 @@ def of_groups(groups: Mapping[str, str | None], epoch_key: str, line: str = "") 
 
 def of_object(value: Mapping[str, object], epoch_key: str) -> Reading | str | None:
     """What a JSON object says; objects within it as `eval.acc`. One with a step may be one of several of its epoch."""
-    return _reading(_flat(value), epoch_key, settled=True)
+    return _reading(flat(value), epoch_key, settled=True)
 
 
 def of_cells(
@@ -165,7 +165,8 @@ def _reading(
     return Reading(epoch, values, settled=settled, steps=steps, unread=unread)
 
 
-def _flat(value: Mapping[str, object]) -> dict[str, object]:
+def flat(value: Mapping[str, object]) -> dict[str, object]:
+    """The entries of an object of JSON, those of objects within it under joined names: `eval.acc`."""
     found: dict[str, object] = {}
     waiting = [("", value, 1)]
     while waiting:
@@ -189,11 +190,11 @@ def _is_name(name: str) -> bool:
     return 0 < len(name) <= LONGEST_NAME and name.isprintable()
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
     """The regular expression. `re.error`, RecursionError or OverflowError where it is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on what a later Python may understand otherwise
-        return re.compile(pattern)
+        return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
 
 
 def groups_of(pattern: re.Pattern[str], text: str) -> Mapping[str, str | None] | None:

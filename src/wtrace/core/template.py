@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wtrace.core import toml
 from wtrace.core.command import literal
 from wtrace.core.names import LONGEST_NAME, branch_problem, worker_name_problem
+from wtrace.core.proposals.suggest import Suggestion
 from wtrace.core.rules import side_by_side
 from wtrace.core.tables import JUDGE, RACE
 
@@ -72,7 +73,7 @@ CONFIRM = """
 # A claim is judged again, on data that no worker has seen, before it is the verdict.
 # [confirm]
 # command = ["python", "evaluate.py", "--checkpoint", "{checkpoint}", "--split", "test"]
-# attempts = 3
+# attempts = 1
 # timeout = 600
 """
 
@@ -92,7 +93,7 @@ def config_template(
     script: str | None = None,
     options: Sequence[str] = (),
     framework: str | None = None,
-    metrics: Guess | None = None,
+    metrics: Guess | Suggestion | None = None,
     most_workers: int = MOST_WORKERS,
 ) -> str:
     """A config that parses, whatever the facts: a repo's name, its base, its branches, a script and its options.
@@ -102,7 +103,8 @@ def config_template(
     base = base if base is not None and not branch_problem(base) else None
     racing = side_by_side([each for each in branches if not branch_problem(each)], base)
     command = _command(script, options)
-    parts = [HEADER, _race(safe_name(name, "race"), base), _success(metrics), _metrics(metrics)]
+    seen = metrics if isinstance(metrics, Suggestion) else None
+    parts = [HEADER, _race(safe_name(name, "race"), base, seen), _success(metrics), _metrics(metrics)]
     parts += [_judge(), CONFIRM, WORKERS]
     parts.append(_script_comment(script, framework))
     if not racing:
@@ -118,30 +120,31 @@ def safe_name(text: str, otherwise: str) -> str:
     return otherwise if not name or worker_name_problem(name) else name
 
 
-def _race(name: str, base: str | None) -> str:
-    given = {"name": name} | ({} if base is None else {"base": base})
+def _race(name: str, base: str | None, seen: Suggestion | None) -> str:
+    given: dict[str, object] = {"name": name}
+    if base is not None:
+        given["base"] = base
+    if seen is not None:
+        given |= {"check_every": seen.check_every, "max_epochs": seen.max_epochs}
     lines = [_line(key, given.get(key.name), given=key.name in given) for key in RACE.keys]
     return "\n".join(["", "[race]", *lines, ""])
 
 
-def _success(metrics: Guess | None) -> str:
-    metric = "val_accuracy" if metrics is None else metrics.metric
-    return SUCCESS.replace("{criterion}", f'{metric} = "{metric} >= 0.9"')
+def _success(metrics: Guess | Suggestion | None) -> str:
+    metric, criterion = (
+        ("val_accuracy", "val_accuracy >= 0.9") if metrics is None else (metrics.metric, metrics.criterion)
+    )
+    return SUCCESS.replace("{criterion}", f"{toml.key(metric)} = {toml.value(criterion)}")
 
 
-def _metrics(guess: Guess | None) -> str:
-    """The source that the script seems to have; else one in comments."""
-    if guess is None:
+def _metrics(metrics: Guess | Suggestion | None) -> str:
+    """The source that the script or a log seems to have; else one in comments."""
+    if metrics is None:
         return METRICS + METRICS_EXAMPLE
-    lines = [
-        f"# Guessed, since the script uses {guess.sign}: check it.",
-        "[metrics]",
-        f"from = {toml.string(guess.source)}",
-    ]
-    if guess.path is not None:
-        lines.append(f"path = {toml.string(guess.path)}")
-    counts = f"first_epoch = {guess.first_epoch}"
-    lines.append(f"{counts:{COMMENTS_FROM}}  # the number that its first epoch has there")
+    lines = [f"# {toml.string(metrics.why)[1:-1]}: check it.", "[metrics]"]
+    for key, value in metrics.table.items():
+        comment = "  # the number that its first epoch has there" if key == "first_epoch" else ""
+        lines.append(f"{f'{key} = {toml.written(value)}':{COMMENTS_FROM if comment else 0}}{comment}")
     return METRICS + "\n".join(lines) + "\n"
 
 

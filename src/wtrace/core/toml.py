@@ -42,6 +42,15 @@ def value(plain: object) -> str:
     raise TypeError(f"TOML has no form for {type(plain).__name__}")
 
 
+def written(plain: object) -> str:
+    """As `value`, but text with backslashes in single quotes, as people write patterns."""
+    if not isinstance(plain, str) or "\\" not in plain or not plain.isprintable():
+        return value(plain)
+    if "'" not in plain:
+        return f"'{plain}'"
+    return value(plain) if "'''" in plain or plain.endswith("'") else f"'''{plain}'''"
+
+
 def _escaped(char: str) -> str:
     if char in ESCAPES:
         return ESCAPES[char]

@@ -24,6 +24,7 @@ from wtrace.metrics.sources.items import Anew, OwnLine, Problem
 from wtrace.metrics.sources.loglines import LogLines
 from wtrace.metrics.sources.places import MOST_FILES, MOST_FOLDERS, Leftover, Where, look, not_ours
 from wtrace.metrics.sources.trainerstate import TrainerState
+from wtrace.metrics.sources.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,6 +62,7 @@ class Translation:
         where: Where | None,
         leftovers: Mapping[str, Leftover],
         hints: Iterable[str] = (),
+        witness: Witness | None = None,
     ) -> None:
         """`where` is None where the log is the source. Appends to `metrics`, which exists. `hints`: the first ones."""
         self._spec = spec
@@ -78,6 +80,7 @@ class Translation:
         self._told: set[str] = set()
         self._found_any = False
         self._hints = list(hints)
+        self.witness = witness or Witness()
         self._recall(metrics)
 
     @property
@@ -183,12 +186,13 @@ class Translation:
             case "tensorboard":
                 return EventFile(path, key, skip=skip)
             case "csv":
-                return CsvFile(
-                    path, key or sources.EPOCH, must_name=self._spec.epoch_key is not None, skip=skip
-                )
+                must_name = self._spec.epoch_key is not None
+                name = key or sources.EPOCH
+                return CsvFile(path, name, must_name=must_name, skip=skip, witness=self.witness)
             case "hf":
                 return TrainerState(path, key or sources.EPOCH, skip=skip)
-        return LogLines(path, key or sources.EPOCH, pattern=self._spec.pattern, skip=skip)
+        pattern = self._spec.pattern
+        return LogLines(path, key or sources.EPOCH, pattern=pattern, skip=skip, witness=self.witness)
 
     def _translated(self, path: Path, items: Iterable[Item]) -> list[bytes]:
         lines: list[bytes] = []

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
-from wtrace.core.guess import Guess, guess_metrics
+from wtrace.core.guess import Guess, guess_metrics, reports_itself
 from wtrace.core.names import branch_problem
 from wtrace.core.nearest import did_you_mean
 from wtrace.core.rules import side_by_side
@@ -38,6 +38,10 @@ FRAMEWORKS = {
 }
 OPTION = re.compile(r"""["'](--[A-Za-z0-9][A-Za-z0-9_-]{0,40})["']""")
 EPOCHS = re.compile(r"--[a-z_-]*epochs?", re.IGNORECASE)
+LOG = re.compile(
+    r"(?!\.).*\.log|nohup\.out|slurm-\d+.*\.out|(?:log|train|output|stdout).*\.(?:txt|out)", re.IGNORECASE
+)
+LOG_FOLDERS = ("log", "logs", "out", "output", "outputs", "results", "runs")
 TRAINING = re.compile(r"(.*[_-])?train([_-].*|er|ing)?\.py|train.*\.py", re.IGNORECASE)
 
 
@@ -49,6 +53,7 @@ class Script:
     framework: str | None
     options: tuple[str, ...]
     metrics: Guess | None = None
+    reports: bool = False  # to wtrace, by itself
 
     @property
     def is_named_so(self) -> bool:
@@ -146,6 +151,19 @@ def survey(root: Path) -> Survey:
     )
 
 
+def logs(root: Path) -> list[Path]:
+    """Files that may be logs of trainings, the newest first: in the repo's root, and in the folders where they usually lie."""
+    found: dict[Path, float] = {}
+    for folder in (root, *(root / name for name in LOG_FOLDERS)):
+        try:
+            entries = [entry for entry in os.scandir(folder) if LOG.fullmatch(entry.name)][:MOST_FILES]
+            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+            found |= {Path(entry.path): entry.stat().st_mtime for entry in files}
+        except OSError:
+            continue
+    return sorted(found, key=lambda path: -found[path])
+
+
 def _remote(refs: Refs, wanted: Callable[[int], bool]) -> tuple[str, ...]:
     """Branches that are not local and that so many remotes have."""
     names = {name for _, name in refs.remote} - set(refs.local)
@@ -190,7 +208,7 @@ def _script(root: Path, path: str) -> Script | None:
         return None
     options = tuple(dict.fromkeys(OPTION.findall(text)))
     framework = _framework(text)
-    return Script(path, framework, options[:100], guess_metrics(text, framework))
+    return Script(path, framework, options[:100], guess_metrics(text, framework), reports_itself(text))
 
 
 def _framework(text: str) -> str | None:

@@ -30,7 +30,7 @@ def translation_of(race: RaceContext, worker: str, folder: Path) -> Translation 
         metrics=folder / "metrics.jsonl",
         log=folder / "training.log",
         where=_where(race, worker),
-        leftovers=_read_leftovers(folder),
+        leftovers=read_leftovers(folder),
         hints=sources.doubts(race.spec, spec),
     )
 
@@ -57,7 +57,8 @@ def _where(race: RaceContext, worker: str) -> Where | None:
     return places.located(place, output=race.layout.output(worker), worktree=worktree, cwd=spec.cwd)
 
 
-def _read_leftovers(folder: Path) -> dict[str, Leftover]:
+def read_leftovers(folder: Path) -> dict[str, Leftover]:
+    """What lay there before the attempt whose folder this is began."""
     try:
         noted = json.loads((folder / LEFTOVERS).read_text())
     except FileNotFoundError:

@@ -11,6 +11,7 @@ from wtrace.metrics.records import BadLine
 from wtrace.metrics.sources.items import Anew, Problem
 from wtrace.metrics.sources.places import open_regular
 from wtrace.metrics.sources.textlines import as_text, beginning_at, decoded, encoding_of
+from wtrace.metrics.sources.witness import Witness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +24,20 @@ if TYPE_CHECKING:
 class CsvFile:
     """Follows one CSV file. Cells are numbers; a line is a row, so a quoted cell cannot hold a newline."""
 
-    def __init__(self, path: Path, epoch_key: str, *, must_name: bool = True, skip: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        epoch_key: str,
+        *,
+        must_name: bool = True,
+        skip: int = 0,
+        witness: Witness | None = None,
+    ) -> None:
         """`must_name`: a file without a column for the epoch is not read; else its rows may be counted.
 
-        `skip`: bytes at the beginning that are not to be read, but for the header.
+        `skip`: bytes at the beginning that are not to be read, but for the header. `witness`: who sees each row.
         """
+        self._witness = witness or Witness()
         self._path = path
         self._key = epoch_key
         self._must_name = must_name
@@ -45,7 +55,7 @@ class CsvFile:
         if batch.restarted is not None:
             self._header = None
             found.append(Anew())
-        found += [item for line in batch.lines if (item := self._item(line)) is not None]
+        found += [item for line in batch.lines if (item := self._witnessed(line)) is not None]
         if batch.problem is not None:
             found.append(Problem(batch.problem, batch.problem))
         return found, batch.more
@@ -53,12 +63,17 @@ class CsvFile:
     def finish(self, *, whole: bool) -> list[Item]:
         """See `Reader.finish`. A row without its newline counts where it has all its cells and is not torn."""
         last = self._file.remainder()
-        item = None if last is None or self._header is None or not whole else self._item(last)
+        item = None if last is None or self._header is None or not whole else self._witnessed(last)
         return [] if item is None else [item]
 
     def close(self) -> None:
         """See `Reader.close`."""
         self._file.close()
+
+    def _witnessed(self, line: Line) -> Reading | Problem | None:
+        item = self._item(line)
+        self._witness.saw(decoded(line.raw, self._encoding), [] if item is None else [item])
+        return item
 
     def _item(self, line: Line) -> Reading | Problem | None:
         if isinstance(line.record, BadLine):

@@ -13,6 +13,7 @@ from wtrace.metrics.records import BadLine, Other, decode
 from wtrace.metrics.sources.items import Anew, OwnLine, Problem
 from wtrace.metrics.sources.limit import CpuLimit, TookTooLongError
 from wtrace.metrics.sources.textlines import as_text, beginning_at, decoded, encoding_of, folded
+from wtrace.metrics.sources.witness import Witness
 
 if TYPE_CHECKING:
     import re
@@ -32,8 +33,17 @@ _decode_object = json.JSONDecoder().raw_decode
 class LogLines:
     """Follows a file of lines, each being what a terminal shows of it. Lines that say nothing are no mistake."""
 
-    def __init__(self, path: Path, epoch_key: str, *, pattern: str | None = None, skip: int = 0) -> None:
-        """`skip`: bytes at the beginning that are not to be read."""
+    def __init__(
+        self,
+        path: Path,
+        epoch_key: str,
+        *,
+        pattern: str | None = None,
+        skip: int = 0,
+        witness: Witness | None = None,
+    ) -> None:
+        """`skip`: bytes at the beginning that are not to be read. `witness`: who sees each line and what it said."""
+        self._witness = witness or Witness()
         self._path = path
         self._file = MetricsFile(path, beginning_at(path, skip), read_as=as_text, fold=self._folded)
         self._key = epoch_key
@@ -51,7 +61,7 @@ class LogLines:
             found.append(Anew())
         for line in batch.lines:
             for row in self._rows(line.raw):
-                found += self._items(row)
+                found += self._witnessed(row)
         if batch.problem is not None:
             found.append(Problem(batch.problem, batch.problem))
         return found, batch.more
@@ -60,7 +70,7 @@ class LogLines:
         """See `Reader.finish`. What has no newline counts where the worker ended well; a record of its own always does."""
         last = self._file.remainder()
         rows = self._screen.rest("" if last is None else self._decoded(last.raw))
-        items = [item for row in rows if row for item in self._items(row)]
+        items = [item for row in rows if row for item in self._witnessed(row)]
         return items if whole else [item for item in items if isinstance(item, OwnLine)]
 
     def close(self) -> None:
@@ -85,6 +95,11 @@ class LogLines:
 
     def _folded(self, raw: bytes) -> bytes:
         return folded(raw) if self._known_encoding() == "utf-8" else raw
+
+    def _witnessed(self, row: str) -> list[Item]:
+        items = list(self._items(row))
+        self._witness.saw(row[:LONGEST_SEARCHED], items)
+        return items
 
     def _items(self, row: str) -> Iterator[Item]:
         if self._pattern is None:

@@ -1,0 +1,1 @@
+"""A `[metrics]` table proposed from what a training printed or wrote."""
