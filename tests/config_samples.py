@@ -51,7 +51,7 @@ stop_at_first = false
 
 [confirm]
 command = ["python", "evaluate.py", "--checkpoint", "{checkpoint}"]
-attempts = 3
+attempts = 2
 timeout = 60
 
 [stop]

@@ -56,7 +56,7 @@ def test_the_whole_schema_is_understood_and_written_back() -> None:
     assert spec.max_parallel is None
     assert (spec.grace_s, spec.stall_after_s, spec.progress_every_s) == (3.0, 60.5, 5.0)
     assert (spec.hopeless_below, spec.keep_checkpoints, spec.cost_per_hour) == (0.05, "all", 3.06)
-    assert spec.confirm is not None and (spec.confirm.attempts, spec.confirm.timeout_s) == (3, 60.0)
+    assert spec.confirm is not None and (spec.confirm.attempts, spec.confirm.timeout_s) == (2, 60.0)
     assert [test.text for test in spec.figures.sample_pass] == [
         "persistent / transient > 1.3",
         "accuracy >= 0.75",

@@ -15,7 +15,7 @@ from wtrace.core.criteria import parse_criterion
 from wtrace.core.evolve import evolve
 from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
 from wtrace.core.rehearsal import rehearse
-from wtrace.core.spec import ConfirmSpec, JudgeSpec, RaceSpec, WorkerSpec
+from wtrace.core.spec import ConfirmSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
 from wtrace.core.standing import CriterionStanding
 from wtrace.core.state import State, begin
 
@@ -46,6 +46,7 @@ class Story:
     state: State = field(init=False)
     deeds: list[decide.Action] = field(default_factory=list)
     journal: list[ev.Event] = field(default_factory=list)
+    freezes: bool = True  # what a claim names is whole, and copied at once
 
     def __post_init__(self) -> None:
         self.state = begin(self.spec, self.now)
@@ -64,7 +65,13 @@ class Story:
             if event is not None:
                 self.note(event)
         self.deeds += actions
-        return actions
+        frozen = [each for each in actions if isinstance(each, decide.Freeze)] if self.freezes else []
+        for each in frozen:
+            self.frozen(each.number)
+        return [*actions, *self.settle()] if frozen else actions
+
+    def frozen(self, number: int) -> None:
+        self.note(ev.CheckpointFrozen(self.now, number, f"claims/{number}/checkpoint.pt", "0" * 64))
 
     def started(self, name: str) -> None:
         phase = self.state.workers[name].phase
@@ -637,8 +644,7 @@ def test_a_refuted_worker_is_not_started_again() -> None:
 def test_with_two_attempts_a_worker_may_claim_again_but_not_while_the_first_is_open() -> None:
     race = confirming("a", attempts=2)
     race.check("a", 5, ratio=2.0)
-    race.check("a", 10, ratio=2.0)
-    assert len(race.state.claims) == 1
+    race.check("a", 10, ratio=1.0)
     confirmation(race, MISSED)
     assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
     race.check("a", 15, ratio=2.0)
@@ -647,14 +653,132 @@ def test_with_two_attempts_a_worker_may_claim_again_but_not_while_the_first_is_o
     assert race.state.verdict.epoch == 15
 
 
-def test_a_confirmation_that_fails_is_tried_once_more_then_refused() -> None:
-    race = confirming("a")
+def test_while_a_claim_is_open_the_newest_later_check_that_passes_is_kept_as_the_next() -> None:
+    race = confirming("a", "b", attempts=2)
+    for epoch in (5, 10, 15):
+        race.check("a", epoch, ratio=2.0)
+    race.check("b", 5, ratio=2.0)
+    race.exited("a")  # what it has claimed stands, though it has ended
+    assert [(claim.epoch, claim.status) for claim in race.state.claims if claim.worker == "a"] == [
+        (5, "open"),
+        (10, "dropped"),
+        (15, "open"),
+    ]
+    assert all(claim.frozen for claim in race.state.claims), "a claim that waits its turn is frozen too"
+    confirmation(race, MISSED)
+    assert [d.number for d in race.deeds if isinstance(d, decide.Confirm)] == [1, 3]
+    confirmation(race, HELD_OUT)
+    verdict = race.state.verdict
+    assert verdict is not None
+    assert (verdict.worker, verdict.epoch) == ("a", 15)
+
+
+def test_when_the_last_attempt_is_refuted_what_else_was_claimed_is_dropped() -> None:
+    race = confirming("a", attempts=1)
     race.check("a", 5, ratio=2.0)
-    confirmation(race, problem="exit code 1")
+    race.check("a", 10, ratio=2.0)
+    confirmation(race, MISSED)
+    assert [claim.status for claim in race.state.claims] == ["refuted", "dropped"]
+    race.exited("a")
+    assert (race.outcome("a"), race.over()) == ("refuted", "no_winner")
+
+
+def test_a_worker_that_leaves_by_itself_when_its_attempts_are_used_up_is_refuted() -> None:
+    race = confirming("a", attempts=1)
+    race.check("a", 5, ratio=2.0)
+    claim = race.state.claims[0]
+    race.note(ev.ConfirmationEnded(race.now, claim.number, claim.tries, "a", MISSED))
+    race.exited("a", code=0)  # in the same turn: nobody has told it to leave yet
+    assert race.outcome("a") == "refuted"
+
+
+def test_a_confirmation_that_fails_twice_refutes_nothing_and_uses_up_no_attempt() -> None:
+    race = confirming("a", attempts=1)
+    race.check("a", 5, ratio=2.0)
+    confirmation(race, problem="exit code 1: no such split")
     assert race.deeds[-1] == decide.Confirm(1, 2, "a")
-    confirmation(race, problem="exit code 1")
+    confirmation(race, problem="exit code 1: no such split")
     assert [d.attempt for d in race.deeds if isinstance(d, decide.Confirm)] == [1, 2]
-    assert race.state.claims[0].status == "refuted"
+    assert race.state.claims[0].status == "unconfirmed"
+    assert "no such split" in (race.state.workers["a"].note or "")
+    assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
+    race.check("a", 10, ratio=2.0)
+    confirmation(race, HELD_OUT)
+    assert race.winner() == "a"
+
+
+def test_a_claim_without_a_whole_checkpoint_is_unconfirmed_and_the_next_goes_on() -> None:
+    race = confirming("a", "b", attempts=1)
+    race.freezes = False
+    race.check("a", 5, ratio=2.0)
+    race.check("b", 5, ratio=2.0)
+    race.frozen(2)
+    assert not [deed for deed in race.settle() if isinstance(deed, decide.Confirm)], "first things first"
+    race.note(ev.FreezeFailed(race.now, 1, "a", "best.pt is not there"))
+    assert decide.Confirm(2, 1, "b") in race.settle()
+    assert (race.state.claims[0].status, race.state.claims[0].why) == ("unconfirmed", "best.pt is not there")
+    assert not race.state.is_refuted("a")
+
+
+def test_a_claim_that_waits_for_its_file_keeps_its_place_for_a_while_and_then_is_overtaken() -> None:
+    race = confirming("a", "b")
+    race.freezes = False
+    race.check("a", 5, ratio=2.0)
+    race.check("b", 5, ratio=2.0)
+    race.note(ev.FreezeWaits(race.now, 1, "a", "best.pt is being written"))
+    race.frozen(2)
+    assert race.settle() == []
+    race.now = decide.next_deadline(race.state, race.now) or 0.0
+    assert race.settle() == [decide.Confirm(2, 1, "b")]
+
+
+def test_what_the_winning_claim_names_is_copied_also_where_nothing_is_confirmed() -> None:
+    race = Story(spec("a", "b"), freezes=False)
+    race.start_all()
+    race.note(ev.CheckJudged(race.now, "a", 1, 5, HELD_OUT, "best.pt"))
+    assert decide.Freeze(1, "a") in race.settle()
+    assert decide.Freeze(1, "a") in decide.unfinished(race.state)
+    race.exited("a")
+    race.exited("b")
+    assert race.over() is None, "the race is not over before the copy is made"
+    race.frozen(1)
+    race.settle()
+    assert race.over() == "won"
+
+
+def test_a_verdict_stands_although_nothing_could_be_copied() -> None:
+    race = Story(spec("a"), freezes=False)
+    race.start_all()
+    race.note(ev.CheckJudged(race.now, "a", 1, 5, HELD_OUT, "best.pt"))
+    race.exited("a")  # in the same turn
+    race.note(ev.FreezeFailed(race.now, 1, "a", "the disk has no room"))
+    race.settle()
+    assert (race.over(), race.outcome("a")) == ("won", "won")
+
+
+@pytest.mark.parametrize(("checkpoint", "is_overtaken"), [("best.pt", True), ("epoch_10.pt", False)])
+def test_a_later_check_that_names_the_same_file_overtakes_a_claim(
+    checkpoint: str, is_overtaken: bool
+) -> None:
+    race = confirming("a")
+    race.freezes = False
+    race.note(ev.CheckJudged(race.now, "a", 1, 5, HELD_OUT, "best.pt"))
+    race.settle()
+    race.note(ev.LinesRead(race.now, "a", 1, 0, 7))
+    race.note(ev.CheckJudged(race.now + 7, "a", 1, 10, MISSED, checkpoint))
+    assert race.state.claims[0].overtaken == (race.now + 7 if is_overtaken else None)
+
+
+def test_any_later_epoch_overtakes_a_claim_of_a_training_that_keeps_one_file_for_all() -> None:
+    metrics = MetricsSpec("stdout", pattern=r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)", checkpoint="model.pt")
+    race = confirming("a", metrics=metrics)
+    race.freezes = False
+    race.note(ev.CheckJudged(race.now, "a", 1, 5, HELD_OUT, "model.pt"))
+    race.settle()
+    race.note(ev.LinesRead(race.now + 1, "a", 1, 0, 5))
+    assert race.state.claims[0].overtaken is None
+    race.note(ev.LinesRead(race.now + 2, "a", 1, 0, 6))
+    assert race.state.claims[0].overtaken == race.now + 2
 
 
 def test_a_confirmation_that_outlasts_its_timeout_is_ended() -> None:
@@ -696,6 +820,44 @@ def test_a_new_supervisor_takes_a_running_confirmation_over() -> None:
     assert decide.Confirm(1, 1, "a") in decide.unfinished(race.state)
 
 
+def waiting_for_a_retry(stop_at_first: bool = True) -> Story:
+    race = confirming(
+        "a", "b", attempts=1, retries=3, judge=JudgeSpec(stop_at_first=stop_at_first), max_parallel=1
+    )
+    race.check("a", 5, ratio=2.0)
+    race.exited("a", code=1)
+    assert isinstance(race.state.workers["a"].phase, Retrying)
+    return race
+
+
+@pytest.mark.parametrize("stop_at_first", [True, False])
+def test_a_winner_that_waits_for_a_retry_is_not_started_again(stop_at_first: bool) -> None:
+    race = waiting_for_a_retry(stop_at_first)
+    confirmation(race, HELD_OUT)
+    assert race.outcome("a") == "won"
+    race.now += 600
+    race.settle()
+    assert decide.Launch("a", 2) not in race.deeds
+
+
+def test_a_refuted_worker_that_waits_for_a_retry_is_not_started_again() -> None:
+    race = waiting_for_a_retry()
+    confirmation(race, MISSED)
+    assert race.outcome("a") == "refuted"
+    race.now += 600
+    race.settle()
+    assert decide.Launch("a", 2) not in race.deeds
+
+
+def test_a_worker_that_crashes_in_the_turn_that_refutes_it_is_not_started_again() -> None:
+    race = confirming("a", attempts=1, retries=3)
+    race.check("a", 5, ratio=2.0)
+    claim = race.state.claims[0]
+    race.note(ev.ConfirmationEnded(race.now, claim.number, claim.tries, "a", MISSED))
+    race.exited("a", code=1)
+    assert isinstance(race.state.workers["a"].phase, Ended)
+
+
 def test_a_check_judged_by_changed_files_is_no_claim() -> None:
     race = Story(spec("a"))
     race.start_all()
@@ -705,8 +867,8 @@ def test_a_check_judged_by_changed_files_is_no_claim() -> None:
     assert race.state.claims == ()
 
 
-def with_hybrid() -> Story:
-    race = with_worker(spec("a", "b", "both", "base"), "both", combines=("a", "b"), priority=99)
+def with_hybrid(**changes: object) -> Story:
+    race = with_worker(spec("a", "b", "both", "base", **changes), "both", combines=("a", "b"), priority=99)
     story = Story(with_worker(race, "base", control=True))
     story.start_all()
     return story
@@ -735,6 +897,35 @@ def test_a_hybrid_is_not_needed_when_somebody_won() -> None:
     assert not [deed for deed in race.deeds if isinstance(deed, decide.MakeHybrid)]
 
 
+def test_a_race_that_lets_all_run_on_ends_although_a_hybrid_waits() -> None:
+    race = with_hybrid(judge=JudgeSpec(stop_at_first=False))
+    race.check("a", 5, ratio=2.0)
+    for name in ("a", "b", "base"):
+        race.exited(name)
+    assert (race.outcome("both"), race.over()) == ("skipped", "won")
+    assert not [deed for deed in race.deeds if isinstance(deed, decide.MakeHybrid)]
+
+
+def test_who_stops_every_worker_by_name_wants_no_hybrid() -> None:
+    race = with_hybrid()
+    for name in ("a", "b"):
+        race.note(ev.StopAsked(race.now, (name,), "me"))
+        race.settle()
+        race.exited(name, code=None, signal=15)
+    race.exited("base")
+    assert not [deed for deed in race.deeds if isinstance(deed, decide.MakeHybrid)]
+    assert (race.outcome("both"), race.over()) == ("skipped", "stopped")
+
+
+def test_who_stops_one_worker_still_gets_the_hybrid_when_the_others_end_in_vain() -> None:
+    race = with_hybrid()
+    race.note(ev.StopAsked(race.now, ("a",), "me"))
+    race.settle()
+    race.exited("a", code=None, signal=15)
+    race.exited("b")
+    assert race.deeds[-1] == decide.MakeHybrid("both")
+
+
 def test_a_hybrid_that_cannot_be_made_ends_the_race_with_the_reason() -> None:
     race = with_hybrid()
     for name in ("a", "b", "base"):
@@ -746,7 +937,7 @@ def test_a_hybrid_that_cannot_be_made_ends_the_race_with_the_reason() -> None:
 
 
 def test_a_hybrid_waits_for_a_claim_that_is_still_open() -> None:
-    race = with_worker(spec("a", "both", confirm=ConfirmSpec(("x",))), "both", combines=("a",))
+    race = with_worker(spec("a", "both", confirm=ConfirmSpec(("x",), attempts=1)), "both", combines=("a",))
     story = Story(race)
     story.start_all()
     story.check("a", 50, ratio=2.0)

@@ -103,7 +103,7 @@ def checks(records: list[dict[str, Any]]) -> list[int]:
 def test_lightning(tmp_path: Path) -> None:
     needs("lightning")
     records = train(tmp_path, LIGHTNING)
-    assert records[0] == {"event": "start", "max_epochs": 5}
+    assert records[0] == {"event": "start", "max_epochs": 5, "info": {"on_win": "settle"}}
     assert records[-1] == {"event": "end", "reason": "max_epochs"}
     assert [(record["event"], record["epoch"]) for record in records[1:-1]] == [
         ("epoch", 1), ("check", 2), ("epoch", 3), ("check", 4), ("epoch", 5),
@@ -117,7 +117,7 @@ def test_lightning(tmp_path: Path) -> None:
 def test_transformers(tmp_path: Path) -> None:
     needs("transformers")
     records = train(tmp_path, TRANSFORMERS)
-    assert records[0] == {"event": "start", "max_epochs": 5}
+    assert records[0] == {"event": "start", "max_epochs": 5, "info": {"on_win": "settle"}}
     assert records[-1] == {"event": "end", "reason": "max_epochs"}
     assert checks(records) == [2, 4, 5]
     check = next(record for record in records if record["event"] == "check")
@@ -127,7 +127,7 @@ def test_transformers(tmp_path: Path) -> None:
 def test_keras(tmp_path: Path) -> None:
     needs("keras")
     records = train(tmp_path, KERAS)
-    assert records[0] == {"event": "start", "max_epochs": 5}
+    assert records[0] == {"event": "start", "max_epochs": 5, "info": {"on_win": "settle"}}
     assert records[-1] == {"event": "end", "reason": "max_epochs"}
     assert checks(records) == [2, 4]
     assert set(records[2]["metrics"]) == {"loss", "val_loss"}

@@ -6,7 +6,10 @@ import contextlib
 import itertools
 import json
 import os
+import subprocess
+import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wtrace.files import draft, leads_inside, opened, parts_of
+from wtrace.runners import ray_parcel
 from wtrace.runners.ray_entry import Translation, python_path
 from wtrace.runners.ray_wire import BrokenWireError, Mirror, entries
 from wtrace.runners.slurm_commands import seconds
@@ -264,6 +268,18 @@ def test_paths_are_translated_where_they_stand_for_themselves() -> None:
     assert far("--out=/r/race/a/output/x") == "--out=/far/output/x"
     assert far("/r/race/a/metrics.jsonl:/r") == "/far/attempt/metrics.jsonl:/far/tree"
     assert far("/r2 /r/race/ab") == "/r2 /far/tree/race/ab"
+
+
+def test_the_parcel_holds_all_that_its_keeper_imports(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "parcel.zip", "w") as archive:
+        ray_parcel._add_keeper(archive)
+    with zipfile.ZipFile(tmp_path / "parcel.zip") as archive:
+        archive.extractall(tmp_path)
+    bare = [sys.executable, "-I", "-S", str(tmp_path / "lib" / "ray_keeper.py"), "no such home", "0", "0"]
+    done = subprocess.run(bare, capture_output=True, text=True, check=False)
+    assert "FileNotFoundError" in done.stderr, done.stderr  # of its home, long after its imports
+    assert "ImportError" not in done.stderr
+    assert "ModuleNotFoundError" not in done.stderr
 
 
 def test_the_parcels_folder_leaves_the_python_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from wtrace.runners.records import read_claim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wtrace.core.settling import OpenFile
+    from wtrace.core.open_file import OpenFile
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which files are open")
 
@@ -105,3 +107,46 @@ def test_of_an_attempt_that_has_ended_or_never_began_nothing_is_written(world: W
     world.end_of(folder)
     assert writing(world, folder) == {}
     assert writing(world, world.root / "attempts" / "never") == {}
+
+
+BUSY = """
+import threading
+def keep_busy(name):
+    while True:
+        note(name)
+        time.sleep(0.002)
+threading.Thread(target=keep_busy, args=("thread",), daemon=True).start()
+if not os.fork():
+    os.setsid()
+    keep_busy("child")
+note("ready")
+keep_busy("leader")
+"""
+
+
+def test_a_tree_comes_to_a_halt_with_all_its_threads_and_goes_on(world: World) -> None:
+    folder = world.start(BUSY)
+    for name in ("leader", "thread", "child"):
+        world.wait_for(name)
+    assert world.runner.halt(folder, 5.0)
+    before = world.notes()
+    time.sleep(0.1)
+    assert world.notes() == before
+    world.runner.unpause(folder)
+    names = ("leader", "thread", "child")
+    until(lambda: all(world.notes().count(name) > before.count(name) for name in names))
+
+
+def test_a_halted_tree_hears_sigterm(world: World) -> None:
+    folder = world.start(BUSY)
+    world.wait_for("child")
+    assert world.runner.halt(folder, 5.0)
+    world.runner.stop(folder)
+    assert world.end_of(folder).signal == signal.SIGTERM
+
+
+def test_what_cannot_be_halted_says_so(world: World) -> None:
+    folder = world.start("")
+    world.end_of(folder)
+    assert not world.runner.halt(folder, 0.1)
+    assert not world.runner.halt(world.root / "attempts" / "never", 0.1)

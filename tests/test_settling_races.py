@@ -71,6 +71,14 @@ def test_a_save_that_outlasts_settle_is_waited_for_as_long_as_it_grows(lab: Lab)
     assert ended["file"] is None
 
 
+def test_no_save_begins_between_the_last_look_and_the_signal(lab: Lab) -> None:
+    """However long that takes: here so long that the next save would be half done."""
+    write_race(lab, "in_place", epoch_s=0.3, save_s=0.8)
+    lab.env["WTRACE_TEST_POINTS"] = "before-signal:2:0.7"  # the first is the loser's
+    lab.wtrace("run")
+    assert epoch_of_whole(lab.latest / "a" / "output" / "model.pt") is not None
+
+
 def test_a_winner_that_hangs_in_its_save_is_ended_and_told_with_the_file(lab: Lab) -> None:
     write_race(lab, "hangs", race="settle = 0.5")
     lab.wtrace("run")
@@ -122,6 +130,21 @@ def test_who_goes_on_past_its_last_planned_check_is_settled_and_ended(lab: Lab) 
     assert "past its last planned check, epoch 3" in first["note"]
     assert (epoch_of_whole(lab.latest / "a" / "output" / "model.pt") or 0) >= 3
     assert lab.status()["race"]["state"] == "no_winner"
+
+
+def test_a_training_with_lines_of_wtraces_own_may_ask_for_it(lab: Lab) -> None:
+    """As the integrations do: the frameworks call them before they save."""
+    start = json.dumps({"event": "start", "info": {"on_win": "settle"}}) + "\n"
+    saves: list[list[Any]] = [["wait", "go"], ["append", "model.pt", "whole"], ["exit", 0]]
+    winner: list[list[Any]] = [["raw", start], ["check", 5, 1.6], *saves]
+    lab.race({"a": winner, "b": [["check", 5, 1.2], ["forever"]]})
+    lab.wtrace("run", "--detach")
+    lab.wait_for(lambda: lab.worker("b")["exit"], "the loser to be gone")
+    assert (lab.worker("a")["state"], lab.worker("a")["exit"]) == ("won", None)
+    lab.open_gate("go")
+    lab.wait_for(lambda: lab.status()["race"]["ended"], "the race to end")
+    assert lab.worker("a")["exit"]["code"] == 0
+    assert (lab.latest / "a" / "output" / "model.pt").read_text() == "whole"
 
 
 @pytest.mark.parametrize("on_win", ["stop", "finish"])

@@ -90,9 +90,10 @@ def test_what_has_no_room_waits_for_it(chaos: ChaosLab) -> None:
     chaos.wait_for(
         lambda: chaos.worker("late")["state"] == "finished", "the late one to be started and to end"
     )
-    with mounted(chaos.latest / "claims", "-t", "tmpfs", "-o", "size=64k", "wtrace-test"):
+    with mounted(chaos.latest / "claims", "-t", "tmpfs", "-o", "size=160k", "wtrace-test"):
+        (chaos.latest / "claims" / "others").write_bytes(bytes(90_000))
         chaos.open_gate("go")
-        chaos.wait_for(says(chaos, "claimant: waits for the disk"), "the confirmation to wait")
+        chaos.wait_for(says(chaos, "waits for its checkpoint: best.pt takes"), "the copy to wait")
         assert not list((chaos.latest / "claims").rglob("*checkpoint*"))
     chaos.wait_for_end()
     assert chaos.status()["race"]["confirmed"]

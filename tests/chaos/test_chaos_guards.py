@@ -115,18 +115,26 @@ def test_lines_and_the_position_behind_them_are_stored_together(chaos: ChaosLab,
 
 @both
 def test_a_checkpoint_is_frozen_once(chaos: ChaosLab, guarded: bool) -> None:
-    """The confirmation that an earlier supervisor started must not find another model in its copy."""
+    """A copy that is whole is the claim's, though its supervisor was killed before it could tell, and the file changed."""
     if not guarded:
-        chaos.use_patched(("supervisor/confirmation.py", "    if not copy.exists():\n", "    if True:\n"))
+        chaos.use_patched(("supervisor/freezing.py", "if self._copy_of(claim).exists():", "if False:"))
     steps = script(["save", "best.pt", 1.9], ["check", 5, 2.0, "best.pt"], ["wait", "worse"], ["save", "best.pt", 0.1], ["mark", "saved"], ["forever"])  # fmt: skip
     chaos.race({"a": steps}, extra=chaos.confirm("--wait"))
-    chaos.start_race("after-confirmation-start:1:kill")
+    chaos.start_race("after-copy-appears:1:kill")
+    chaos.wait_for(lambda: list(chaos.latest.glob("claims/1/checkpoint.pt")), "the copy to appear")
     chaos.open_gate("worse")
     chaos.wait_for_mark("saved")
     with Lives(chaos) as lives:
-        lives.die_at("after-confirmation-start")
+        if guarded:
+            lives.die_at("after-confirmation-start")
         chaos.open_gate("confirm")
-        assert lives.live() == "ended 0"
+        if guarded:
+            assert lives.live() == "ended 0"
+        else:
+            lives.live_until(
+                lambda: chaos.events("ConfirmationEnded") or chaos.events("FreezeFailed"), "an end"
+            )
+            chaos.wtrace("stop")
     assert (chaos.status()["race"]["winner"] == "a") is guarded
 
 

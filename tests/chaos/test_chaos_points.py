@@ -84,11 +84,12 @@ def until_state(lives: Lives, pid: int, state: str) -> None:
 def test_killed_while_it_confirms_and_reaches_its_verdict(chaos: ChaosLab) -> None:
     refuted = script(["save", "best.pt", 1.2], ["check", 5, 2.0, "best.pt"], ["mark", "up"], ["forever"])
     winner = script(["wait", "go"], ["save", "best.pt", 1.9], ["check", 10, 1.8, "best.pt"], ["forever"])
-    chaos.race({"a": refuted, "b": winner, "c": LOSER}, extra=chaos.confirm("--wait"))
+    chaos.race({"a": refuted, "b": winner, "c": LOSER}, extra=chaos.confirm("--wait", more="attempts = 1"))
     chaos.start_race("before-claim:1:kill")
     chaos.wait_for_mark("up")
     with Lives(chaos) as lives:
         lives.die_twice_at("before-claim", "after-claim", "before-freeze", "after-freeze")
+        lives.die_twice_at("before-frozen", "after-frozen")
         lives.die_twice_at("before-confirmation-start")
         lives.die_at("before-commit", 2)
         lives.die_twice_at("after-confirmation-start")
@@ -98,6 +99,8 @@ def test_killed_while_it_confirms_and_reaches_its_verdict(chaos: ChaosLab) -> No
         lives.live_until(lambda: chaos.worker("a")["state"] == "refuted", "the claim to be refuted")
         chaos.open_gate("go")
         lives.die_at("after-claim")
+        lives.die_at("before-copy-appears")
+        lives.die_at("after-copy-appears")
         lives.die_at("after-freeze")
         lives.die_at("after-confirmation-start")
         chaos.wait_for((chaos.latest / "claims/2/attempts/1/exit.json").exists, "the confirmation to end")

@@ -74,7 +74,11 @@ def test_killed_at_random(chaos: ChaosLab, number: int) -> None:
     workers, ends = scripts(dice, max(kills, 4))
     if number % 4:  # judged without samples, a supervisor starts in half the time
         chaos.criteria = {"ratio": "ratio >= 1.5"}
-    chaos.race(workers, extra=chaos.confirm(), race="max_parallel = 4\nmax_epochs = 1000\nretries = 1")
+    chaos.race(
+        workers,
+        extra=chaos.confirm(more="attempts = 1"),
+        race="max_parallel = 4\nmax_epochs = 1000\nretries = 1",
+    )
     chaos.start_race("before-commit:1:kill")
     with Lives(chaos) as lives:
         began = time.monotonic()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.admission import admit, impossible
-from wtrace.core.claims import open_claim
+from wtrace.core.claims import next_to_confirm, open_claim
 from wtrace.core.data import data
 from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 from wtrace.core.settling import ends_by
@@ -75,6 +75,14 @@ class Kill:
 
 
 @data
+class Freeze:
+    """Copy what this claim names to where nobody changes it, as soon as it is whole."""
+
+    number: int
+    worker: str
+
+
+@data
 class Confirm:
     """Judge this claim again on held-out data."""
 
@@ -98,7 +106,7 @@ class MakeHybrid:
     worker: str
 
 
-Action = MakeHybrid | SetUp | StopSetup | Launch | Stop | Kill | Confirm | KillConfirmation
+Action = MakeHybrid | SetUp | StopSetup | Launch | Stop | Kill | Freeze | Confirm | KillConfirmation
 
 
 def conclude(state: State, now: float) -> ev.Event | None:
@@ -134,7 +142,7 @@ def _is_over(state: State) -> bool:
     """Nobody runs, and no claim is left that could still become a verdict."""
     if not all(isinstance(worker.phase, Ended) for worker in state.workers.values()):
         return False
-    if any(claim.trying_since is not None for claim in state.claims):
+    if any(claim.trying_since is not None or state.wants_frozen(claim) for claim in state.claims):
         return False
     undecided = state.verdict is None and not state.stop_asked
     return not (undecided and any(open_claim(state.spec, claim) for claim in state.claims))
@@ -150,7 +158,7 @@ def _settlings(state: State, now: float) -> Iterator[ev.Event]:
         if state.stop_asked or state.is_refused(spec.name):
             continue
         if state.is_ended_as_winner(spec.name):
-            if ends_by(state.spec, spec) == "settle":
+            if ends_by(state.spec, spec, saves_late=worker.saves_late) == "settle":
                 yield ev.WorkerSettling(now, spec.name, "winner", worker.epoch)
         elif not phase.paused and state.is_past_its_end(spec.name):
             yield ev.WorkerSettling(now, spec.name, "past_end", state.spec.epochs_of(spec))
@@ -185,28 +193,38 @@ def _refusals(state: State, now: float) -> Iterator[ev.Event]:
 def _race_outcome(state: State) -> ev.RaceOutcome:
     if state.verdict is not None:
         return "won"
-    return "stopped" if state.stop_asked else "no_winner"
+    return "stopped" if state.is_stopped else "no_winner"
 
 
 def decide(state: State, now: float, room: Room | None = None) -> list[Action]:
     """What is to be done now: whom to end, whom to start. `room` is what was seen to be free, where that matters."""
     if state.outcome is not None:
         return []
-    return [*_ends(state, now), *_confirmations(state, now), *_starts(state, now, room)]
+    return [
+        *_ends(state, now),
+        *_freezes(state),
+        *_confirmations(state, now),
+        *_starts(state, now, room),
+    ]
+
+
+def _freezes(state: State) -> Iterator[Action]:
+    for claim in state.claims:
+        if not claim.freezing and state.wants_frozen(claim):
+            yield Freeze(claim.number, claim.worker)
 
 
 def _confirmations(state: State, now: float) -> Iterator[Action]:
-    """One at a time, in the order of the claims' arrival."""
+    """One at a time, in the order of the claims' arrival; one that has to wait for its file is overtaken after a while."""
     trying = next((claim for claim in state.claims if claim.trying_since is not None), None)
     if trying is not None:
         if now >= _confirmation_deadline(state, trying):
             yield KillConfirmation(trying.number, trying.tries)
         return
     if state.verdict is None and not state.stop_asked:
-        for claim in state.claims:
-            if open_claim(state.spec, claim):
-                yield Confirm(claim.number, claim.tries + 1, claim.worker)
-                return
+        claim = next_to_confirm(state.spec, state.claims, now)
+        if claim is not None:
+            yield Confirm(claim.number, claim.tries + 1, claim.worker)
 
 
 def _confirmation_deadline(state: State, claim: Claim) -> float:
@@ -234,7 +252,8 @@ def _stop_cause(state: State, name: str, phase: Running | Launching) -> ev.StopC
     if state.is_refused(name):
         return "foreign"
     if state.is_ended_as_winner(name):
-        if ends_by(state.spec, state.spec.worker(name)) == "stop":
+        saves_late = state.workers[name].saves_late
+        if ends_by(state.spec, state.spec.worker(name), saves_late=saves_late) == "stop":
             return "winner"
     elif state.verdict is not None and state.spec.judge.stop_at_first:
         return "beaten"
@@ -300,6 +319,8 @@ def intent(action: Action, now: float) -> ev.Event | None:
             return ev.SetupStopping(now, worker)
         case Stop(worker, _, cause):
             return ev.WorkerStopping(now, worker, cause)
+        case Freeze(number, worker):
+            return ev.FreezeStarted(now, number, worker)
         case Confirm(number, attempt, worker):
             return ev.ConfirmationStarted(now, number, attempt, worker)
         case Kill() | KillConfirmation() | MakeHybrid():
@@ -321,6 +342,11 @@ def unfinished(state: State) -> list[Action]:
             case _:
                 pass
     actions += [
+        Freeze(claim.number, claim.worker)
+        for claim in state.claims
+        if claim.freezing and state.wants_frozen(claim)
+    ]
+    actions += [
         Confirm(claim.number, claim.tries, claim.worker)
         for claim in state.claims
         if claim.trying_since is not None
@@ -335,6 +361,11 @@ def next_deadline(state: State, now: float) -> float | None:
         max(_confirmation_deadline(state, claim), now + KILL_AGAIN_AFTER_S)
         for claim in state.claims
         if claim.trying_since is not None
+    ]
+    times += [
+        claim.keeps_its_place_until
+        for claim in state.claims
+        if open_claim(state.spec, claim) and claim.frozen is None and claim.holds_others_up(now)
     ]
     return min((time for time in times if time < inf), default=None)
 

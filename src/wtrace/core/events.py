@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Literal
 
 from wtrace.core.data import data
+from wtrace.core.open_file import FileId
 from wtrace.core.resources import Grant, Machine
-from wtrace.core.settling import FileId, SettleCause
+from wtrace.core.settling import SettleCause
 from wtrace.core.standing import CriterionStanding
 
 StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign", "past_end"]
@@ -196,6 +197,14 @@ class DataReported:
 
 
 @data
+class SettlingAsked:
+    """A training said that it saves after it reports, so that its win has to be waited for."""
+
+    at: float
+    worker: str
+
+
+@data
 class StrictnessAsked:
     """`wtrace run --strict`: a worker that runs code from outside of its worktree is refused."""
 
@@ -220,6 +229,36 @@ class ClaimMade:
     epoch: int
     number: int
     checkpoint: str | None = None
+
+
+@data
+class FreezeStarted:
+    """What a claim names is to be copied to where nobody changes it, as soon as it is whole."""
+
+    at: float
+    number: int
+    worker: str
+
+
+@data
+class FreezeWaits:
+    """It cannot be copied yet; `text` says why. `whole`: it could be, and only the disk has no room."""
+
+    at: float
+    number: int
+    worker: str
+    text: str
+    whole: bool = False
+
+
+@data
+class FreezeFailed:
+    """There will be no copy of what a claim names; `problem` says why."""
+
+    at: float
+    number: int
+    worker: str
+    problem: str
 
 
 @data
@@ -440,9 +479,13 @@ Event = (
     | CheckJudged
     | JudgeFilesFixed
     | DataReported
+    | SettlingAsked
     | StrictnessAsked
     | ForeignCodeReported
     | ClaimMade
+    | FreezeStarted
+    | FreezeWaits
+    | FreezeFailed
     | CheckpointFrozen
     | ConfirmationStarted
     | ConfirmationQueued

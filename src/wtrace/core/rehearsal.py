@@ -40,7 +40,8 @@ def rehearse(state: State, now: float) -> list[ev.Event]:
     note(ev.CheckJudged(now, winner, 1, epoch, all_met(state.spec)))
     note(ev.ClaimMade(now, winner, epoch, len(state.claims) + 1, None))
     note(ev.VerdictReached(now, winner, epoch, confirmed=False))
-    conclude(state, now)
+    if (fact := conclude(state, now)) is not None:
+        note(fact)
     for action in decide(state, now):
         if (event := intent(action, now)) is not None:
             note(event)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wtrace.core import sources
 from wtrace.core.data import data
+from wtrace.core.open_file import FileId, OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from wtrace.core.spec import RaceSpec, WorkerSpec
 
 SettleCause = Literal["winner", "past_end"]
-FileId = tuple[int, int]
-"""Device and inode: what stays the same while a file is renamed."""
 
 QUIET_S = 10.0
 """A worker in whose folders nothing has changed for so long is not about to save."""
@@ -36,27 +35,6 @@ LOG_NAMES = ("events.out.tfevents.*", "*.wandb", "*.log")
 
 
 @data
-class OpenFile:
-    """A regular file that some process holds open for writing, as it was when it was looked at.
-
-    `position` is the furthest of those who hold it open (bytes; 0 for writes through `pwrite` or a mapping).
-    """
-
-    path: str
-    device: int
-    inode: int
-    size: int  # bytes
-    modified_ns: int
-    position: int
-    appends: bool  # opened with O_APPEND, as logs are and no checkpoint is
-
-    @property
-    def identity(self) -> FileId:
-        """Device and inode: what stays the same while the file is renamed."""
-        return self.device, self.inode
-
-
-@data
 class Settling:
     """A worker that is let go on until its saves are whole, then ended."""
 
@@ -69,11 +47,16 @@ class Settling:
     done: bool = False  # to be ended now
 
 
-def ends_by(spec: RaceSpec, worker: WorkerSpec) -> Literal["stop", "settle", "finish"]:
-    """What becomes of this worker when it wins: `[race] on_win`, `auto` resolved by where its metrics come from."""
+def ends_by(
+    spec: RaceSpec, worker: WorkerSpec, *, saves_late: bool = False
+) -> Literal["stop", "settle", "finish"]:
+    """What becomes of this worker when it wins: `[race] on_win`, `auto` resolved by where its metrics come from.
+
+    `saves_late`: by lines of wtrace's own it said that it saves after it reports.
+    """
     if spec.on_win != "auto":
         return spec.on_win
-    return "stop" if sources.is_own(spec.metrics_of(worker)) else "settle"
+    return "stop" if sources.is_own(spec.metrics_of(worker)) and not saves_late else "settle"
 
 
 @data

@@ -82,7 +82,7 @@ class ConfirmSpec:
     """A claim is judged again on held-out data by this command."""
 
     command: Argv
-    attempts: int = 1
+    attempts: int = 3
     timeout_s: float = 600.0
 
 

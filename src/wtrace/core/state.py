@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
-from wtrace.core.claims import Claim, Due, open_claim
+from wtrace.core.claims import Claim, Due, attempts_used_up, open_claim
 from wtrace.core.data import data
 from wtrace.core.phases import Ended, Phase, Waiting
 from wtrace.core.standing import CheckPoint, Happening
@@ -37,6 +37,7 @@ class Worker:
     note: str | None = None
     reported: bool = False  # the running attempt has sent a line
     stop_asked: bool = False
+    saves_late: bool = False  # it said so: after it has reported
     merged: bool = False  # a hybrid whose branch has been made
     set_up: bool = False  # its worktree has been prepared
     grant: Grant | None = None  # what it was given last
@@ -81,6 +82,12 @@ class State:
         first, digest = next(iter(self.data.items()), (worker, own))
         return first if own is not None and own != digest else None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody asked to stop the race, or one by one all whom a hybrid could take the place of."""
+        firsts = [each.name for each in self.spec.workers if not each.combines and not each.control]
+        return self.stop_asked or (bool(firsts) and all(self.workers[name].stop_asked for name in firsts))
+
     def is_over_for(self, worker: str) -> bool:
         """Whether the race asks this worker to leave, or not to start at all."""
         beaten = self.verdict is not None and self.spec.judge.stop_at_first
@@ -103,15 +110,29 @@ class State:
 
     def is_refuted(self, worker: str) -> bool:
         """Whether all the claims that this worker may make have been refuted."""
-        refuted = sum(claim.worker == worker and claim.status == "refuted" for claim in self.claims)
-        return self.spec.confirm is not None and refuted >= self.spec.confirm.attempts
+        return attempts_used_up(self.spec, worker, self.claims)
+
+    def wants_frozen(self, claim: Claim) -> bool:
+        """Whether a copy of what the claim names is wanted, and may still come.
+
+        Of every claim that may be confirmed; where nothing is confirmed, of the one that won.
+        """
+        if not claim.copy_is_undecided:
+            return False
+        if self.spec.confirm is not None:
+            return claim.status == "open" and self.verdict is None and not self.stop_asked
+        won = self.verdict is not None and (claim.worker, claim.epoch) == (
+            self.verdict.worker,
+            self.verdict.epoch,
+        )
+        return won and claim.checkpoint is not None
 
     def is_fallback_due(self) -> bool:
         """Whether everybody but hybrids and controls ended without success, and no claim is open."""
         firsts = [each.name for each in self.spec.workers if not each.combines and not each.control]
         ended = all(isinstance(self.workers[name].phase, Ended) for name in firsts)
         undecided = any(open_claim(self.spec, claim) for claim in self.claims)
-        return ended and self.verdict is None and not self.stop_asked and not undecided
+        return ended and self.verdict is None and not self.is_stopped and not undecided
 
     def has_lost_hope(self, worker: str) -> bool:
         """Whether this worker's chance fell below the limit. A control has none to lose; a claimant is waited for."""

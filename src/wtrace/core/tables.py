@@ -175,7 +175,12 @@ CONFIRM = Table(
     "A claim is judged again, by the same criteria, on what this command reports. Without this table a claim is the verdict.",
     (
         Key("command", Command(), "Evaluates `{checkpoint}` on held-out data.", required=True),
-        Key("attempts", Whole(1, 1000), "Claims that one worker may have confirmed.", 1),
+        Key(
+            "attempts",
+            Whole(1, 1000),
+            "How many claims of one worker held-out data may refute; then it is ended.",
+            3,
+        ),
         Key("timeout", SECONDS, "Seconds that a confirmation may take.", 600.0, "timeout_s"),
     ),
     ConfirmSpec,

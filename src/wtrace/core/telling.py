@@ -137,6 +137,8 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.CheckJudged: _check,
     ev.ForeignCodeReported: lambda e: f"{e.worker} {foreign_code(e.files)}",
     ev.ClaimMade: lambda e: f"{e.worker} claims success at epoch {e.epoch}",
+    ev.FreezeWaits: lambda e: f"{e.worker}'s claim waits for its checkpoint: {e.text}",
+    ev.FreezeFailed: lambda e: f"{e.worker}'s claim has no checkpoint that could be kept: {e.problem}",
     ev.ConfirmationStarted: lambda e: f"{e.worker}'s claim is being confirmed on held-out data",
     ev.ConfirmationQueued: lambda e: f"{e.worker}'s confirmation {e.text}",
     ev.ConfirmationEnded: _confirmed,

@@ -73,7 +73,7 @@ CONFIRM = """
 # A claim is judged again, on data that no worker has seen, before it is the verdict.
 # [confirm]
 # command = ["python", "evaluate.py", "--checkpoint", "{checkpoint}", "--split", "test"]
-# attempts = 1
+# attempts = 3
 # timeout = 600
 """
 

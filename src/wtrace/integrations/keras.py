@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from wtrace import Reporter
-from wtrace.integrations.plan import is_planned
+from wtrace.integrations.plan import SAVES_LATE, is_planned
 
 _VALIDATION = "val_"
 
@@ -31,7 +31,7 @@ class KerasReporter(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Keras's hook."""
-        self._reporter.start(max_epochs=self._epochs)
+        self._reporter.start(max_epochs=self._epochs, info=SAVES_LATE)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keras's hook."""

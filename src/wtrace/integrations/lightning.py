@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wtrace import Reporter
-from wtrace.integrations.plan import is_planned, output_folder
+from wtrace.integrations.plan import SAVES_LATE, is_planned, output_folder
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
@@ -43,7 +43,7 @@ class LightningReporter(Callback):
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
         """Lightning's hook."""
         if trainer.is_global_zero:
-            self._reporter.start(max_epochs=_epochs(trainer))
+            self._reporter.start(max_epochs=_epochs(trainer), info=SAVES_LATE)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
         """Lightning's hook."""

@@ -1,8 +1,11 @@
-"""Which epochs the race judges, as a worker's environment tells it."""
+"""What an integration and the race have to know of each other: which epochs are judged, when it is saved."""
 
 from __future__ import annotations
 
 import os
+
+SAVES_LATE = {"on_win": "settle"}
+"""For `Reporter.start`: frameworks call the reporter before what saves, so that its win has to be waited for."""
 
 
 def is_planned(epoch: int, last_epoch: int | None) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from wtrace import Reporter
-from wtrace.integrations.plan import is_planned
+from wtrace.integrations.plan import SAVES_LATE, is_planned
 
 _EVALUATION = "eval_"
 _NEARLY = 1e-6  # epochs
@@ -34,7 +34,7 @@ class TransformersReporter(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """The Trainer's hook."""
         if state.is_world_process_zero:
-            self._reporter.start(max_epochs=_epochs(args))
+            self._reporter.start(max_epochs=_epochs(args), info=SAVES_LATE)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """The Trainer's hook; the evaluation at the end of the epoch follows it."""

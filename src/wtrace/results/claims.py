@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from wtrace.results.evidence import Evidence
 
 NOTE_LENGTH = 300
+_ENDS = {
+    "refuted": "was refuted",
+    "unconfirmed": "could not be confirmed, which refutes nothing",
+    "dropped": "was dropped",
+}
 
 
 def claims_part(standing: Standing, evidence: Evidence) -> str | None:
@@ -51,5 +56,5 @@ def _details(evidence: Evidence) -> list[str]:
         if claim.sha256 is not None:
             lines.append(f"claim {claim.number}: its frozen checkpoint has sha256 {code(claim.sha256)}")
         if claim.why is not None:
-            lines.append(f"claim {claim.number} was refuted: {markdown(claim.why[:NOTE_LENGTH])}")
+            lines.append(f"claim {claim.number} {_ENDS[claim.status]}: {markdown(claim.why[:NOTE_LENGTH])}")
     return lines or ["no claim was decided"]

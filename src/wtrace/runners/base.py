@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from wtrace.core.settling import OpenFile
+    from wtrace.core.open_file import OpenFile
 
 
 @data

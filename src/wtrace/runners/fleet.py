@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from wtrace.core.settling import OpenFile
+    from wtrace.core.open_file import OpenFile
     from wtrace.runners.base import Exit, Launch, Runner, Started
 
 

@@ -22,7 +22,7 @@ from wtrace.runners.processes import Held, Identity, Trace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wtrace.core.settling import OpenFile
+    from wtrace.core.open_file import OpenFile
     from wtrace.runners.base import Exit, Launch
 
 SHIM = Path(__file__).with_name("shim.py").absolute()

@@ -7,7 +7,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from wtrace.core.settling import OpenFile
+from wtrace.core.open_file import OpenFile
 from wtrace.runners.shim_kernel import children
 
 if TYPE_CHECKING:

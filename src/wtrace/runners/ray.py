@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from wtrace.core.settling import OpenFile
+    from wtrace.core.open_file import OpenFile
 
 log = logging.getLogger("wtrace")
 

@@ -18,12 +18,21 @@ if TYPE_CHECKING:
     from wtrace.runners.base import Launch, Parcel
 
 RUNNERS = Path(__file__).parent
-LOCAL_RUNNER = ("__init__.py", "base.py", "exits.py", "local.py", "processes.py", "records.py")
+LOCAL_RUNNER = (
+    "__init__.py",
+    "base.py",
+    "exits.py",
+    "local.py",
+    "open_files.py",
+    "processes.py",
+    "records.py",
+)
 OF_WTRACE = (
     "__init__.py",
     "errors.py",
     "core/__init__.py",
     "core/data.py",
+    "core/open_file.py",
     "metrics/__init__.py",
     "metrics/reporter.py",
 )

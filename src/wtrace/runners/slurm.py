@@ -26,7 +26,7 @@ from wtrace.runners.base import Exit, Launch, Started
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from wtrace.core.settling import OpenFile
+    from wtrace.core.open_file import OpenFile
 
 log = logging.getLogger("wtrace")
 

@@ -1,11 +1,7 @@
-"""A claim's confirmation: the checkpoint frozen, the user's command run on it, what it reports judged."""
+"""A claim's confirmation: the user's command run on its frozen checkpoint, what it reports judged."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +10,7 @@ from wtrace.core import referee
 from wtrace.core.command import fill, with_python
 from wtrace.core.plan import confirm_divisor
 from wtrace.metrics.follower import MetricsFile
-from wtrace.metrics.records import Check
+from wtrace.metrics.records import Check, printable
 from wtrace.runners.base import Launch
 from wtrace.supervisor.attempts import (
     command_values,
@@ -26,11 +22,10 @@ from wtrace.supervisor.attempts import (
     working_directory,
 )
 from wtrace.supervisor.command_intake import CommandIntake
-from wtrace.supervisor.crashes import failure_of
+from wtrace.supervisor.crashes import failure_of, last_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import BinaryIO
 
     from wtrace.core.claims import Claim
     from wtrace.core.resources import Grant
@@ -40,59 +35,7 @@ if TYPE_CHECKING:
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
 
-COPIED_AT_ONCE = 4 * 1024 * 1024  # bytes
-
-
-class FreezeError(Exception):
-    """The claim's checkpoint cannot be frozen; the text says why."""
-
-
-def freeze(output: Path, checkpoint: str | None, folder: Path) -> tuple[Path, str]:
-    """Copy a claim's checkpoint into the claim's folder; returns the copy and its sha256. FreezeError says why not.
-
-    The copy is what is confirmed: the worker trains on, and may write to its own file meanwhile. It appears once,
-    whole, and stays: a supervisor that was killed right after it may have started a confirmation of it already.
-    OSError: the disk has no room, or lets nobody write.
-    """
-    if checkpoint is None:
-        raise FreezeError("the check named no checkpoint")
-    source = Path(os.path.realpath(output / checkpoint))
-    if not source.is_relative_to(os.path.realpath(output)):
-        raise FreezeError(f"the checkpoint {checkpoint} lies outside of the output folder")
-    copy = folder / f"checkpoint{Path(checkpoint).suffix}"
-    if not copy.exists():
-        with _opened(source, checkpoint) as original:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _copy_whole(original, copy)
-    with copy.open("rb") as file:
-        return copy, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _opened(source: Path, checkpoint: str) -> BinaryIO:
-    """The worker's file, opened. Neither a FIFO can hold us up here nor a link that was put there just now lead out."""
-    try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise FreezeError(f"the checkpoint {checkpoint} cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FreezeError(f"the checkpoint {checkpoint} is not a file")
-    return os.fdopen(descriptor, "rb")
-
-
-def _copy_whole(original: BinaryIO, copy: Path) -> None:
-    draft = copy.with_name(f".{copy.name}.draft")
-    draft.unlink(missing_ok=True)  # of a supervisor that was killed; its mode forbids to write to it
-    try:
-        with draft.open("xb") as file:
-            shutil.copyfileobj(original, file, COPIED_AT_ONCE)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(0o400)
-        draft.rename(copy)
-    except OSError:
-        draft.unlink(missing_ok=True)  # on a full disk its room is wanted
-        raise
+LAST_WORDS_LENGTH = 200
 
 
 def prepare_confirmation(
@@ -168,12 +111,16 @@ class ConfirmationIntake(CommandIntake):
         confirm, started = self._journal.state.spec.confirm, self._claim_now().trying_since
         assert confirm is not None
         if started is not None and now >= started + confirm.timeout_s and exit_.code != 0:
-            return f"it outlasted its timeout of {confirm.timeout_s:g} s"
+            return self._with_last_words(f"it outlasted its timeout of {confirm.timeout_s:g} s")
         if exit_.taken or exit_.refused:
             return exit_.taken or exit_.refused
         if exit_.code != 0:
             return failure_of(self.folder, exit_)
-        return "it reported no check" if line is None else None
+        return self._with_last_words("it reported no check") if line is None else None
+
+    def _with_last_words(self, problem: str) -> str:
+        words = last_words(self.folder / "training.log")
+        return problem if words is None else f"{problem}; it last said: {printable(words, LAST_WORDS_LENGTH)}"
 
 
 def _last_check(path: Path) -> Line | None:

@@ -30,6 +30,11 @@ def words_of(log: Path, exit_: Exit) -> str | None:
     return crash.exception(tail) if exit_.signal is not None else crash.reason(tail)
 
 
+def last_words(log: Path) -> str | None:
+    """What the program said last that wrote this log, however it ended; None where it said nothing."""
+    return crash.reason(_tail(log))
+
+
 def failure_of(folder: Path, exit_: Exit) -> str | None:
     """How what ran in that folder failed, and why by its log; None: it ended well."""
     if exit_.code == 0:

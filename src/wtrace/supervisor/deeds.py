@@ -15,12 +15,7 @@ from wtrace.core.phases import SettingUp, Waiting
 from wtrace.errors import ToolError
 from wtrace.supervisor import hybrids, points
 from wtrace.supervisor.attempts import may_pass, prepare_attempt
-from wtrace.supervisor.confirmation import (
-    ConfirmationIntake,
-    FreezeError,
-    freeze,
-    prepare_confirmation,
-)
+from wtrace.supervisor.confirmation import ConfirmationIntake, prepare_confirmation
 from wtrace.supervisor.setting_up import SetupIntake, note_set_up, prepare_setup
 
 if TYPE_CHECKING:
@@ -31,6 +26,7 @@ if TYPE_CHECKING:
     from wtrace.runners.base import Runner
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.following import Following
+    from wtrace.supervisor.freezing import Freezer
     from wtrace.supervisor.journal import Journal
 
 log = logging.getLogger("wtrace")
@@ -41,12 +37,15 @@ Deed = decide.Action | ev.WorkerPaused | ev.WorkerUnpaused
 class Deeds:
     """Collects what is to be done, and does it once that is stored."""
 
-    def __init__(self, race: RaceContext, journal: Journal, runner: Runner, following: Following) -> None:
+    def __init__(
+        self, race: RaceContext, journal: Journal, runner: Runner, following: Following, freezer: Freezer
+    ) -> None:
         self._race = race
         self._layout = race.layout
         self._journal = journal
         self._runner = runner
         self._following = following
+        self._freezer = freezer
         self._asked: list[Deed] = []
         self._postponed: list[Deed] = []  # what the disk does not let us do yet
         self._waits_told: set[Deed] = set()
@@ -88,22 +87,28 @@ class Deeds:
             case decide.StopSetup(worker, step):
                 with points.around("signal"):
                     self._runner.stop(self._layout.setup(worker, step))
-            case decide.Kill(worker, attempt):
-                with points.around("signal"):
-                    self._runner.kill(self._layout.attempt(worker, attempt))
+            case decide.Kill() | decide.KillConfirmation():
+                self._kill(deed)
             case decide.MakeHybrid(worker):
                 self._make_hybrid(worker, now)
+            case decide.Freeze(number):
+                self._freezer.begin(number)
             case decide.Confirm(number, attempt, _):
                 self._confirm(number, attempt, now)
-            case decide.KillConfirmation(number, attempt):
-                with points.around("signal"):
-                    self._runner.kill(self._layout.confirmation(number, attempt))
             case ev.WorkerPaused() | ev.WorkerUnpaused():
                 change = self._runner.pause if isinstance(deed, ev.WorkerPaused) else self._runner.unpause
                 with points.around("signal"):
                     change(self._current_attempt(deed.worker))
             case decide.Stop():
                 pass  # all at once, before everything else
+
+    def _kill(self, deed: decide.Kill | decide.KillConfirmation) -> None:
+        if isinstance(deed, decide.Kill):
+            folder = self._layout.attempt(deed.worker, deed.attempt)
+        else:
+            folder = self._layout.confirmation(deed.number, deed.attempt)
+        with points.around("signal"):
+            self._runner.kill(folder)
 
     def _current_attempt(self, worker: str) -> Path:
         phase = self._state.workers[worker].phase
@@ -155,22 +160,18 @@ class Deeds:
         note_set_up(self._race, self._journal, worker, now)
 
     def _confirm(self, number: int, attempt: int, now: float) -> None:
-        """Freeze the claim's checkpoint if that has not been done, and start its confirmation."""
+        """Start a confirmation of the claim's frozen checkpoint."""
         claim = self._state.claims[number - 1]
         try:
-            if claim.frozen is None:
-                output = self._layout.output(claim.worker)
-                with points.around("freeze"):
-                    copy, digest = freeze(output, claim.checkpoint, self._layout.claim(number))
-                self._journal.note(ev.CheckpointFrozen(now, number, str(copy), digest))
-                claim = self._state.claims[number - 1]
+            if claim.frozen is None:  # recorded by a version that froze it only now, and was killed before
+                raise ToolError("its checkpoint had not been copied yet")
             grant = self._state.workers[claim.worker].grant
             launch = prepare_confirmation(self._race, claim, attempt, os.environ, grant)
             intake = ConfirmationIntake(self._journal, self._runner, launch.folder, claim, attempt)
             self._following.follow(f"claim {number}", intake)
             with points.around("confirmation-start"):
                 self._runner.start(launch)
-        except (OSError, ToolError, FreezeError) as error:
+        except (OSError, ToolError) as error:
             if self._postpones(decide.Confirm(number, attempt, claim.worker), now, error):
                 return
             problem = f"it could not be started: {error}"

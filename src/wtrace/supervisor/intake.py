@@ -326,6 +326,8 @@ class Intake:
     def _note_info(self, now: float, info: Mapping[str, object]) -> None:
         """What a start record says that matters for fair play."""
         digest, foreign = info.get("data"), info.get("foreign_modules")
+        if info.get("on_win") == "settle" and not self._journal.state.workers[self._worker].saves_late:
+            self._journal.note(ev.SettlingAsked(now, self._worker))
         if isinstance(digest, str) and self._journal.state.data.get(self._worker) != digest:
             self._journal.note(ev.DataReported(now, self._worker, digest))
             first = self._journal.state.other_data(self._worker)

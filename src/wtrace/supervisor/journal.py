@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from wtrace.core import decide, referee, view
-from wtrace.core.events import ClaimMade, ConfirmationEnded, LinesRead, VerdictReached
+from wtrace.core.events import CheckpointFrozen, ClaimMade, ConfirmationEnded, LinesRead, VerdictReached
 from wtrace.core.evolve import evolve
 from wtrace.core.plan import divisor
 from wtrace.supervisor import points
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 VIEWS_EVERY_S = 0.25
 """Rows of which only counters changed are rewritten at most this often."""
 
-_MOMENTS = {ClaimMade: "claim", ConfirmationEnded: "confirmation-end", VerdictReached: "verdict"}
+_MOMENTS = {
+    ClaimMade: "claim",
+    CheckpointFrozen: "frozen",
+    ConfirmationEnded: "confirmation-end",
+    VerdictReached: "verdict",
+}
 
 
 class Journal:

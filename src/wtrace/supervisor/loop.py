@@ -28,6 +28,7 @@ from wtrace.store import codec
 from wtrace.supervisor import points
 from wtrace.supervisor.deeds import Deeds
 from wtrace.supervisor.following import Following
+from wtrace.supervisor.freezing import Freezer
 from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.redacting import redaction_for
@@ -78,7 +79,8 @@ class Supervisor:
         self._watcher = make_watcher()
         self._selector = selectors.DefaultSelector()
         self._following = Following(race, journal, runner, self._watcher, positions)
-        self._deeds = Deeds(race, journal, runner, self._following)
+        self._freezer = Freezer(race, journal, runner)
+        self._deeds = Deeds(race, journal, runner, self._following, self._freezer)
         self._taken: list[Path] = []  # requests that may be deleted once they are stored
         self._pages = Pages(race, journal, curves)
         self._agents = Agents(
@@ -99,7 +101,7 @@ class Supervisor:
 
     def run(self) -> State:
         """Supervise until the race has ended and everything about it is stored."""
-        for readable in (self._watcher.fileno(), self._runner.fileno()):
+        for readable in (self._watcher.fileno(), self._runner.fileno(), self._freezer.fileno()):
             if readable is not None:
                 self._selector.register(readable, selectors.EVENT_READ)
         hand_nothing_on()
@@ -117,6 +119,7 @@ class Supervisor:
             while self._goes_on():
                 self._turn(self._wait())
         finally:
+            self._freezer.close()
             self._watcher.close()
             self._selector.close()
         return self.state
@@ -200,6 +203,7 @@ class Supervisor:
             now + TRY_AGAIN_AFTER_S if self._deeds.are_postponed or self._following.hindered else None,
             self._room.due(now),
             self._settler.due(),
+            self._freezer.due(),
         ]
         due = min(time for time in times if time is not None)
         rested_at = self._rested_at()
@@ -222,6 +226,7 @@ class Supervisor:
         if self._store(now):
             self._deeds.carry_out(now)
             self._settler.look(now)
+            self._freezer.tend(now)
             self._pages.write(now)
             self._notify(now)
             self._agents.tend(now)

@@ -21,6 +21,8 @@ DEEDS = (
     "signal",  # workers are ended, halted or let go on
     "claim",  # a claim is noted
     "freeze",  # its checkpoint is copied
+    "copy-appears",  # the copy is whole, and gets its name
+    "frozen",  # that is noted
     "confirmation-start",
     "confirmation-end",  # its end is noted
     "verdict",  # it is noted

@@ -133,6 +133,7 @@ def _sorted(pictures: Iterable[Path], race: RaceContext) -> tuple[str, ...]:
 def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> Evidence:
     """What the report rests on, read from the database; texts as they may be published."""
     redaction = redaction_for(race)
+    confirmed = {claim.number for claim in claims if claim.status == "confirmed"}
     with Reader(layout.database) as reader:
         checks = []
         measured: list[Measured] = []
@@ -142,8 +143,8 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
             )
             if check.judged and (check.worker, check.epoch) == (standing.winner, standing.winner_epoch):
                 measured += _measured("the data of the checks", check.raw)
-        for _, worker, _, raw in reader.confirmations(race.id):
-            if standing.confirmed and worker == standing.winner:
+        for number, _, _, raw in reader.confirmations(race.id):
+            if number in confirmed:
                 measured += _measured("held-out data", raw)
         fair = fair_play(reader, race)
         starts = {worker: _start_info(raw) for worker, _, raw in reader.records(race.id, "start")}

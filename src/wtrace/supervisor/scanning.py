@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from wtrace.core.settling import FileId
+    from wtrace.core.open_file import FileId
 
 MOST_ENTRIES = 20_000
 NEVER_SAVED_TO = frozenset({".git", ".venv", "node_modules", "__pycache__"})

@@ -31,7 +31,8 @@ from wtrace.supervisor.scanning import scan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wtrace.core.settling import FileId, OpenFile, Seen, Settling
+    from wtrace.core.open_file import FileId, OpenFile
+    from wtrace.core.settling import Seen, Settling
     from wtrace.runners.base import Runner
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
@@ -88,7 +89,8 @@ class Settler:
             phase = worker.phase
             if not isinstance(phase, Running):
                 continue
-            if name in self._watched if phase.settling is None else not phase.settling.done:
+            watched = name in self._watched or (worker.saves_late and self._race.spec.on_win == "auto")
+            if watched if phase.settling is None else not phase.settling.done:
                 yield name, phase
 
     def _attempt(self, name: str, phase: Running) -> _Attempt:

@@ -10,6 +10,7 @@ from wtrace.core.phases import Ended, Retrying, Running, SettingUp, Waiting
 if TYPE_CHECKING:
     from typing import Any
 
+    from wtrace.core.standing import WorkerState
     from wtrace.core.state import State, Worker
 
 
@@ -31,9 +32,13 @@ def leave_unstarted(worker: Worker, at: float, note: str) -> Worker:
     match worker.phase:
         case Waiting() | SettingUp(done=True):
             return replace(worker, phase=Ended("skipped", at), note=f"never started: {note}")
-        case Retrying(attempt=attempt, exit=exit_):
-            return replace(
-                worker, phase=Ended("failed", at, attempt, exit_), ended=at, note=f"not retried: {note}"
-            )
         case _:
-            return worker
+            return leave_unretried(worker, at, "failed", f"not retried: {note}")
+
+
+def leave_unretried(worker: Worker, at: float, outcome: WorkerState, note: str | None) -> Worker:
+    """A worker that waits for a retry has ended as this; any other is left as it is."""
+    phase = worker.phase
+    if not isinstance(phase, Retrying):
+        return worker
+    return replace(worker, phase=Ended(outcome, at, phase.attempt, phase.exit), ended=at, note=note)

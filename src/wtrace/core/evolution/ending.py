@@ -28,7 +28,19 @@ def stop_asked(state: State, event: ev.StopAsked) -> State:
     for name in named:
         asked = replace(workers[name], stop_asked=True)
         workers[name] = leave_unstarted(asked, event.at, f"stopped by {event.by}")
-    return replace(state, workers=workers, stop_asked=state.stop_asked or not event.workers)
+    state = replace(state, workers=workers, stop_asked=state.stop_asked or not event.workers)
+    return _without_hybrids(state, event) if state.is_stopped else state
+
+
+def _without_hybrids(state: State, event: ev.StopAsked) -> State:
+    """Whoever stops all whose place a hybrid would take wants no hybrid started."""
+    workers = {
+        name: leave_unstarted(worker, event.at, f"stopped by {event.by}")
+        if state.spec.worker(name).combines and not worker.merged
+        else worker
+        for name, worker in state.workers.items()
+    }
+    return replace(state, workers=workers)
 
 
 def worker_stalled(state: State, event: ev.WorkerStalled) -> State:
@@ -114,6 +126,7 @@ def _phase_after_exit(state: State, event: ev.WorkerExited, exit_: ExitStanding)
         restart is not None
         and not leaves
         and not state.is_over_for(event.worker)
+        and not state.is_refuted(event.worker)
         and not has_won(state, event.worker)
     ):
         return Retrying(event.attempt, restart, exit_)
@@ -147,7 +160,9 @@ def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
         return "lost"
     if not event.known:
         return "lost" if event.reason is None else "failed"
-    return "finished" if event.code == 0 else "failed"
+    if event.code != 0:
+        return "failed"
+    return "refuted" if state.is_refuted(event.worker) else "finished"
 
 
 def _note_after_exit(state: State, event: ev.WorkerExited, phase: Phase) -> str | None:

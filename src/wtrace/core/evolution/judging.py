@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.chance import chance_left
-from wtrace.core.claims import Due, claims_left
+from wtrace.core.claims import Due, attempts_used_up, reports_first
 from wtrace.core.contract import finite
 from wtrace.core.data import replace
 from wtrace.core.evolution.changes import change
+from wtrace.core.evolution.claiming import overtaken
 from wtrace.core.phases import Running
 from wtrace.core.standing import CheckPoint
 from wtrace.core.telling import foreign_code, hopeless, no_ids
@@ -21,6 +22,8 @@ RECENT_CHECKS = 32
 
 
 def lines_read(state: State, event: ev.LinesRead) -> State:
+    if state.claims and event.epoch and reports_first(state.spec, event.worker):
+        state = overtaken(state, event.worker, event.epoch, None, event.at)
     worker = state.workers[event.worker]
     phase = worker.phase
     if isinstance(phase, Running) and event.lines > event.bad_lines:
@@ -50,6 +53,8 @@ def sample_ids_missing(state: State, event: ev.SampleIdsMissing) -> State:
 
 
 def check_judged(state: State, event: ev.CheckJudged) -> State:
+    if event.checkpoint is not None:
+        state = overtaken(state, event.worker, event.epoch, event.checkpoint, event.at)
     worker = state.workers[event.worker]
     criteria = state.spec.success
     before = worker.streaks or (0,) * len(criteria)
@@ -87,7 +92,7 @@ def found_hopeless(state: State, event: ev.WorkerFoundHopeless) -> State:
 def _may_claim(state: State, name: str) -> bool:
     if state.spec.worker(name).control or state.is_over_for(name):
         return False
-    return claims_left(state.spec, name, state.claims, state.due) > 0
+    return not attempts_used_up(state.spec, name, state.claims)
 
 
 def better(best: CheckPoint | None, point: CheckPoint, op: str) -> CheckPoint:
@@ -108,6 +113,10 @@ def judge_files_fixed(state: State, event: ev.JudgeFilesFixed) -> State:
 
 def data_reported(state: State, event: ev.DataReported) -> State:
     return replace(state, data={**state.data, event.worker: event.digest})
+
+
+def settling_asked(state: State, event: ev.SettlingAsked) -> State:
+    return change(state, event.worker, saves_late=True)
 
 
 def strictness_asked(state: State, _event: ev.StrictnessAsked) -> State:

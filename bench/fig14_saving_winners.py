@@ -1,0 +1,142 @@
+"""Figure 14: 200 winners that print their metric first and save afterwards: how many files are torn, how many lost.
+
+In place over the earlier file, by a rename, in several files, by a child, in a thread, after a computation; each save
+takes 0.1 to 20 s. The others are told at once; the winner settles. No peer: nothing else waits for a winner's save.
+And 50 races to a training with torch that calls `torch.save` over one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import pickle
+import random
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from lab import Lab, lab
+from measure import Row, options, skipped, tell, worst_row
+
+WAYS = (
+    "in_place",
+    "by_rename",
+    "several",
+    "by_child",
+    "by_thread",
+    "computed",
+    "opened_early",
+    "beside_logs",
+)
+AT_ONCE = 6
+METRICS = """
+[metrics]
+from = "stdout"
+pattern = 'epoch (?P<epoch>\\d+) val_loss (?P<val_loss>\\S+)'
+"""
+
+
+class Outcome(NamedTuple):
+    """What was on the disk when the race was over."""
+
+    torn: int
+    lost: int  # of the winning epoch, or later, there is nothing
+    later: int  # epochs after the winning one
+
+
+def write_config(found: Lab, winner: Sequence[str], loser: Sequence[str], loss: float) -> None:
+    workers = "".join(
+        f'[workers.{name}]\nbranch = "try/{name}"\ncommand = {json.dumps(["python", "script.py", *words])}\n'
+        for name, words in zip(found.names, (winner, loser), strict=True)
+    )
+    (found.root / "wtrace.toml").write_text(
+        '[race]\nname = "bench"\nbase = "main"\ncheck_every = 1\nmax_epochs = 400\n'
+        f'[success]\nloss = "val_loss <= {loss}"\n{METRICS}{workers}'
+    )
+
+
+def race(found: Lab) -> tuple[Path, int]:
+    """Run the race to its end; where the winner's output lies, and the epoch that won."""
+    found.wtrace("run", timeout_s=400)
+    status = json.loads(found.wtrace("status", "--json"))
+    assert status["race"]["winner"] == found.names[0], status
+    return Path(status["workers"][0]["output"]), int(status["race"]["winner_epoch"])
+
+
+def saved(way: str, save_s: float) -> Outcome:
+    """One race won by a training that saves in that way."""
+    with lab("saver.py", 2, files=0) as found:
+        loser = ("never", "400", "0.9", "0.5", "0")
+        write_config(found, (way, "400", "0.1", "0.5", f"{save_s:.2f}"), loser, 0.2)
+        output, won_at = race(found)
+        names = ("model.pt", "optimizer.pt", "scheduler.pt") if way == "several" else ("model.pt",)
+        return outcome([epoch_of_whole(output / name) for name in names], won_at)
+
+
+def epoch_of_whole(path: Path) -> int | None:
+    """The epoch that was saved there; None where the file is torn."""
+    content = path.read_bytes() if path.exists() else b""
+    whole, digest = content[:-32], content[-32:]
+    return int(whole[:8]) if hashlib.sha256(whole).digest() == digest else None
+
+
+def saved_by_torch(_: int) -> Outcome:
+    """One race won by a training that calls `torch.save` over one file."""
+    torch = importlib.import_module("torch")
+    with lab("torch_saver.py", 2, files=0) as found:
+        write_config(found, ("0.02",), ("0.000001",), 0.2)
+        output, won_at = race(found)
+        try:
+            epoch = int(torch.load(output / "model.pt")["epoch"])
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            print(f"torn: {error}", file=sys.stderr)
+            return Outcome(1, 0, 0)
+        return outcome([epoch], won_at)
+
+
+def outcome(epochs: Sequence[int | None], won_at: int) -> Outcome:
+    whole = [epoch for epoch in epochs if epoch is not None]
+    lost = sum(epoch < won_at for epoch in whole)
+    return Outcome(len(epochs) - len(whole), lost, max([epoch - won_at for epoch in whole], default=0))
+
+
+def rows(what: str, outcomes: Sequence[Outcome]) -> list[Row]:
+    count, latest = len(outcomes), max(each.later for each in outcomes)
+    note = f"the files are of the winning epoch or up to {latest} later"
+    return [
+        worst_row("14", f"{count} {what}: torn files", [sum(o.torn for o in outcomes)], limit=0, unit=""),
+        worst_row(
+            "14", f"{count} {what}: lost", [sum(o.lost for o in outcomes)], limit=0, unit="", note=note
+        ),
+    ]
+
+
+def main() -> None:
+    given = options(__doc__, seconds=900)
+    dice = random.Random(0)
+    count = given.pick(200, 4)
+    longest_s = 0.5 if given.smoke else 20.0
+    asked = [(WAYS[number % len(WAYS)], 0.1 * (longest_s / 0.1) ** dice.random()) for number in range(count)]
+    deadline = time.monotonic() + given.seconds
+
+    def one(way: str, save_s: float) -> Outcome | None:
+        return saved(way, save_s) if given.smoke or time.monotonic() < deadline else None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = [found for found in pool.map(lambda each: one(*each), asked) if found is not None]
+    found = rows("winners that save after they print", outcomes)
+    if importlib.util.find_spec("torch") is None:
+        found.append(skipped("14", "winners that call torch.save", 0, "", "torch is not installed"))
+    else:
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = list(pool.map(saved_by_torch, range(given.pick(50, 1))))
+        found += rows("winners that call torch.save over one file", outcomes)
+    tell(found)
+
+
+if __name__ == "__main__":
+    main()

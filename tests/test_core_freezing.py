@@ -1,0 +1,165 @@
+"""When a claim's file may be copied, decided from what was seen of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from test_core_race import spec
+from wtrace.core.claims import Claim
+from wtrace.core.freezing import (
+    STILL_S,
+    FileSeen,
+    Habit,
+    Look,
+    Lost,
+    Seen,
+    Take,
+    Wait,
+    habit_at_first,
+    may_copy,
+    seen_now,
+)
+from wtrace.core.spec import ConfirmSpec, MetricsSpec
+
+OWN = spec("a", confirm=ConfirmSpec(("evaluate",)))
+ONE_FILE = spec(
+    "a",
+    confirm=ConfirmSpec(("evaluate",)),
+    metrics=MetricsSpec("stdout", pattern="(?P<epoch>)(?P<loss>)", checkpoint="model.pt"),
+)
+CLAIM = Claim(1, "a", 5, "model.pt", at=100.0)
+ANYHOW = Habit()
+
+
+def file(modified: float, *, size: int = 1000, inode: int = 1) -> FileSeen:
+    return FileSeen(1, inode, size, int(modified * 1e9))
+
+
+def after(*looks: Look) -> Seen:
+    seen = None
+    for look in looks:
+        seen = seen_now(seen, look)
+    assert seen is not None
+    return seen
+
+
+def answer(
+    *looks: Look, race: object = OWN, claim: Claim = CLAIM, habit: Habit = ANYHOW, ended: bool = False
+) -> Take | Wait | Lost:
+    return may_copy(race, claim, after(*looks), habit, ended=ended, limit_s=60.0)  # type: ignore[arg-type]
+
+
+WHOLE = Look(100.1, file(99.0), writing=False)
+
+
+def test_a_whole_file_is_copied_at_once() -> None:
+    assert answer(WHOLE) == Take()
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [(Look(100.1, None), "is not there"), (Look(100.1, file(99.0), writing=True), "is being written")],
+)
+def test_a_file_that_is_not_whole_is_waited_for_while_it_changes_and_then_given_up(
+    look: Look, why: str
+) -> None:
+    assert answer(look) == Wait(why)
+    assert answer(look, replace(look, at=159.0)) == Wait(why)
+    assert answer(look, replace(look, at=161.0)) == Lost(f"{why} after 60 s")
+    assert answer(look, Look(159.0, file(159.0, size=2000), writing=True), replace(look, at=200.0)) != Lost(
+        why
+    )
+    assert answer(look, Look(130.0, file(129.0, size=5000), writing=False)) == Take()
+
+
+def test_of_a_worker_that_has_ended_nothing_more_is_waited_for() -> None:
+    assert answer(Look(100.1, None, writing=False), ended=True) == Lost("is not there")
+    assert answer(WHOLE, ended=True) == Take()
+
+
+def test_where_nobody_can_say_who_writes_a_file_is_whole_when_it_is_still() -> None:
+    assert answer(Look(100.1, file(99.9))) == Wait("may be being written")
+    assert answer(Look(100.1, file(90.0))) == Take()
+    grows = [Look(100.0 + at, file(100.0 + at, size=at)) for at in range(1, 5)]
+    assert answer(*grows) == Wait("may be being written")
+    assert answer(*grows, replace(grows[-1], at=104.0 + STILL_S)) == Take()
+
+
+def test_what_is_written_over_a_file_that_was_whole_when_it_was_named_is_of_another_epoch() -> None:
+    assert answer(WHOLE, Look(100.5, file(100.4), writing=False)) == Lost(
+        "was overwritten before it could be copied"
+    )
+    assert answer(Look(109.0, file(108.0), writing=False)) == Lost(
+        "was overwritten before it could be copied"
+    )
+    waited = replace(CLAIM, seen_incomplete=True)  # by the supervisor before
+    assert answer(Look(109.0, file(108.0), writing=False), claim=waited) == Take()
+
+
+def test_what_is_found_only_after_a_later_report_may_be_of_that() -> None:
+    late = replace(CLAIM, overtaken=101.0)
+    assert isinstance(answer(Look(100.5, None), Look(101.5, file(101.2), writing=False), claim=late), Lost)
+    assert isinstance(answer(Look(101.0, file(99.0), writing=False), claim=late), Lost)
+    assert (
+        answer(Look(100.5, file(99.0), writing=False), Look(103.0, file(99.0), writing=False), claim=late)
+        == Take()
+    )
+
+
+def test_a_save_that_was_seen_before_the_later_report_is_of_its_own_epoch_however_long_it_takes() -> None:
+    """A thread saves while the training goes on."""
+    late = replace(CLAIM, overtaken=101.0)
+    grows = [Look(100.0 + at / 2, file(100.0 + at / 2, size=at), writing=True) for at in range(1, 9)]
+    whole = Look(104.6, file(104.5, size=9), writing=False)
+    assert answer(*grows, whole, race=ONE_FILE, claim=late) == Take()
+    anew = Look(104.5, file(104.5, size=1), writing=True)  # it was cut: the next save
+    assert isinstance(answer(*grows, anew, whole, race=ONE_FILE, claim=late), Lost)
+
+
+AFTERWARDS = Habit(saves_first=False, previous=90.0)
+
+
+def test_a_training_that_saves_after_it_reports_is_waited_for() -> None:
+    old = Look(100.1, file(91.0), writing=False)
+    assert answer(old, race=ONE_FILE, habit=AFTERWARDS) == Wait(
+        "has not been written since epoch 5 was reported"
+    )
+    saving = Look(115.0, file(115.0, size=10), writing=True)
+    saved = Look(116.0, file(116.0), writing=False)
+    assert answer(old, saving, race=ONE_FILE, habit=AFTERWARDS) == Wait("is being written")
+    assert answer(old, saving, saved, race=ONE_FILE, habit=AFTERWARDS) == Take()
+    assert (
+        answer(old, Look(116.0, file(115.9, inode=2), writing=False), race=ONE_FILE, habit=AFTERWARDS)
+        == Take()
+    )
+
+
+def test_a_training_that_saves_before_it_reports_is_copied_at_once() -> None:
+    first = Habit(saves_first=True, previous=90.0)
+    assert answer(Look(100.1, file(99.5), writing=False), race=ONE_FILE, habit=first) == Take()
+
+
+def test_a_file_that_was_not_written_for_the_claims_epoch_is_no_checkpoint_of_it() -> None:
+    stale = Look(100.1, file(80.0), writing=False)
+    late = replace(CLAIM, overtaken=110.0)
+    assert answer(stale, race=ONE_FILE, habit=AFTERWARDS, claim=late) == Lost("was not written for epoch 5")
+    fresh = Look(100.1, file(91.0), writing=False)  # between the reports of epochs 4 and 5, and not since
+    assert answer(fresh, race=ONE_FILE, habit=AFTERWARDS, claim=late) == Take()
+
+
+def test_where_the_habit_is_not_known_the_nearer_epoch_counts() -> None:
+    near = Look(100.1, file(99.0), writing=False)
+    assert isinstance(answer(near, race=ONE_FILE), Wait)
+    assert answer(near, replace(near, at=101.0), race=ONE_FILE) == Take()
+    assert answer(near, Look(100.6, file(100.5), writing=False), race=ONE_FILE) == Take()
+
+
+def test_the_habit_shows_at_the_first_reading() -> None:
+    assert habit_at_first(ANYHOW, None, began=10.0, now=20.0).saves_first is False
+    assert habit_at_first(ANYHOW, file(5.0), began=10.0, now=20.0).saves_first is False, (
+        "of an earlier attempt"
+    )
+    assert habit_at_first(ANYHOW, file(19.0), began=10.0, now=20.0).saves_first is True
+    assert habit_at_first(ANYHOW, file(19.95), began=10.0, now=20.0).saves_first is None
