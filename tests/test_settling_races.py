@@ -90,6 +90,16 @@ def test_a_winner_that_hangs_in_its_save_is_ended_and_told_with_the_file(lab: La
     assert not lab.survivors()
 
 
+def test_a_winner_that_is_killed_in_its_last_save_is_told_with_the_file(lab: Lab) -> None:
+    """It saves when it hears SIGTERM, as it should, but takes longer than its grace."""
+    write_race(lab, "at_sigterm", save_s=30.0, race='on_win = "stop"')
+    lab.wtrace("run")
+    winner = lab.worker("a")
+    assert (winner["state"], winner["exit"]["signal"]) == ("won", signal.SIGKILL)
+    assert "killed while it wrote model.pt" in winner["note"]
+    assert "killed while it wrote" in (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
+
+
 def test_the_race_says_that_the_winner_saves_while_it_does(lab: Lab) -> None:
     write_race(lab, "hangs")
     lab.wtrace("run", "--detach")

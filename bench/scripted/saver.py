@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -87,6 +88,10 @@ def beside_logs(epoch):
 
 def never(epoch):
     pass
+
+
+def at_sigterm(epoch):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(in_place(epoch)))
 
 
 def hangs(epoch):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.core.spec import RaceSpec
-    from wtrace.core.standing import Standing
+    from wtrace.core.standing import Standing, WorkerStanding
 
 Workers = Annotated[
     list[str] | None,
@@ -125,11 +125,16 @@ def _ask_one(worker: str, ask: str, until: str) -> None:
             return
 
 
+def _has_ended(worker: WorkerStanding) -> bool:
+    """A winner that settles is told as `won` while it still lives."""
+    return worker.state in OVER and (worker.state != "won" or worker.exit is not None)
+
+
 def _wait_for_stop(root: Path, race_id: str, names: tuple[str, ...]) -> None:
     """Until those workers, or the race, have ended: whoever asked may rely on it."""
     for standing in standings(root, race_id):
         asked = [worker for worker in standing.workers if not names or worker.name in names]
-        if standing.ended is not None or (names and all(worker.state in OVER for worker in asked)):
+        if standing.ended is not None or (names and all(map(_has_ended, asked))):
             for worker in asked:
                 print(plain(f"{worker.name}: {worker.state}"))
             return

@@ -76,10 +76,13 @@ def _settled(event: ev.WorkerSettled) -> str | None:
     return None if event.file is None else f"{event.worker} {still_writing(event.file)}"
 
 
+TORN = "which may be torn"
+
+
 def still_writing(file: str, limit_s: float | None = None) -> str:
     """What is wrong with a worker that did not finish its save in time."""
     limit = "" if limit_s is None else f" ({limit_s:g} s)"
-    return f"still wrote {file} when its time to settle{limit} was over: that file may be torn"
+    return f"still wrote {file} when its time to settle{limit} was over, {TORN}"
 
 
 def hopeless(event: ev.WorkerFoundHopeless) -> str:

@@ -236,6 +236,7 @@ class Supervisor:
         if slept_s >= LEAST_SLEEP_S:
             self._journal.note(ev.MachineSlept(now, slept_s))
         self._following.read(now, changed, everything=everything)
+        self._settler.tell_killed(now)
         if everything or self._layout.requests in changed:
             self._take_requests(now)
 

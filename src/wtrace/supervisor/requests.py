@@ -58,9 +58,9 @@ def events_of_request(path: Path, state: State, now: float) -> list[ev.Event]:
                 names, all_=not request.get("workers"), by=str(request.get("by", "")), state=state, now=now
             )
         case "pause":
-            return [ev.WorkerPaused(now, name) for name in names if _runs(state, name, paused=False)]
+            return [ev.WorkerPaused(now, name) for name in names if _may_pause(state, name)]
         case "unpause":
-            return [ev.WorkerUnpaused(now, name) for name in names if _runs(state, name, paused=True)]
+            return [ev.WorkerUnpaused(now, name) for name in names if _is_paused(state, name)]
         case _:
             return []
 
@@ -72,6 +72,12 @@ def _stop(names: list[str], *, all_: bool, by: str, state: State, now: float) ->
     return [ev.StopAsked(now, left, by)] if left else []
 
 
-def _runs(state: State, name: str, *, paused: bool) -> bool:
+def _may_pause(state: State, name: str) -> bool:
+    """One that settles could not finish its save."""
     phase = state.workers[name].phase
-    return isinstance(phase, Running) and phase.paused is paused
+    return isinstance(phase, Running) and not phase.paused and phase.settling is None
+
+
+def _is_paused(state: State, name: str) -> bool:
+    phase = state.workers[name].phase
+    return isinstance(phase, Running) and phase.paused

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
-from wtrace.core.phases import Running
+from wtrace.core.phases import Ended, Running, Stopping
 from wtrace.core.settling import (
     STILL_S,
     Activity,
@@ -26,6 +27,7 @@ from wtrace.core.settling import (
     remember,
     saves,
 )
+from wtrace.core.telling import TORN
 from wtrace.supervisor.scanning import scan
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ SCAN_EVERY_S = 1.0  # its folders, for what has changed in them
 SCAN_SHARE = 20  # where a scan takes long, the next one waits so many times as long
 REMEMBER_S = (1.0, 30.0)  # from, to: between two looks at a worker that has not won
 HALTS_WITHIN_S = 0.25
+UNFINISHED_S = 0.5  # a file that was open so shortly before the SIGKILL was being written then
 
 
 class Settler:
@@ -63,7 +66,8 @@ class Settler:
 
     def due(self) -> float:
         """When to look again (seconds since 1970)."""
-        return min((self._attempt(name, phase).look_at for name, phase in self._looked_at()), default=inf)
+        looked_at: list[tuple[str, Running | Stopping]] = [*self._looked_at(), *self._leaving()]
+        return min((self._attempt(name, phase).look_at for name, phase in looked_at), default=inf)
 
     def look(self, now: float) -> None:
         """Look at those who settle, where it is time or they have reported, and at one of the others."""
@@ -78,11 +82,36 @@ class Settler:
             elif now >= attempt.look_at and others:
                 others -= 1
                 attempt.remember(now)
+        for name, leaving in self._leaving():
+            if now >= (attempt := self._attempt(name, leaving)).look_at:
+                attempt.see_off(leaving.asked, now)
+
+    def tell_killed(self, now: float) -> None:
+        """Say which file a winner was writing that did not leave within its grace."""
+        winner = self._winner()
+        if winner is None or winner not in self._attempts:
+            return
+        phase = self._journal.state.workers[winner].phase
+        if isinstance(phase, Ended) and phase.exit is not None and phase.exit.signal == signal.SIGKILL:
+            file = self._attempts.pop(winner).unfinished(now)
+            if file is not None:
+                self._journal.note(ev.Noticed(now, winner, f"was killed while it wrote {file}, {TORN}"))
 
     def let_go(self) -> None:
         """The turn could not be stored: who was halted to be ended is not ended now."""
         for attempt in self._attempts.values():
             attempt.let_go()
+
+    def _winner(self) -> str | None:
+        verdict = self._journal.state.verdict
+        return None if verdict is None else verdict.worker
+
+    def _leaving(self) -> Iterator[tuple[str, Stopping]]:
+        """The winner that has heard SIGTERM, and may be saving."""
+        winner = self._winner()
+        phase = None if winner is None else self._journal.state.workers[winner].phase
+        if winner is not None and isinstance(phase, Stopping):
+            yield winner, phase
 
     def _looked_at(self) -> Iterator[tuple[str, Running]]:
         for name, worker in self._journal.state.workers.items():
@@ -93,7 +122,7 @@ class Settler:
             if watched if phase.settling is None else not phase.settling.done:
                 yield name, phase
 
-    def _attempt(self, name: str, phase: Running) -> _Attempt:
+    def _attempt(self, name: str, phase: Running | Stopping) -> _Attempt:
         known = self._attempts.get(name)
         folder = self._race.layout.attempt(name, phase.attempt)
         if known is None or known.folder != folder:
@@ -126,6 +155,7 @@ class _Attempt:
         self._changed = 0.0
         self._newest: Saved | None = None
         self._halted = False
+        self._writes: Saved | None = None  # since it was asked to leave
 
     def remember(self, now: float) -> None:
         """Look at moments of no rhythm: a training that saves at each reading would be met at it each time."""
@@ -158,6 +188,18 @@ class _Attempt:
             activity.saves or found is None or self._halts(now, settling.since + self._limit_s)
         ):
             yield ev.WorkerSettled(now, self._name, file)
+
+    def see_off(self, asked: float, now: float) -> None:
+        """Remember what it writes since it was asked to leave: it may be killed in the middle of that."""
+        self.look_at = now + LOOK_EVERY_S
+        found = [each for each in self._writing() or () if each.modified_ns / 1e9 > asked - 1.0]
+        for each in saves({}, found, self._logs, now).values():
+            self._writes = each
+
+    def unfinished(self, now: float) -> str | None:
+        """The file that it wrote when it was killed; None: none, as far as was seen."""
+        writes = self._writes
+        return self._told(writes.path) if writes is not None and now < writes.grew + UNFINISHED_S else None
 
     def let_go(self) -> None:
         """Go on, if it was halted to be ended."""

@@ -152,10 +152,10 @@ def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
     phase = state.workers[event.worker].phase
     if has_won(state, event.worker):
         return "won"
-    if isinstance(phase, Stopping):
+    if isinstance(phase, Stopping) and phase.cause != "past_end":
         return _OUTCOME_OF_CAUSE[phase.cause]
-    if isinstance(phase, Running) and phase.settling is not None:
-        return _OUTCOME_OF_CAUSE[phase.settling.cause]
+    if isinstance(phase, Stopping) or _settles(phase):
+        return "refuted" if state.is_refuted(event.worker) else _OUTCOME_OF_CAUSE["past_end"]
     if event.taken:
         return "lost"
     if not event.known:
