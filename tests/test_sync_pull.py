@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from race_lab import wait_for
+from race_lab import Lab, Script, wait_for
 from standing_samples import running_race, won_race
 from sync_lab import Machine, machine
 from wtrace.core.standing import Standing
@@ -51,14 +51,16 @@ def tell(race: Path, standing: Standing, *, closed: bool = False) -> None:
     (race / "results" / snapshot.NAME).write_text(told)
 
 
-def pull_command(box: Machine, *options: str) -> list[str]:
-    where = f"{box.host}:work/my repo"
+def pull_command(box: Machine, *options: str, repo: str = "work/my repo") -> list[str]:
+    where = f"{box.host}:{repo}"
     return [sys.executable, "-m", "wtrace", "pull", where, "--ssh-config", str(box.ssh_config), *options]
 
 
-def run_pull(box: Machine, cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def run_pull(
+    box: Machine, cwd: Path, *options: str, repo: str = "work/my repo"
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        pull_command(box, *options), cwd=cwd, capture_output=True, text=True, check=False, timeout=60,
+        pull_command(box, *options, repo=repo), cwd=cwd, capture_output=True, text=True, check=False, timeout=60,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
@@ -71,7 +73,11 @@ def test_a_running_race_is_mirrored_and_shown(box: Machine, tmp_path: Path) -> N
     done = run_pull(box, tmp_path)
     assert done.returncode == 0, done.stderr
     results = tmp_path / "wtrace-mirror" / RACE_ID / "results"
-    assert {path.name for path in results.iterdir()} == {"PARALLEL_PROGRESS.md", "standing.json"}
+    assert {path.name for path in results.iterdir()} == {
+        "PARALLEL_PROGRESS.md",
+        "standing.json",
+        "dashboard.html",
+    }
     assert not (results.parent / "winner").exists()
     assert running_race().workers[0].name in done.stdout
     age = re.search(r"from box, as of (\d+) s ago, fetched", done.stdout.replace(box.host, "box"))
@@ -196,6 +202,87 @@ def test_a_race_whose_folder_is_no_id_is_not_mirrored(box: Machine, tmp_path: Pa
             Pull(connection, tmp_path / "mirror").find()
         with pytest.raises(UsageError):
             Pull(connection, tmp_path / "mirror", "..")
+
+
+def raced_there(box: Machine, winner: Script) -> Lab:
+    """A real race in a repo on the other machine."""
+    there = Lab(box.home / "work")
+    there.race({"a": winner, "b": [["check", 5, 1.1], ["forever"]]})
+    there.wtrace("run")
+    return there
+
+
+def test_a_real_race_comes_whole_and_without_what_acts_by_itself(box: Machine, tmp_path: Path) -> None:
+    """Nothing is put there by hand: a race, its snapshot, and a winner whose output holds what git and a shell act upon."""
+    ran = tmp_path / "ran"
+    there = raced_there(
+        box,
+        [
+            ["append", "model.pt", "weights"],
+            ["append", "runs/epoch=3.ckpt", "more"],
+            ["append", ".git/config", f"[core]\n\tfsmonitor = touch {ran}\n"],
+            ["append", ".envrc", "touch ran"],
+            ["append", "deep/.hidden/x", "x"],
+            ["append", "bare/HEAD", "ref: refs/heads/main"],
+            ["append", "two\nlines", "x"],
+            ["append", "-rf", "x"],
+            ["check", 5, 1.2],
+            ["check", 10, 2.0],
+            ["forever"],
+        ],
+    )
+    evil = "<script>document.title = 'there'</script>"
+    for page in ("dashboard.html", "SUCCESS_REPORT.html"):
+        (there.latest / "results" / page).write_text(evil)
+    (there.latest / "results/NOTES.txt").write_text("not of the race")
+    done = run_pull(box, tmp_path, "--watch", repo="work/repo")
+    assert done.returncode == 0, done.stderr
+    assert "★" in done.stdout
+    assert "/tmp" not in done.stdout, "the table shows the other machine's paths"
+    mirror = tmp_path / "wtrace-mirror" / there.latest.name
+    assert files_of(mirror / "winner") == {"model.pt", "runs/epoch=3.ckpt"}
+    assert (mirror / "winner/model.pt").read_text() == "weights"
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("left out")]
+    for name in (".git", ".envrc", "deep/.hidden", "bare/HEAD", "two\\x0alines"):
+        assert name in told or "and 1 more" in told
+    for page in ("dashboard.html", "SUCCESS_REPORT.html"):
+        drawn = (mirror / "results" / page).read_text()
+        assert "there</script>" not in drawn
+        assert "<bdi>lab</bdi>" in drawn or "won</h1>" in drawn
+    assert files_of(mirror / "results") == {
+        "PARALLEL_PROGRESS.md", "SUCCESS_REPORT.md", "SUCCESS_REPORT.html", "dashboard.html", "standing.json",
+    }  # fmt: skip
+    subprocess.run(["git", "init", "-q", str(mirror)], check=True)
+    subprocess.run(["git", "status"], cwd=mirror / "winner", check=True, capture_output=True)
+    assert not ran.exists()
+
+
+def test_what_lies_there_of_the_users_own_stays(box: Machine, tmp_path: Path) -> None:
+    race = make_race(box)
+    tell(race, running_race())
+    results = tmp_path / "wtrace-mirror" / RACE_ID / "results"
+    results.mkdir(parents=True)
+    (results / "my notes.txt").write_text("mine")
+    (results / ".draft").write_text("mine")
+    assert run_pull(box, tmp_path).returncode == 0
+    assert {"my notes.txt", ".draft", "PARALLEL_PROGRESS.md"} <= files_of(results)
+
+
+def test_a_page_cannot_drive_a_terminal(box: Machine, tmp_path: Path) -> None:
+    race = make_race(box)
+    (race / "results/PARALLEL_PROGRESS.md").write_text("# lab\n\x1b]0;owned\x07epoch 5\n")
+    run_pull(box, tmp_path)
+    page = (tmp_path / "wtrace-mirror" / RACE_ID / "results/PARALLEL_PROGRESS.md").read_bytes()
+    assert b"\x1b" not in page
+    assert b"epoch 5\n" in page
+
+
+def files_of(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if not path.is_dir() or path.is_symlink()
+    }
 
 
 def test_a_standing_survives_its_way(tmp_path: Path) -> None:

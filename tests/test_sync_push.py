@@ -16,6 +16,7 @@ import pytest
 
 from race_lab import wait_for
 from sync_lab import OPENRSYNC_REFUSES, Machine, machine
+from wtrace.sync.arrivals import left_here
 from wtrace.sync.connection import Connection
 from wtrace.sync.push import Push
 from wtrace.sync.target import Target
@@ -134,6 +135,25 @@ def test_everything_arrives_in_its_own_folder_whatever_it_is_called(
     assert not (mirror / "winner/passwd").is_symlink(), "a link that leads out of the output was sent"
     top = next(part for part in Path(relative).parts) if relative else None
     assert {path.name for path in laptop.home.iterdir()} == ({top} if top else {"results", "winner"})
+
+
+def test_what_would_act_by_itself_is_not_sent(laptop: Machine, race: Path) -> None:
+    for name in (".git/config", ".envrc", "bare/HEAD", "two\nlines", "check points/.hidden"):
+        (race / "output" / name).parent.mkdir(exist_ok=True)
+        (race / "output" / name).write_text("x")
+    (race / "results" / "notes.txt").write_text("x")
+    with pushing(target_on(laptop), race) as push:
+        push_all(push, race)
+    mirror = laptop.home / "wtrace/lab"
+    assert set(files_below(mirror / "winner")) == {"check points/best.pt", "train.py"}
+    assert "notes.txt" not in files_below(mirror / "results")
+    assert set(left_here(race / "output")) == {
+        ".git",
+        ".envrc",
+        "bare/HEAD",
+        "two\nlines",
+        "check points/.hidden",
+    }
 
 
 def test_an_absolute_path(laptop: Machine, race: Path, tmp_path: Path) -> None:

@@ -144,9 +144,11 @@ def test_sync_by_hand(lab: Lab, laptop: Machine) -> None:
     lab.race({"a": WINNER, "b": LOSER})
     lab.open_gate("go")
     lab.wtrace("run")
+    (lab.latest / "a" / "output" / ".envrc").write_text("x")
     lab.write_config(["a", "b"], extra=sync_table(laptop, 'path = "by hand/{race}"'))
     done = lab.wtrace("sync", "--to", "mac")
     assert "everything is there, and the same as here" in done.stdout
+    assert "left out, since tools may act upon such names: .envrc" in done.stdout
     mirror = laptop.home / "by hand/lab"
     assert (mirror / "results/SUCCESS_REPORT.md").exists()
     assert sync_row(lab)["stage"] == "delivered"

@@ -7,8 +7,10 @@ who changes it meanwhile: a name is a name in the folder that it was meant for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import shutil
 import stat
 from typing import TYPE_CHECKING
 
@@ -87,6 +89,30 @@ def put_link(folder: int, name: str, target: str) -> None:
     try:
         os.symlink(target, drafted, dir_fd=folder)
         os.rename(drafted, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        _remove(drafted, folder)
+
+
+def put_same(folder: int, name: str, source: int, source_name: str) -> None:
+    """The regular file of that name in the folder `source`, here too: the same file, or a copy where that cannot be.
+
+    In the place of whatever file has the name.
+    """
+    there = os.lstat(source_name, dir_fd=source)
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(there, os.lstat(name, dir_fd=folder)):
+            return
+    drafted = _drafted(name)
+    _remove(drafted, folder)
+    try:
+        os.link(source_name, drafted, src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
+        os.rename(drafted, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.EMLINK}:
+            raise
+        with os.fdopen(open_regular(source_name, source), "rb") as original, draft(folder, name) as copy:
+            shutil.copyfileobj(original, copy)
+            os.utime(copy.fileno(), ns=(there.st_atime_ns, there.st_mtime_ns))
     finally:
         _remove(drafted, folder)
 

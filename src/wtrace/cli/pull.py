@@ -89,6 +89,13 @@ class Mirror:
         return None if self._found is None else self._pull.folder(self._found)
 
     @property
+    def left_out(self) -> str | None:
+        """What was not taken, in words."""
+        from wtrace.sync.arrivals import in_words
+
+        return in_words(self._pull.left_out)
+
+    @property
     def is_complete(self) -> bool:
         """Whether nothing more will come."""
         if self.error is not None or self.folder is None:
@@ -103,6 +110,8 @@ class Mirror:
 
         found = self._found = self._pull.find()
         self.snapshot = self._pull.fetch(found)
+        if self.snapshot is not None:
+            _draw(self._pull.folder(found), self.snapshot)
         self.page = _read(self._pull.folder(found) / "results" / "PARALLEL_PROGRESS.md")
         self.fetched, self.error = time.time(), None
         if self.is_complete and self.snapshot is not None and self.snapshot.standing.winner is not None:
@@ -130,11 +139,23 @@ class Mirror:
         )
 
 
+def _draw(folder: Path, snapshot: Snapshot) -> None:
+    from wtrace.errors import ToolError
+    from wtrace.supervisor.mirrored import draw_pages
+
+    try:
+        draw_pages(folder, snapshot)
+    except OSError as error:
+        raise ToolError(f"the pages cannot be written into {folder}", seen=str(error)) from error
+
+
 def _print(mirror: Mirror) -> None:
     width = shutil.get_terminal_size((100, 24)).columns
     for line in mirror.lines(width, time.time()):
         print(line)
     print(mirror.age_line(time.time()))
+    if mirror.left_out is not None:
+        print(mirror.left_out)
     print(plain(f"in {mirror.folder}"))
 
 

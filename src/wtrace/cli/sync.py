@@ -101,12 +101,15 @@ def _push_once(root: Path, race_id: str, target: Target) -> None:
 
 def _push_results(push: Push, target: Target, output: Path | None) -> None:
     from wtrace.cli.transfer import bar
+    from wtrace.sync.arrivals import in_words, left_here
 
     with bar(f"results to {target}") as told:
         push.results(told)
     if output is not None:
         with bar(f"the winner's output to {target}") as told:
             push.winner(output, told)
+        if (left_out := in_words(left_here(output))) is not None:
+            print(left_out)
     with bar("checksums of what arrived"):
         push.verify(output)
     print("everything is there, and the same as here")

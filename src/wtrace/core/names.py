@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wtrace.core.layout import RESERVED_NAMES
+from wtrace.core.text import plain
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_NAME = 64
@@ -59,6 +60,30 @@ def path_problem(path: str) -> str | None:
         return "expected a path inside the worktree, relative and without `..`"
     if any(part.casefold() == ".git" for part in parts):
         return "git's own folder cannot be named here"
+    return None
+
+
+def acting_problem(name: str) -> str | None:
+    """A file's or folder's own name that tools act upon where it lies: a hidden one, an option's, a repository's mark.
+
+    Git takes a folder with `HEAD`, `objects` and `refs` for a repository, and runs what its config names.
+    """
+    if name.startswith((".", "-")):
+        return "tools act upon hidden files, and take a dash for an option"
+    if name.casefold() == "head" or re.fullmatch(r"(?i)git~\d.*", name):
+        return "git would take its folder for a repository"
+    if re.search(r"[\x00-\x1f\x7f]", name):
+        return "it holds control characters"
+    return None
+
+
+def arriving_problem(path: str) -> str | None:
+    """A relative path that comes from another machine: also none that looks like another."""
+    for name in path.split("/"):
+        if problem := acting_problem(name):
+            return problem
+        if plain(name) != name:
+            return "it holds characters that cannot be seen"
     return None
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @data
@@ -29,6 +33,6 @@ PUBLISHED = (
 )
 
 
-def is_published(path: str) -> bool:
-    """Whether a file of that path below `results/` is one of those above."""
-    return any(fnmatchcase(path, each.path) and path.count("/") == each.path.count("/") for each in PUBLISHED)
+def is_published(path: str, among: Iterable[Published] = PUBLISHED) -> bool:
+    """Whether a file of that path below `results/` is one of these."""
+    return any(fnmatchcase(path, each.path) and path.count("/") == each.path.count("/") for each in among)

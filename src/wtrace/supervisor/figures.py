@@ -10,7 +10,8 @@ from wtrace.results.figures.evidence import Content, RecordedLine
 from wtrace.store.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from wtrace.core.layout import Layout
     from wtrace.core.standing import Standing
@@ -27,6 +28,17 @@ def picture(race: RaceContext, layout: Layout, standing: Standing, *, dark: bool
 
     evidence = gather(race, layout, standing)
     return draw_all(race.layout.results / "success_viz", evidence, (LIGHT, DARK) if dark else (LIGHT,))
+
+
+def drawn_in(results: Path) -> list[Path]:
+    """The figures that lie there, in the order in which they are shown."""
+    return in_order((results / "success_viz").glob("*.png"))
+
+
+def in_order(figures: Iterable[Path]) -> list[Path]:
+    """As they are shown: the sheet that holds the others first; those in dark colours are left out."""
+    light = [path for path in figures if "_dark" not in path.stem]
+    return sorted(light, key=lambda path: ("SUCCESS_VISUALIZATION" not in path.name, path.name))
 
 
 def gather(race: RaceContext, layout: Layout, standing: Standing) -> FigureEvidence:

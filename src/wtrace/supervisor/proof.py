@@ -75,7 +75,7 @@ def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[C
 def tell_again(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> None:
     """Write the report and the pages again with what has happened since; the figures stay. What fails is logged."""
     try:
-        pictures = _sorted(race.layout.results.glob("success_viz/*.png"), race)
+        pictures = _shown(figures.drawn_in(race.layout.results), race)
         _write(race, standing, replace(gather(race, layout, standing, claims), figures=pictures))
         curves, closed = _curves(race, layout, standing)
         files = [race.layout.results / path for path in pictures]
@@ -121,13 +121,12 @@ def draw(race: RaceContext, layout: Layout, standing: Standing) -> tuple[str, ..
         return ()
     for name, why in drawn.left_out.items():
         log.info("figure %s is left out: %s", name, why)
-    return _sorted(drawn.paths, race)
+    return _shown(figures.in_order(drawn.paths), race)
 
 
-def _sorted(pictures: Iterable[Path], race: RaceContext) -> tuple[str, ...]:
-    """Their paths as seen from the report, the sheet that holds the others first."""
-    paths = [str(path.relative_to(race.layout.results)) for path in pictures if "_dark" not in path.stem]
-    return tuple(sorted(paths, key=lambda path: ("SUCCESS_VISUALIZATION" not in path, path)))
+def _shown(pictures: Iterable[Path], race: RaceContext) -> tuple[str, ...]:
+    """Their paths as seen from the report."""
+    return tuple(str(path.relative_to(race.layout.results)) for path in pictures)
 
 
 def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Claim, ...]) -> Evidence:

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from wtrace.core.data import data, replace
+from wtrace.sync.arrivals import in_words, left_here
 from wtrace.sync.states import LAST, TargetState
 from wtrace.sync.trouble import SyncError
 
@@ -118,6 +119,8 @@ class Agent:
         self._push.results()
         if facts.winner_output is not None:
             self._push.winner(facts.winner_output)
+            if (left_out := in_words(left_here(facts.winner_output))) is not None:
+                log.info("%s: %s", self._target.name, left_out)
         self._push.verify(facts.winner_output)
         return True
 

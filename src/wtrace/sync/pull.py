@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
 from wtrace.core.names import CONTROL, worker_name_problem
+from wtrace.core.published import PUBLISHED, is_published
 from wtrace.core.text import plain
 from wtrace.errors import UsageError
-from wtrace.sync import far, rsync, snapshot
+from wtrace.sync import arrivals, far, rsync, snapshot
 from wtrace.sync.push import check_far_side
 from wtrace.sync.trouble import SyncError
 
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from wtrace.sync.snapshot import Snapshot
 
 RACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
-_RESULTS = ("-rt", *rsync.EXCLUDED, "--checksum")
-_WINNER = ("-rlt", "--safe-links", *rsync.EXCLUDED)
+FETCHED = tuple(each for each in PUBLISHED if not each.page)
+"""Of what is published: pages that open in a browser are drawn here, from the data."""
+_LIVE = ("-rt", "--checksum", *rsync.only(each for each in FETCHED if each.live))
+_RESULTS = ("-rt", *rsync.EXCLUDED, "--checksum", *rsync.only(FETCHED))
+_WINNER = ("-rlt", "--safe-links", *rsync.EXCLUDED, *rsync.ACTING)
+_EVERYTHING = ("-rltnv", "--safe-links", *rsync.EXCLUDED)
 
 
 @data
@@ -46,6 +51,8 @@ class Pull:
         self._connection = connection
         self._mirror = mirror
         self._race_id = race_id or ""
+        self.left_out: list[str] = []
+        """What there is there, or came from there, and was not taken."""
 
     def find(self) -> Found:
         """The race that is to be fetched. UsageError when there is none, SyncError when nobody answers."""
@@ -69,22 +76,40 @@ class Pull:
         return self._mirror / found.race_id
 
     def fetch(self, found: Found, told: Callable[[str], None] | None = None) -> Snapshot | None:
-        """Fetch `results/`, the pages first; returns where the race stands, if it says so."""
-        results = self.folder(found) / "results"
-        results.mkdir(parents=True, exist_ok=True)
+        """Fetch what is published, the progress first; returns where the race stands, if it says so."""
+        arriving = self._arriving(found, "results")
         there = self._there("results/")
-        self._receive([*_RESULTS, *rsync.ONLY_FIRST, there, "./"], found, results, timeout_s=rsync.PROGRESS_S)
-        self._receive([*_RESULTS, rsync.RESUMES, there, "./"], found, results, told=told)
-        return snapshot.read(results)
+        self._receive([*_LIVE, there, "./"], found, arriving, timeout_s=rsync.PROGRESS_S)
+        self._take_over(found, "results", _is_fetched)
+        self._receive([*_RESULTS, rsync.RESUMES, there, "./"], found, arriving, told=told)
+        self._take_over(found, "results", _is_fetched)
+        return snapshot.read(self.folder(found) / "results")
 
     def fetch_winner(self, found: Found, winner: str, told: Callable[[str], None] | None = None) -> None:
         """Fetch the winner's output as `winner/`, and check by checksum all that has arrived."""
         output = f"{_safe_worker(winner)}/output/"
-        here = self.folder(found) / "winner"
-        here.mkdir(parents=True, exist_ok=True)
+        arriving = self._arriving(found, "winner")
         there = self._there(output)
-        self._receive([*_WINNER, rsync.RESUMES, there, "./"], found, here, told=told)
-        rsync.verify(lambda each: self._receive(each, found, here), _WINNER, [there, "./"])
+        self._receive([*_WINNER, rsync.RESUMES, there, "./"], found, arriving, told=told)
+        rsync.verify(lambda each: self._receive(each, found, arriving), _WINNER, [there, "./"])
+        more = self._receive([*_EVERYTHING, there, "./"], found, arriving)
+        self.left_out += arrivals.left_there(more.out)
+        self._take_over(found, "winner", lambda _: True)
+
+    def _arriving(self, found: Found, what: str) -> Path:
+        folder = self.folder(found) / arrivals.FOLDER / what
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _not_written(folder, error) from error
+        return folder
+
+    def _take_over(self, found: Found, what: str, wanted: Callable[[str], bool]) -> None:
+        place = self.folder(found) / what
+        try:
+            self.left_out += arrivals.take_over(self._arriving(found, what), place, wanted)
+        except OSError as error:
+            raise _not_written(place, error) from error
 
     def _there(self, folder: str) -> str:
         return f"{self._connection.target.host}:{folder}"
@@ -109,6 +134,15 @@ def _found(done: Done, now: float) -> Found:
     if said is None or CONTROL.search(said[2]) or not RACE_ID.fullmatch(race_id):
         raise SyncError("the other machine's answer cannot be understood", seen=plain(done.out.strip(), 200))
     return Found(race_id, said[2], int(said[1]) + 0.5 - now)
+
+
+def _is_fetched(path: str) -> bool:
+    return is_published(path, FETCHED)
+
+
+def _not_written(folder: Path, error: OSError) -> SyncError:
+    why = error.strerror or str(error)
+    return SyncError(f"what was fetched cannot be put into {plain(str(folder), 120)}: {plain(why, 120)}")
 
 
 def _safe_worker(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wtrace.core.published import PUBLISHED
 from wtrace.core.text import plain
 from wtrace.sync import far, process, rsync
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
     from wtrace.sync.connection import Connection
     from wtrace.sync.process import Done
 
-_RESULTS = ("-rt", *rsync.EXCLUDED)
-_WINNER = ("-rlt", "--safe-links", *rsync.EXCLUDED)
+_LIVE = rsync.only(each for each in PUBLISHED if each.live)
+_RESULTS = ("-rt", *rsync.EXCLUDED, *rsync.only(PUBLISHED))
+_WINNER = ("-rlt", "--safe-links", *rsync.EXCLUDED, *rsync.ACTING)
 
 
 class Push:
@@ -32,7 +34,7 @@ class Push:
         """Send the progress page, the dashboard and the standing. SyncError says what is in the way."""
         self._prepare()
         # By checksum: a page rewritten within a second, at the same size, looks the same by any other sign.
-        arguments = ["-rt", "--checksum", *rsync.ONLY_FIRST, "./", self._there("results/")]
+        arguments = ["-rt", "--checksum", *_LIVE, "./", self._there("results/")]
         self._send(arguments, self._results, timeout_s=rsync.PROGRESS_S)
 
     def results(self, told: Callable[[str], None] | None = None) -> None:
@@ -43,7 +45,10 @@ class Push:
         )
 
     def winner(self, output: Path, told: Callable[[str], None] | None = None) -> None:
-        """Send the winner's output as `winner/`; after a break it goes on where it ended."""
+        """Send the winner's output as `winner/`; after a break it goes on where it ended.
+
+        What would act on its own where it lies, such as `.git`, stays here: `arrivals.left_here` names it.
+        """
         self._prepare()
         self._send([*_WINNER, rsync.RESUMES, "./", self._there("winner/")], output, told=told)
 

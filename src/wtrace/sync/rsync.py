@@ -9,15 +9,15 @@ import functools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from wtrace.core.published import PUBLISHED
 from wtrace.core.text import plain
 from wtrace.sync import far, process
 from wtrace.sync.trouble import SyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from wtrace.core.published import Published
     from wtrace.sync.connection import Connection
     from wtrace.sync.process import Done
 
@@ -25,14 +25,27 @@ PARTIAL = ".wtrace-partial"  # where an unfinished file waits for the next try; 
 RESUMES = f"--partial-dir={PARTIAL}"
 _COMPARE = ("-nv", "--checksum", "--stats")
 EXCLUDED = ("--exclude=.*.tmp", f"--exclude={PARTIAL}", "--exclude=.wtrace-race")
-FIRST = tuple(each.path for each in PUBLISHED if each.live)
-"""Of `results/`: what is sent before everything else, and alone while the race runs: small, and always whole."""
-ONLY_FIRST = (*(f"--include=/{name}" for name in FIRST), "--exclude=*")
+ACTING = (
+    "--exclude=.?*",
+    "--exclude=-*",
+    "--exclude=[Hh][Ee][Aa][Dd]",
+    "--exclude=[Gg][Ii][Tt]~[0-9]*",
+    "--exclude=*[\x01-\x1f\x7f]*",
+)
+"""What `core.names.acting_problem` says, as every rsync understands it."""
 VANISHED = 24  # a file went away while it was sent: it is not needed any more
 IDLE_S = 600  # without a byte; a checksum of a large file takes its time, and ssh sees by itself who is gone
 LONGEST_S = 12 * 3600.0
 
 PROGRESS_S = 300.0  # what is small and takes longer is given up
+
+
+def only(published: Iterable[Published]) -> tuple[str, ...]:
+    """The options that let nothing but these through."""
+    paths = [each.path for each in published]
+    folders = dict.fromkeys(path.rpartition("/")[0] for path in paths if "/" in path)
+    included = [*(f"/{folder}/" for folder in folders), *(f"/{path}" for path in paths)]
+    return (*(f"--include={path}" for path in included), "--exclude=*")
 
 
 class Version(NamedTuple):

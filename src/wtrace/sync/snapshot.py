@@ -6,13 +6,15 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
-from wtrace.core.standing import Standing
+from wtrace.core.standing import Standing, WorkerStanding
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "standing.json"
 LARGEST = 20_000_000  # bytes
+MOST_EPOCHS = 10**9
+LATEST = 2.0**36  # seconds since 1970: in two thousand years
 
 Check = tuple[int, float | None, bool, tuple[float, float] | None]
 """Of one criterion: the epoch, the value, whether it was met, and the ends of its confidence interval."""
@@ -49,4 +51,42 @@ def read(folder: Path) -> Snapshot | None:
         found = msgspec.json.decode(data, type=Snapshot)
     except (OSError, msgspec.MsgspecError, RecursionError):
         return None
-    return found if found.schema == 1 else None
+    return found if found.schema == 1 and _holds_together(found) else None
+
+
+def _holds_together(found: Snapshot) -> bool:
+    """Whether what only a file of somebody else's could get wrong is right: whoever shows it relies on that."""
+    standing = found.standing
+    names = {row.name for row in standing.workers}
+    criteria = len(standing.criteria)
+    times = [standing.at, standing.started, standing.decided, standing.ended, found.every_s]
+    times += [at for row in standing.workers for at in (row.started, row.ended)]
+    times += [happening.at for happening in standing.happenings]
+    return (
+        len(names) == len(standing.workers)
+        and (standing.winner is None or standing.winner in names)
+        and 0 < standing.check_every <= MOST_EPOCHS
+        and all(_is_time(at) for at in times if at is not None)
+        and all(_row_holds_together(row, criteria) for row in standing.workers)
+        and all(name in names and len(series) == criteria for name, series in found.curves.items())
+        and all(
+            0 <= check[0] <= MOST_EPOCHS
+            for series in found.curves.values()
+            for curve in series
+            for check in curve
+        )
+    )
+
+
+def _row_holds_together(row: WorkerStanding, criteria: int) -> bool:
+    checks = [*row.recent, *([row.best] if row.best else [])]
+    return (
+        0 <= row.epoch <= MOST_EPOCHS
+        and 0 < row.max_epochs <= MOST_EPOCHS
+        and all(len(check.values) == len(check.met) == criteria for check in checks)
+        and all(0 <= check.epoch <= MOST_EPOCHS and _is_time(check.at) for check in checks)
+    )
+
+
+def _is_time(at: float) -> bool:
+    return 0 <= at <= LATEST
