@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import random
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from wtrace.core import forecast, plan
 from wtrace.core.chance import chance, may_be_told
 from wtrace.core.criteria import parse_criterion
 from wtrace.core.evaluation import COMPARE
-from wtrace.core.referee import applied_threshold
+from wtrace.core.referee import applied_threshold, criterion_info
 from wtrace.core.standing import CheckPoint, CriterionInfo
 
 HERE = Path(__file__).parent
@@ -42,6 +44,12 @@ SETS: tuple[tuple[str, Mapping[str, str], int], ...] = (
     ("harder", HARDER, 2),
 )
 """Which criteria, what they change, and the epochs between two checks."""
+LEVELS: Mapping[str, tuple[str, tuple[float, ...]]] = {
+    "attention_ratio": ("mean(persistent) / mean(transient)", (1.2, 1.35, 1.5, 1.75, 2.0, 2.5)),
+    "val_accuracy": ("mean(accuracy)", (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
+    "consistency": ("fraction(persistent / transient > 1.3)", (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)),
+}
+"""Criteria that are a race's only one, one at a time: many arrivals, early and late."""
 CONTENDERS = 4  # workers that may win, of which the p threshold's correction knows
 LIMITS = (0.01, 0.02, 0.05, 0.1, 0.2)
 BINS = (0.0, 0.02, 0.05, 0.2, 0.5, 0.8, 1.0)
@@ -72,10 +80,29 @@ def curves(changed: Mapping[str, str], every: int) -> list[Curve]:
     """All recorded trainings. One minute an epoch: the forecast of the pace is not what is tested here."""
     return [
         curve_of(name, recorded, race | {"criteria": {**race["criteria"], **changed}}, every)
-        for file in sorted((HERE / "curves").glob("*.json"))
-        for race in [json.loads(file.read_text())]
+        for race in recorded_races()
         for name, recorded in race["workers"].items()
     ]
+
+
+def alone(every: int) -> list[Curve]:
+    """All recorded trainings as if one criterion were the goal, one at a time and at several thresholds."""
+    found = []
+    for name, (expression, thresholds) in LEVELS.items():
+        for threshold in thresholds:
+            for race in recorded_races():
+                place = list(race["criteria"]).index(name)
+                goal = race | {"criteria": {name: f"{expression} >= {threshold}"}}
+                for worker, recorded in race["workers"].items():
+                    values = {**recorded, "values": [[each[place]] for each in recorded["values"]]}
+                    found.append(curve_of(worker, values, goal, every))
+    return found
+
+
+def recorded_races() -> Iterator[dict[str, Any]]:
+    """What bench/record_curves.py wrote."""
+    for file in sorted((HERE / "curves").glob("*.json")):
+        yield json.loads(file.read_text())
 
 
 def curve_of(name: str, recorded: dict[str, Any], race: dict[str, Any], every: int) -> Curve:
@@ -91,10 +118,7 @@ def curve_of(name: str, recorded: dict[str, Any], race: dict[str, Any], every: i
                 for each, value, threshold in zip(criteria, values, applied, strict=True)
             )
             points.append(CheckPoint(epoch, 60.0 * epoch, tuple(values), met))
-    infos = tuple(
-        CriterionInfo(each.name, each.text, each.op, each.threshold, threshold)
-        for each, threshold in zip(criteria, applied, strict=True)
-    )
+    infos = tuple(criterion_info(each, threshold) for each, threshold in zip(criteria, applied, strict=True))
     return Curve(name, every, race["max_epochs"], infos, tuple(points))
 
 
@@ -109,6 +133,17 @@ class Tally:
     never_open: int = 0
     off_trend: int = 0
     off_trend_came: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def cells(self) -> list[str]:
+        """A line of the table. An open interval covers what never came before the last epoch."""
+        told = self.within + self.before + self.after + self.never
+        covered = f"{(self.within + self.never_open) / told:.0%}".replace("%", " %") if told else "—"
+        counts = (told, self.within, self.before, self.after, self.never_open, self.never - self.never_open)
+        return [*map(str, counts), covered, str(self.off_trend), str(self.off_trend_came)]
 
     def add(self, told: forecast.Estimate, after_s: float | None) -> None:
         """One forecast, and when success came, if it did."""
@@ -128,26 +163,42 @@ class Tally:
             self.within += 1
 
 
-def interval_row(title: str, changed: Mapping[str, str], every: int) -> str:
-    """How often success came within the interval of the forecast, and what became of "not on this trend"."""
-    tally = Tally()
-    for curve in curves(changed, every):
+def interval_table() -> str:
+    """How often success came within the interval of the forecast, and what became of "not on this trend".
+
+    Every second curve was looked at when the forecast was made; the others were held back.
+    """
+    titles = (
+        "criteria", "check every", "curves", "times told", "within", "before", "after", "never, and open",
+        "never, and not open", "covered", "“not on this trend” told", "success all the same",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(titles)} |", f"| --- |{' ---: |' * (len(titles) - 1)}"]
+    sets = [(title, every, curves(changed, every)) for title, changed, every in SETS]
+    sets += [("one alone", every, alone(every)) for every in (1, 2)]
+    for half, kind in enumerate(("seen", "held back")):
+        tallies = [(title, f"{every}", tally(each[half::2])) for title, every, each in sets]
+        total = sum((each for _, _, each in tallies), Tally())
+        for title, every, found in [*tallies, ("all", "", total)]:
+            lines.append(f"| {title} | {every} | {kind} | {' | '.join(found.cells())} |")
+    return "\n".join(lines)
+
+
+def tally(some: Sequence[Curve]) -> Tally:
+    """What became of all forecasts of these trainings."""
+    found = Tally()
+    for curve in some:
         for seen in curve.asked():
             now = curve.points[seen - 1].at
             came = None if curve.success is None else curve.points[curve.success].at - now
             told = forecast.estimate(
                 curve.points[:seen],
                 curve.criteria,
-                check_every=every,
+                check_every=curve.every,
                 max_epochs=curve.max_epochs,
                 now=now,
             )
-            tally.add(told, came)
-    times = tally.within + tally.before + tally.after + tally.never
-    return (
-        f"| {title} | {every} | {times} | {tally.within} | {tally.before} | {tally.after} | {tally.never} ({tally.never_open}) | "
-        f"{tally.off_trend} | {tally.off_trend_came} |"
-    )
+            found.add(told, came)
+    return found
 
 
 def share(part: int, whole: int) -> str:
@@ -236,6 +287,49 @@ def ended_at(curve: Curve, limit: float) -> int | None:
     return None
 
 
+# -- trainings that take off late ----------------------------------------------------------------------------------
+
+S_RACES = 1500
+S_GOAL = CriterionInfo("score", "score >= 1.5", ">=", 1.5, 1.5)
+
+
+def s_shaped(rng: random.Random, every: int, max_epochs: int, noise: float) -> Curve:
+    """Flat at first, then a logistic rise of 0.7 to 1.5 from 1: its middle at 30 to 100 % of the epochs."""
+    middle, width = rng.uniform(0.3, 1.0) * max_epochs, rng.uniform(0.02, 0.08) * max_epochs
+    rise, drift = rng.uniform(0.7, 1.5), rng.uniform(-0.02, 0.02)
+    points = []
+    for epoch in range(every, max_epochs + 1, every):
+        value = 1 + rise / (1 + math.exp((middle - epoch) / width)) + drift * epoch / max_epochs
+        value += rng.gauss(0, noise)
+        points.append(CheckPoint(epoch, 60.0 * epoch, (value,), (value >= S_GOAL.applied,)))
+    return Curve("s", every, max_epochs, (S_GOAL,), tuple(points))
+
+
+def s_shaped_table(count: int) -> str:
+    """Of S-shaped trainings that would have come, how many each limit ends."""
+    lines = [
+        f"| planned checks | noise of a check | {' | '.join(f'ended at {limit:g}' for limit in LIMITS)} |",
+        f"| ---: | ---: |{' ---: |' * len(LIMITS)}",
+    ]
+    for every, max_epochs in ((5, 50), (5, 100)):
+        for noise in (0.01, 0.02, 0.05):
+            rng = random.Random(1)
+            made = (s_shaped(rng, every, max_epochs, noise) for _ in range(count))
+            least = [least_chance(curve) for curve in made if curve.success is not None]
+            cells = [
+                f"{sum(chance < limit for chance in least) / len(least):.0%}".replace("%", " %")
+                for limit in LIMITS
+            ]
+            lines.append(f"| {max_epochs // every} | {noise:g} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def least_chance(curve: Curve) -> float:
+    """The least chance that was told before success came."""
+    found = [chance_at(curve, seen) for seen in curve.asked()]
+    return min((each for each in found if each is not None), default=1.0)
+
+
 def main() -> None:
     """Play the curves, print, and write the page."""
     parser = argparse.ArgumentParser(
@@ -243,22 +337,11 @@ def main() -> None:
     )
     parser.add_argument("--smoke", action="store_true")
     smoke = parser.parse_args().smoke
-    titles = (
-        "criteria",
-        "check every",
-        "times told",
-        "success within",
-        "before",
-        "after",
-        "never (interval open)",
-        "“not on this trend” told",
-        "success all the same",
-    )
-    head = f"| {' | '.join(titles)} |\n|{' ---: |' * len(titles)}"
     tables = {
-        "intervals": "\n".join([head, *(interval_row(*each) for each in SETS)]),
+        "intervals": interval_table(),
         "chances": reliability_table(),
         "ended": ended_table(),
+        "s-shaped": s_shaped_table(50 if smoke else S_RACES),
     }
     for text in tables.values():
         print(text, end="\n\n")

@@ -22,7 +22,9 @@ STARTED = 1_790_000_000.0
 CRITERIA = (
     CriterionInfo("attention_ratio", "mean(persistent) / mean(transient) >= 1.5", ">=", 1.5, 1.5),
     CriterionInfo("val_accuracy", "mean(accuracy) >= 0.75", ">=", 0.75, 0.75),
-    CriterionInfo("separation", "p_greater(persistent, transient, 1.3) < 0.01", "<", 0.01, 0.01 / 40),
+    CriterionInfo(
+        "separation", "p_greater(persistent, transient, 1.3) < 0.01", "<", 0.01, 0.01 / 40, p_value=True
+    ),
     CriterionInfo("consistency", "fraction(persistent / transient > 1.3) >= 0.70", ">=", 0.7, 0.7),
     CriterionInfo("samples", "count(persistent) >= 20", ">=", 20, 20),
 )

@@ -13,7 +13,13 @@ TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole r
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wtrace.core.standing import CriterionInfo, CriterionStanding, WorkerStanding, WorkerState
+    from wtrace.core.standing import (
+        CriterionInfo,
+        CriterionStanding,
+        Standing,
+        WorkerStanding,
+        WorkerState,
+    )
 
 Piece = tuple[str, str]
 Cell = tuple[Piece, ...]
@@ -159,16 +165,10 @@ def _lack(index: int, criterion: CriterionStanding) -> str:
     return f"{index + 1}: {'—' if missing is None else signed(abs(missing)).lstrip('+')}"
 
 
-def eta_of(
-    worker: WorkerStanding, criteria: Sequence[CriterionInfo], check_every: int, now: float
-) -> str | None:
+def eta_of(worker: WorkerStanding, standing: Standing, now: float) -> str | None:
     """The forecast of success in words; None for a worker that does not run, or cannot win."""
-    if worker.state not in ALIVE or worker.control:
-        return None
-    estimate = forecast.estimate(
-        worker.recent, criteria, check_every=check_every, max_epochs=worker.max_epochs, now=now
-    )
-    return forecast.describe(estimate)
+    estimate = forecast.of_worker(worker, standing, now)
+    return None if estimate is None else forecast.describe(estimate)
 
 
 def short_eta(eta: str | None) -> str:

@@ -113,7 +113,7 @@ class LiveView:
             and row.worker.recent == worker.recent
         ):
             return row.eta
-        return eta_of(worker, standing.criteria, standing.check_every, eta_at)
+        return eta_of(worker, standing, eta_at)
 
 
 def render(standing: Standing, gauges: Mapping[str, Gauge], *, width: int, height: int, now: float) -> Frame:

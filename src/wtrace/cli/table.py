@@ -53,9 +53,7 @@ def status_lines(standing: Standing, width: int, now: float) -> list[str]:
 
 
 def _cells(worker: WorkerStanding, standing: Standing, now: float) -> Cells:
-    return worker_cells(
-        worker, standing.criteria, eta_of(worker, standing.criteria, standing.check_every, now)
-    )
+    return worker_cells(worker, standing.criteria, eta_of(worker, standing, now))
 
 
 def _lately(standing: Standing, width: int) -> Iterable[Cell]:

@@ -1,10 +1,11 @@
 """What chance has a worker left to meet every criterion at one of its planned checks that are still to come?
 
-An upper bound rather than the chance itself, since a worker is ended by it. Of the criteria the one with the least
+On the hopeful side, since a worker is ended by it; but no bound: a training that is flat and takes off late has a low
+one before it does (docs/explanation/forecast.md tells how many of those are ended). Of the criteria the one with the least
 chance counts, as if the others came with it; of the checks the one with the greatest. Each criterion is extrapolated
 on the forecast's robust line, through its recent checks or through the latest four, whichever promises more, with
-Student's t of two degrees of freedom around it: one in fifty lies beyond 4.85 standard deviations on one side, so a
-few checks in a row never rule anything out.
+Student's t of two degrees of freedom around it: one in fifty lies beyond 4.85 standard deviations on one side, so that
+a few checks rule little out.
 
 Left out is what says nothing about later: p values, which stay at 1 until the ratio is near its margin; a criterion
 with too few numbers; and one whose values do not vary, as those of a training that has not begun to learn.
@@ -17,14 +18,14 @@ from typing import TYPE_CHECKING
 
 from wtrace.core.forecast import LATEST, Z_80, fitted, is_p_value, median, series
 from wtrace.core.plan import count_planned, planned_epochs
-from wtrace.core.standing import CriterionInfo
+from wtrace.core.referee import criterion_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wtrace.core.forecast import Line
     from wtrace.core.spec import RaceSpec
-    from wtrace.core.standing import CheckPoint, CriterionStanding
+    from wtrace.core.standing import CheckPoint, CriterionInfo, CriterionStanding
 
 FEWEST_CHECKS = 4
 MAD_TO_SD = 1.4826  # of a normal distribution
@@ -45,26 +46,32 @@ def chance_left(
     if spec.hopeless_below == 0 or not may_be_told(checks, count_planned(spec.check_every, epochs)):
         return None
     criteria = [
-        CriterionInfo(criterion.name, criterion.text, criterion.op, criterion.threshold, result.threshold)
+        criterion_info(criterion, result.threshold)
         for criterion, result in zip(spec.success, results, strict=True)
     ]
     return chance(points, criteria, check_every=spec.check_every, max_epochs=epochs)
 
 
 def may_be_told(judged: int, planned: int) -> bool:
-    """Whether enough checks have been judged to end a worker by its chance: four, and half of those planned."""
-    return judged >= max(FEWEST_CHECKS, math.ceil(planned / 2))
+    """Whether enough checks have been judged to end a worker by its chance: four, and two thirds of those planned.
+
+    From half of them on, nearly twice as many of the trainings that take off late would be ended, and hardly more saved.
+    """
+    return judged >= max(FEWEST_CHECKS, math.ceil(planned * 2 / 3))
 
 
 def chance(
     points: Sequence[CheckPoint], criteria: Sequence[CriterionInfo], *, check_every: int, max_epochs: int
 ) -> float | None:
-    """The chance, from 0 to 1, from one worker's judged checks (oldest first); None where nothing can be said."""
+    """The chance, from 0 to 1, from one worker's judged checks (oldest first).
+
+    None where nothing can be said, and where no check is left: then nothing is saved by ending the worker.
+    """
     if len(points) < FEWEST_CHECKS:
         return None
     left = [epoch for epoch in planned_epochs(check_every, max_epochs) if epoch > points[-1].epoch]
     if not left:
-        return 0.0
+        return None
     found = [
         chance_of(series(points, index, logarithm=False), criterion, left)
         for index, criterion in enumerate(criteria)

@@ -1,8 +1,10 @@
 """When will every criterion hold? A robust line through each criterion's recent checks, and the pace of the checks.
 
 The line is Theil and Sen's: the median of the slopes between all pairs of points, which a few wild checks do not
-move. Its uncertainty is Sen's interval of the slopes. The line through the latest checks alone must get there as well,
-since curves bend. P values, which fall by orders of magnitude, are fitted by their logarithm.
+move. It is drawn over the logarithm of the epoch, since curves bend: what a training gains in its first ten epochs it
+gains again by epoch 100, not by epoch 20. Its uncertainty is Sen's interval of the slopes. The line through the latest
+checks alone must get there as well, and what it says of the uncertainty counts too. P values, which fall by orders of
+magnitude, are fitted by their logarithm.
 Sources: Theil (1950), Proc. KNAW 53:386; Sen (1968), JASA 63:1379.
 """
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Literal
 
-    from wtrace.core.standing import CheckPoint, CriterionInfo
+    from wtrace.core.standing import CheckPoint, CriterionInfo, Standing, WorkerStanding
 
     Trend = Literal["rising", "falling", "flat"]
 
@@ -28,7 +30,10 @@ FEWEST = 3
 ROUNDING = 1e-6  # epochs; a line that is there at epoch 30.0000000004 is there at 30
 Z_80 = 1.2816  # 80 % of a normal distribution lie within so many standard deviations
 
+MOST_LOG_EPOCH = 50.0  # beyond all plans, and its exponential is a float
+
 NOT_ON_THIS_TREND = "not on this trend"
+NO_CHECK_LEFT = "no check is left"
 UNITS = (
     (1, "s", 90),
     (60, "min", 90 * 60),
@@ -73,7 +78,10 @@ class Estimate:
 
 
 class Line:
-    """A robust fit: `slope` per epoch with its 80 % limits, through the median of the points."""
+    """A robust fit: `slope` with its 80 % limits, through the median of the points.
+
+    `epochs` are in the units of the fit: epochs, or their logarithms.
+    """
 
     __slots__ = ("epochs", "high", "low", "slope", "values")
 
@@ -87,7 +95,7 @@ class Line:
         self.values = values
 
     def crossing(self, threshold: float, slope: float) -> float:
-        """The epoch at which the line of this slope reaches the threshold."""
+        """Where the line of this slope reaches the threshold, in the units of the fit."""
         level = median(y - slope * x for x, y in zip(self.epochs, self.values, strict=True))
         return (threshold - level) / slope
 
@@ -103,6 +111,22 @@ class Arrival:
         self.high = high
 
 
+def of_worker(worker: WorkerStanding, standing: Standing, now: float) -> Estimate | None:
+    """The forecast for a worker of a race; None for one that does not run or cannot win (any more)."""
+    from wtrace.core.wording import ALIVE
+
+    if worker.state not in ALIVE or worker.control or standing.winner is not None:
+        return None
+    return estimate(
+        worker.recent,
+        standing.criteria,
+        check_every=standing.check_every,
+        max_epochs=worker.max_epochs,
+        now=now,
+        checks=worker.checks,
+    )
+
+
 def estimate(
     points: Sequence[CheckPoint],
     criteria: Sequence[CriterionInfo],
@@ -110,32 +134,82 @@ def estimate(
     check_every: int,
     max_epochs: int,
     now: float,
+    checks: int | None = None,
 ) -> Estimate:
-    """When all criteria are expected to hold, from one worker's judged checks (oldest first) and the time now."""
-    if len(points) < FEWEST:
+    """When all criteria are expected to hold, from one worker's judged checks (oldest first) and the time now.
+
+    `checks`: how many have been judged in all, where `points` are only the latest of them.
+    """
+    if len(points) < FEWEST and not (points and all(points[-1].met)):
         return Estimate(None, reason=f"fewer than {FEWEST} checks")
     last = points[-1]
-    if all(last.met):
-        return Estimate(0.0, 0.0, 0.0, epoch=float(last.epoch))
-    pace_s = seconds_per_epoch(points)
-    if last.epoch >= max_epochs or pace_s is None:
-        return Estimate(
-            None, reason="no check is left" if last.epoch >= max_epochs else "the pace is not known"
-        )
+    judged = len(points) if checks is None else checks
+    schedule = Schedule(last.epoch, check_every, max_epochs)
     arrivals: list[Arrival] = []
     for index, criterion in enumerate(criteria):
-        if last.met[index]:
-            continue
-        pairs = series(points, index, logarithm=is_p_value(criterion))
-        line, latest = fitted(pairs), fitted(pairs[-LATEST:])
-        if line is None or latest is None:
-            return Estimate(None, reason=f"fewer than {FEWEST} values of {criterion.name}")
-        schedule = Schedule(last.epoch, check_every, max_epochs)
-        arrival = arrival_of(line, criterion, schedule)
-        if arrival is None or arrival_of(latest, criterion, schedule) is None:
-            return Estimate(None, reason=NOT_ON_THIS_TREND)
-        arrivals.append(arrival)
-    return timed(arrivals, last, pace_s, now)
+        found = (
+            held(points, index, criterion, judged, schedule)
+            if last.met[index]
+            else coming(points, index, criterion, judged, schedule)
+        )
+        if not isinstance(found, Arrival):
+            return Estimate(None, reason=found)
+        arrivals.append(found)
+    if all(arrival.epoch == last.epoch for arrival in arrivals):
+        return Estimate(0.0, 0.0, 0.0, epoch=float(last.epoch))
+    pace_s = seconds_per_epoch(points)
+    return (
+        Estimate(None, reason="the pace is not known")
+        if pace_s is None
+        else timed(arrivals, last, pace_s, now)
+    )
+
+
+def held(
+    points: Sequence[CheckPoint], index: int, criterion: CriterionInfo, judged: int, schedule: Schedule
+) -> Arrival | str:
+    """When a criterion that held at the latest check will have held as often as it must; or why it cannot."""
+    for_checks, min_checks = checks_asked(criterion)
+    running = next((n for n, point in enumerate(reversed(points)) if not point.met[index]), len(points))
+    epoch = schedule.after_checks(max(for_checks - running, min_checks - judged, 0))
+    return NO_CHECK_LEFT if epoch is None else Arrival(epoch, epoch, epoch)
+
+
+def coming(
+    points: Sequence[CheckPoint], index: int, criterion: CriterionInfo, judged: int, schedule: Schedule
+) -> Arrival | str:
+    """When a criterion that does not hold yet will have held as often as it must; or why that cannot be told."""
+    if schedule.after_checks(1) is None:
+        return NO_CHECK_LEFT
+    pairs = [
+        (math.log(max(1.0, epoch)), value)
+        for epoch, value in series(points, index, logarithm=is_p_value(criterion))
+    ]
+    line, latest = fitted(pairs), fitted(pairs[-LATEST:])
+    if line is None or latest is None:
+        return f"fewer than {FEWEST} values of {criterion.name}"
+    for_checks, min_checks = checks_asked(criterion)
+    earliest = schedule.after_checks(max(min_checks - judged, 0))
+    by_line, by_latest = (arrival_of(each, criterion, schedule) for each in (line, latest))
+    if by_line is None or by_latest is None or earliest is None:
+        return NOT_ON_THIS_TREND
+    ends = [by_line.high, by_latest.high]
+    found = [
+        None if epoch is None else schedule.later(max(epoch, earliest), for_checks - 1)
+        for epoch in (
+            by_line.epoch,
+            min(by_line.low, by_latest.low),
+            None if None in ends else max(end for end in ends if end is not None),
+        )
+    ]
+    if found[0] is None or found[1] is None:
+        return NOT_ON_THIS_TREND
+    return Arrival(found[0], found[1], found[2])
+
+
+def checks_asked(criterion: CriterionInfo) -> tuple[int, int]:
+    """`for_checks` and `min_checks`; a standing that an earlier version stored does not tell them."""
+    return getattr(criterion, "for_checks", 1), getattr(criterion, "min_checks", 1)
 
 
 def timed(arrivals: Sequence[Arrival], last: CheckPoint, pace_s: float, now: float) -> Estimate:
@@ -169,15 +243,33 @@ class Schedule:
         )
         return float(min(steps * self.check_every, self.max_epochs))
 
+    def after_checks(self, count: int) -> float | None:
+        """The planned check that comes so many after this epoch, itself for 0; None beyond the last."""
+        return self.later(float(self.after), count)
+
+    def later(self, epoch: float, count: int) -> float | None:
+        """The planned check that comes so many after another one, itself for 0; None beyond the last."""
+        for _ in range(count):
+            if epoch >= self.max_epochs:
+                return None
+            epoch = min((epoch // self.check_every + 1) * self.check_every, float(self.max_epochs))
+        return epoch
+
 
 def arrival_of(line: Line, criterion: CriterionInfo, schedule: Schedule) -> Arrival | None:
-    """When the line reaches the applied threshold; None where it leads away, or not there before the last epoch."""
+    """When the line, over the logarithm of the epoch, reaches the applied threshold.
+
+    None where it leads away, or not there before the last epoch.
+    """
     wanted = 1 if criterion.op in (">", ">=") else -1
     threshold = logarithmic(criterion.applied) if is_p_value(criterion) else criterion.applied
     slow, fast = (line.low, line.high) if wanted > 0 else (line.high, line.low)
 
     def check_on(slope: float) -> float | None:
-        return schedule.check_at(line.crossing(threshold, slope)) if slope * wanted > 0 else None
+        if slope * wanted <= 0:
+            return None
+        crossing = line.crossing(threshold, slope)
+        return schedule.check_at(math.exp(crossing)) if crossing < MOST_LOG_EPOCH else None
 
     epoch, low, high = check_on(line.slope), check_on(fast), check_on(slow)
     if epoch is None:
@@ -220,8 +312,8 @@ def seconds_per_epoch(points: Sequence[CheckPoint]) -> float | None:
 
 
 def is_p_value(criterion: CriterionInfo) -> bool:
-    """Whether the criterion compares a p value."""
-    return criterion.text.replace(" ", "").lstrip("(").startswith("p_greater(")
+    """Whether the criterion compares a p value; a standing that an earlier version stored does not tell."""
+    return bool(getattr(criterion, "p_value", False))
 
 
 def logarithmic(p: float) -> float:

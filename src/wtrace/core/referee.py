@@ -95,9 +95,20 @@ def applied_threshold(criterion: Criterion, divisor: int) -> float:
 
 def criteria_info(criteria: Sequence[Criterion], divisor: int) -> tuple[CriterionInfo, ...]:
     """The criteria as a standing shows them."""
-    return tuple(
-        CriterionInfo(c.name, c.text, c.op, threshold=c.threshold, applied=applied_threshold(c, divisor))
-        for c in criteria
+    return tuple(criterion_info(criterion, applied_threshold(criterion, divisor)) for criterion in criteria)
+
+
+def criterion_info(criterion: Criterion, applied: float) -> CriterionInfo:
+    """A criterion as a standing shows it, with the threshold that is applied."""
+    return CriterionInfo(
+        criterion.name,
+        criterion.text,
+        criterion.op,
+        threshold=criterion.threshold,
+        applied=applied,
+        p_value=criterion.is_p_value,
+        for_checks=criterion.for_checks,
+        min_checks=criterion.min_checks,
     )
 
 

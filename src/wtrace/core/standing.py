@@ -87,6 +87,9 @@ class CriterionInfo:
     op: str
     threshold: float  # as written
     applied: float  # after correction
+    p_value: bool = False  # what is compared is a p value
+    for_checks: int = 1  # in a row at which it must hold
+    min_checks: int = 1  # a worker's first check that may meet it
 
 
 @data

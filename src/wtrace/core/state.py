@@ -143,8 +143,10 @@ class State:
         return not claims and self.verdict is None and not self.spec.worker(worker).control
 
     def is_confirming(self, worker: str) -> bool:
-        """Whether a claim of this worker waits for its confirmation."""
-        return any(open_claim(self.spec, claim) and claim.worker == worker for claim in self.claims)
+        """Whether a claim of this worker waits for its confirmation; after the verdict none does any more."""
+        return self.verdict is None and any(
+            open_claim(self.spec, claim) and claim.worker == worker for claim in self.claims
+        )
 
 
 def begin(spec: RaceSpec, at: float) -> State:

@@ -86,8 +86,8 @@ def still_writing(file: str, limit_s: float | None = None) -> str:
 
 
 def hopeless(event: ev.WorkerFoundHopeless) -> str:
-    """Why a worker is given up: `has at most 1.3 % chance of success left, by 6 checks`."""
-    return f"has at most {100 * event.chance:.2g} % chance of success left, by {event.checks} checks"
+    """Why a worker is given up: `has a chance of success of 1.3 % by the trend of 6 checks`."""
+    return f"has a chance of success of {100 * event.chance:.2g} % by the trend of {event.checks} checks"
 
 
 def no_ids(other: str) -> str:

@@ -124,14 +124,8 @@ def _trends(worker: WorkerStanding, standing: Standing) -> str:
 
 
 def _estimate(worker: WorkerStanding, standing: Standing) -> str:
-    estimate = forecast.estimate(
-        worker.recent,
-        standing.criteria,
-        check_every=standing.check_every,
-        max_epochs=worker.max_epochs,
-        now=standing.at,
-    )
-    return markdown(forecast.describe(estimate))
+    estimate = forecast.of_worker(worker, standing, standing.at)
+    return "—" if estimate is None else markdown(forecast.describe(estimate))
 
 
 def _lately(standing: Standing) -> str | None:

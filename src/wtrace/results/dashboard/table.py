@@ -135,16 +135,8 @@ def row(index: int, worker: WorkerStanding, standing: Standing) -> Row:
 
 def _eta(worker: WorkerStanding, standing: Standing) -> str:
     """The forecast in words, as the terminal says it."""
-    if worker.state not in ALIVE or worker.control or standing.winner is not None:
-        return "—"
-    estimate = forecast.estimate(
-        worker.recent,
-        standing.criteria,
-        check_every=standing.check_every,
-        max_epochs=worker.max_epochs,
-        now=standing.at,
-    )
-    return plain(forecast.describe(estimate), NAME_CELLS)
+    estimate = forecast.of_worker(worker, standing, standing.at)
+    return "—" if estimate is None else plain(forecast.describe(estimate), NAME_CELLS)
 
 
 def _notes(worker: WorkerStanding) -> list[str]:
