@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from wtrace.core.spec import MetricsSpec, RaceSpec, WorkerSpec
 
 Made = dict[str, object]
+MOST_EPOCHS = 100_000  # that are told apart
+MOST_METRICS = 1000  # beside those that the criteria use
 
 
 @data
@@ -80,6 +82,8 @@ class Translator:
         ] = {}  # epochs that will be checks once they are over, and which file completed them
         self._newest = -1
         self._doubts = Doubts(plan)
+        self._names: set[str] = set()
+        self._told: set[str] = set()  # of what is left out
 
     @property
     def hints(self) -> list[str]:
@@ -105,6 +109,9 @@ class Translator:
         assert reading.epoch is not None
         plan = self._plan
         epoch = plan.numbered(reading.epoch)
+        if epoch not in self._epochs and len(self._epochs) >= MOST_EPOCHS:
+            self._tell_once(f"its metrics have more than {MOST_EPOCHS} epochs: the others are left out")
+            return []
         at_end = float(reading.epoch).is_integer()
         known = self._epochs.setdefault(epoch, _Epoch())
         several = self._doubts.hear(reading, epoch, origin, at_end=at_end)
@@ -112,6 +119,8 @@ class Translator:
         if at_end:
             known.has_ended, known.number = True, reading.epoch
         for name, value in reading.values.items():
+            if name not in known.told and not self._takes(name):
+                continue
             if at_end and name in plan.wanted and not known.checked:
                 known.final[name] = value
             if name not in known.told:
@@ -128,6 +137,20 @@ class Translator:
             return [*self._tell_before(epoch, origin), *self._tell(epoch)]
         self._due[epoch] = origin
         return []
+
+    def _takes(self, name: str) -> bool:
+        """Whether this metric is one of those that are kept."""
+        if name not in self._names:
+            if len(self._names) >= MOST_METRICS and name not in self._plan.wanted:
+                self._tell_once(f"it has more than {MOST_METRICS} metrics: the others are left out")
+                return False
+            self._names.add(name)
+        return True
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.hints.append(text)
 
     def flush(self) -> list[Made]:
         """The records of epochs that are over. To be called when no more can be read for now."""

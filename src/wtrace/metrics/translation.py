@@ -22,18 +22,28 @@ from wtrace.metrics.sources.csvfile import CsvFile
 from wtrace.metrics.sources.eventfile import EventFile
 from wtrace.metrics.sources.items import Anew, OwnLine, Problem
 from wtrace.metrics.sources.loglines import LogLines
-from wtrace.metrics.sources.places import MOST_FILES, MOST_FOLDERS, Leftover, Where, look, not_ours
+from wtrace.metrics.sources.places import (
+    MOST_ENTRIES,
+    MOST_FILES,
+    MOST_FOLDERS,
+    Leftover,
+    Where,
+    not_ours,
+    search,
+)
 from wtrace.metrics.sources.trainerstate import TrainerState
 from wtrace.metrics.sources.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wtrace.core.readings import Reading
     from wtrace.core.spec import MetricsSpec
     from wtrace.core.translate import Made, Plan
+    from wtrace.metrics.slices import Slice
     from wtrace.metrics.sources.items import Item, Reader
+    from wtrace.metrics.sources.places import Found
 
 LONGEST_HINT = 300  # characters
 
@@ -76,6 +86,10 @@ class Translation:
         self._readers: dict[Path, Reader] = {}  # in the order in which they were found
         self._numberings: dict[Path, Numbering] = {}
         self._origins: dict[Path, int] = {}
+        self._next = 0  # of the readers: whose turn it is
+        self._unread = 0  # how many of them have not said that they have no more
+        self._has_ended = False
+        self._search: Iterator[Found | None] | None = None  # one that is not at its end
         self._folders: frozenset[Path] = frozenset()
         self._told: set[str] = set()
         self._found_any = False
@@ -104,20 +118,22 @@ class Translation:
         path = self._spec.path or sources.DEFAULT_PATHS[self._spec.source]
         return f"no epoch was found in {path}" if self._readers else f"no file of this attempt is {path}"
 
-    def pump(self, *, ended: bool, whole: bool = True) -> bool:
+    def pump(self, *, ended: bool, whole: bool = True, within: Slice | None = None) -> bool:
         """Translate what is new. True: there is more than one turn should take.
 
         `ended`: nobody writes any more. `whole`: it ended by itself and well, so that its last epoch is no part of one.
+        A piece of a file at least is read, whatever is left `within` this slice.
         """
         if not self._mirror.write([]):
             return False
-        self._look()
-        lines: list[bytes] = []
-        more = False
-        for path, reader in self._readers.items():
-            items, has_more = reader.read()
-            more = more or has_more
-            lines += self._translated(path, items)
+        if ended and not self._has_ended:
+            self._has_ended, self._unread = (
+                True,
+                0,
+            )  # once more all of them: what was written before the end is then read
+        searching = self._look()
+        lines, more = self._read_pieces(within)
+        more = more or searching
         if not more:
             if ended:
                 lines += self._rest(whole=whole)
@@ -145,6 +161,26 @@ class Translation:
         for reader in self._readers.values():
             reader.close()
 
+    def _read_pieces(self, within: Slice | None) -> tuple[list[bytes], bool]:
+        """A piece of each file, in turn, and of each again while the slice lasts; what it says, and whether there is more.
+
+        There is more until all have said, one after the other, that they have none. That may take several slices.
+        """
+        readers = list(self._readers.items())
+        if not self._unread or self._unread > len(readers):
+            self._unread = len(readers)
+        lines: list[bytes] = []
+        reads = 0
+        while self._unread and (reads < len(readers) if within is None else not (reads and within.is_used)):
+            path, reader = readers[self._next % len(readers)]
+            items, has_more = reader.read()
+            lines += self._translated(path, items)
+            self._unread = len(readers) if has_more else self._unread - 1
+            self._next += 1
+            reads += 1
+        self._next = self._next % len(readers) if self._unread else 0
+        return lines, self._unread > 0
+
     def _recall(self, metrics: Path) -> None:
         file = MetricsFile(metrics)
         more = True
@@ -158,22 +194,38 @@ class Translation:
             more = batch.more
         file.close()
 
-    def _look(self) -> None:
-        """Find files that were not there before."""
+    def _look(self) -> bool:
+        """Find files that were not there before, some at a time; True: there is more to look at."""
         if self._where is None:
             if self._log not in self._readers:
                 self._add(self._log, 0)
-            return
-        found = look(self._where)
+            return False
+        self._search = self._search or search(self._where)
+        found = next(self._search)
+        if found is None:
+            return True
+        self._search = None
         self._folders = frozenset(found.folders)
         for path in found.files:
-            if path not in self._readers:
+            if path in self._readers:
+                continue
+            if len(self._readers) >= MOST_FILES:
+                self._forget_all_but(found.files)
+            if len(self._readers) < MOST_FILES:
                 self._add(path, not_ours(path, self._leftovers))
         if found.too_many:
             self._hint(
                 "too many",
-                f"more than {MOST_FILES} files or {MOST_FOLDERS} folders match its metrics path: name fewer",
+                f"more than {MOST_FILES} files, {MOST_FOLDERS} folders or {MOST_ENTRIES} entries lie where its metrics are "
+                "looked for: name fewer",
             )
+        return False
+
+    def _forget_all_but(self, there: Iterable[Path]) -> None:
+        """Let go of files that were removed, such as a trainer's older checkpoints."""
+        for path in self._readers.keys() - set(there):
+            self._readers.pop(path).close()
+            del self._numberings[path]
 
     def _add(self, path: Path, skip: int) -> None:
         self._readers[path] = self._reader(path, skip)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from wtrace.metrics.sources.items import Item
 
 
+AT_ONCE_BYTES = 64 * 1024
+
+
 class CsvFile:
     """Follows one CSV file. Cells are numbers; a line is a row, so a quoted cell cannot hold a newline."""
 
@@ -50,7 +53,7 @@ class CsvFile:
 
     def read(self) -> tuple[list[Item], bool]:
         """See `Reader.read`."""
-        batch = self._file.read()
+        batch = self._file.read(AT_ONCE_BYTES)
         found: list[Item] = []
         if batch.restarted is not None:
             self._header = None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-AT_ONCE_BYTES = 256 * 1024
+AT_ONCE_BYTES = 128 * 1024  # more than one record of the largest that are looked into
 LARGEST_EVENT = (
     64 * 1024
 )  # bytes; scalars are small: what is larger is an image or a histogram, and passed over

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from wtrace.metrics.sources.items import Item
 
-AT_ONCE_BYTES = 256 * 1024
+AT_ONCE_BYTES = 32 * 1024
 LONGEST_SEARCHED = 2000  # characters of a line
 SEARCH_LIMIT_S = 0.05  # of processor time, for one line
 MOST_BROKEN_OFF = 20  # lines; then the pattern is not used any more

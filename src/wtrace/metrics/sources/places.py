@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import heapq
 import os
 import re
 import stat
@@ -13,12 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from wtrace.core.data import data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from wtrace.core.sources import FilesPlace
 
 MOST_FOLDERS = 256
 MOST_FILES = 256
+MOST_ENTRIES = 100_000  # in all those folders, whether they match or not
+ENTRIES_AT_ONCE = 1000
 _TAIL_BYTES = 4096
 
 
@@ -58,44 +62,61 @@ def located(place: FilesPlace, *, output: Path, worktree: Path, cwd: str | None)
 
 def look(where: Where) -> Found:
     """The files that match, in the order of the numbers in their names. Links and hidden names are passed over."""
+    return next(found for found in search(where) if found is not None)
+
+
+def search(where: Where) -> Iterator[Found | None]:
+    """As `look`, some entries at a time: None while there is more to look at, at last what was found.
+
+    Of more than `MOST_FILES` that match, the first ones by the numbers in their names.
+    """
     files: set[Path] = set()
     seen = {(where.folder, 0)}
     waiting = [(where.folder, 0)]
-    while waiting and len(seen) <= MOST_FOLDERS and len(files) <= MOST_FILES:
+    entries, too_many = 0, False
+    while waiting and len(seen) <= MOST_FOLDERS and entries < MOST_ENTRIES:
         folder, level = waiting.pop()
-        found_files, below = _look_into(folder, where.parts, level)
-        files.update(found_files)
-        for each in below:
-            if each not in seen:
-                seen.add(each)
-                waiting.append(each)
+        for entry in _entries(folder, where.parts, level):
+            entries += 1
+            if entries % ENTRIES_AT_ONCE == 0:
+                yield None
+            if entries >= MOST_ENTRIES:
+                too_many = True
+                break
+            if isinstance(entry, Path):
+                files.add(entry)
+            elif entry is not None and entry not in seen:
+                seen.add(entry)
+                waiting.append(entry)
+        if len(files) > MOST_FILES:
+            too_many = True
+            files = set(_first(files))
     folders = sorted({folder for folder, _ in seen if folder.is_dir()})
-    ordered = sorted(files, key=lambda path: _natural(str(path)))
-    return Found(tuple(ordered[:MOST_FILES]), tuple(folders[:MOST_FOLDERS]), too_many=bool(waiting))
+    yield Found(tuple(_first(files)), tuple(folders[:MOST_FOLDERS]), too_many=too_many or bool(waiting))
 
 
-def _look_into(folder: Path, parts: tuple[str, ...], level: int) -> tuple[list[Path], list[tuple[Path, int]]]:
-    """The files in the folder that match the last part, and the folders to look into at which level."""
-    files: list[Path] = []
-    below: list[tuple[Path, int]] = []
+def _first(files: Iterable[Path]) -> list[Path]:
+    return heapq.nsmallest(MOST_FILES, files, key=lambda path: _natural(str(path)))
+
+
+def _entries(folder: Path, parts: tuple[str, ...], level: int) -> Iterator[Path | tuple[Path, int] | None]:
+    """For each entry of the folder the file that matches the last part, or a folder to look into at which level."""
     part, is_last = parts[level], level + 1 == len(parts)
     if part == "**" and not is_last:
-        below.append((folder, level + 1))
+        yield folder, level + 1
     try:
-        entries = list(os.scandir(folder))
+        opened = os.scandir(folder)
     except OSError:
-        return files, below
-    for entry in entries:
-        if not _matches(entry.name, part):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            if part == "**":
-                below.append((Path(entry.path), level))
-            elif not is_last:
-                below.append((Path(entry.path), level + 1))
-        elif is_last and entry.is_file(follow_symlinks=False):
-            files.append(Path(entry.path))
-    return files, below
+        return
+    with opened, contextlib.suppress(OSError):
+        for entry in opened:
+            if not _matches(entry.name, part):
+                yield None
+            elif entry.is_dir(follow_symlinks=False):
+                below = level if part == "**" else level + 1
+                yield (Path(entry.path), below) if part == "**" or not is_last else None
+            else:
+                yield Path(entry.path) if is_last and entry.is_file(follow_symlinks=False) else None
 
 
 def _matches(name: str, part: str) -> bool:
