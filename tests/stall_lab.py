@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from race_lab import Lab
 
 PRELUDE = """
@@ -33,7 +35,7 @@ text = '{"epoch": 1.5, "global_step": 1, "log_history": [' + ", ".join([entry] *
 for number in range(20):
     (OUTPUT / "checkpoint-1" / "new").write_text(text)
     (OUTPUT / "checkpoint-1" / "new").rename(OUTPUT / "checkpoint-1" / "trainer_state.json")
-    (GATES / "flooding").touch()
+    (GATES / NAME).touch()
     time.sleep(0.2)
 """,
     ),
@@ -44,7 +46,7 @@ for number in range(20):
 for number in range(int(SIZE * 150_000)):
     (OUTPUT / f"{number}.csv").write_text("epoch,loss\\n1,0.5\\n")
     if number == SIZE * 75_000:
-        (GATES / "flooding").touch()
+        (GATES / NAME).touch()
 """,
     ),
     # a table of 30,000 columns
@@ -57,7 +59,7 @@ with open(OUTPUT / "metrics.csv", "w") as file:
     for epoch in range(1, 400):
         file.write(",".join([str(epoch), *("0.123456" for _ in range(1, columns))]) + "\\n")
         if epoch == 20:
-            (GATES / "flooding").touch()
+            (GATES / NAME).touch()
 """,
     ),
     # a million checks
@@ -68,7 +70,7 @@ with open(os.environ["WTRACE_METRICS"], "a") as file:
     for epoch in range(int(SIZE * 1_000_000)):
         file.write(json.dumps({"event": "check", "epoch": epoch, "metrics": {"val_loss": 0.5, "score": 0.1}}) + "\\n")
         if epoch == 10_000:
-            (GATES / "flooding").touch()
+            (GATES / NAME).touch()
 """,
     ),
     # a log of 674 MB, of which every line matches
@@ -78,7 +80,7 @@ with open(os.environ["WTRACE_METRICS"], "a") as file:
 block = b"".join(b"epoch %d loss 0.5 and some more words that make the line as long as lines are\\n" % n for n in range(1000))
 for number in range(int(SIZE * 674e6 / len(block))):
     os.write(1, block)
-    (GATES / "flooding").touch()
+    (GATES / NAME).touch()
 """,
     ),
 }
@@ -88,14 +90,15 @@ def told(*_):
     (GATES / "told").write_text(repr(time.time()))
     os._exit(0)
 signal.signal(signal.SIGTERM, told)
-while not (GATES / "flooding").exists():
+while not all((GATES / name).exists() for name in FLOODS):
     time.sleep(0.01)
 for number in range(1, 6):
-    time.sleep(0.5)
+    time.sleep(0.3)
     (GATES / f"reported-{number}").write_text(repr(time.time()))
     report(event="check", epoch=number, metrics={"score": 1.0 if number == 5 else 0.2})
 time.sleep(600)
 """
+RACE = '\nmerge = "never"\ncheck_every = 1\nmax_epochs = 10'
 STAY = "\ntime.sleep(600)\n"
 
 
@@ -106,30 +109,29 @@ class Waits(Struct):
     ended: float  # from the verdict to the end of `wtrace run`
 
 
-def race_beside(lab: Lab, flood: str, size: float, *, many: int = 1) -> Waits:
-    """Race an honest worker beside `many` that flood, each with that part of the whole flood."""
+def race_beside(lab: Lab, floods: Sequence[str], size: float) -> Waits:
+    """Race an honest worker beside those that flood, each with that part of its whole flood."""
     (lab.gates / "size").write_text(repr(size))
-    metrics, script = FLOODS[flood]
-    names = ["honest", *(f"flood{number}" for number in range(many))]
-    lab.race({name: [] for name in names}, race='merge = "never"\ncheck_every = 1\nmax_epochs = 10')
-    config = (lab.root / "wtrace.toml").read_text()
-    before, tables = config.split("[success]", 1)
-    tables = tables[tables.index("[workers.") :]
-    for name in names[1:] if metrics else ():
-        tables = tables.replace(f"[workers.{name}]\n", f"[workers.{name}]\nmetrics = {metrics}\n")
+    lab.race({name: [] for name in ("honest", *floods)}, race=f"max_parallel = {len(floods) + 1}{RACE}")
+    before, rest = (lab.root / "wtrace.toml").read_text().split("[success]", 1)
+    tables = rest[rest.index("[workers.") :]
+    for name in floods:
+        if FLOODS[name][0]:
+            tables = tables.replace(f"[workers.{name}]", f"[workers.{name}]\nmetrics = {FLOODS[name][0]}")
     (lab.root / "wtrace.toml").write_text(f'{before}[success]\nscore = "score >= 0.9"\n{tables}')
-    for name in names:
+    for name in ("honest", *floods):
         lab.git("switch", "--quiet", f"try/{name}")
-        (lab.root / "train.py").write_text(PRELUDE + (HONEST if name == "honest" else script + STAY))
+        script = HONEST.replace("FLOODS", repr(list(floods))) if name == "honest" else FLOODS[name][1] + STAY
+        (lab.root / "train.py").write_text(f"NAME = {name!r}\n{PRELUDE}{script}")
         lab.git("commit", "--quiet", "-am", "what it trains")
     lab.git("switch", "--quiet", "main")
-    lab.wtrace("run", timeout_s=300)
+    lab.wtrace("run", timeout_s=600)
     ended = time.time()
     checks = {row["epoch"]: row["at"] for row in events(lab, "CheckJudged") if row["worker"] == "honest"}
-    reported = {number: float((lab.gates / f"reported-{number}").read_text()) for number in checks}
     checks[max(checks)] = float(
         (lab.gates / "told").read_text()
     )  # an event has the time at which its turn began
+    reported = {number: float((lab.gates / f"reported-{number}").read_text()) for number in checks}
     verdict = events(lab, "VerdictReached")[0]["at"]
     return Waits([checks[number] - reported[number] for number in sorted(checks)], ended - verdict)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos_lab import LONG, SAFE, ChaosLab, figure, script
+from wtrace.supervisor.intake import NOT_READ
 
 LOG_MB = 1000 if LONG else 120
 LINES = 2_000_000 if LONG else 150_000
@@ -50,7 +51,9 @@ def test_a_noisy_worker_harms_nobody(chaos: ChaosLab) -> None:
     assert time.monotonic() - began < 15
     floods_read = chaos.worker("floods")
     written = (chaos.latest / "floods" / "metrics.jsonl").read_bytes().count(b"\n")
-    assert (floods_read["lines"], floods_read["bad_lines"]) == (written, 0)
+    left_out = any(NOT_READ in event["text"] for event in chaos.events("Noticed"))
+    assert floods_read["bad_lines"] == 0
+    assert floods_read["lines"] == written or (left_out and floods_read["lines"] < written)
     assert written >= LINES
     assert chaos.survivors() == []
 

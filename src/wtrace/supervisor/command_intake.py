@@ -11,6 +11,7 @@ from wtrace.supervisor.intake import unknown_exit
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wtrace.metrics.slices import Slice
     from wtrace.runners.base import Exit, Runner
     from wtrace.supervisor.journal import Journal
 
@@ -29,7 +30,7 @@ class CommandIntake(ABC):
         self._journal = journal
         self._runner = runner
 
-    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
+    def read(self, now: float, within: Slice, *, may_have_ended: bool = True) -> bool:  # noqa: ARG002
         """Note the end of the command once it has ended; there is never more to read at once."""
         exit_ = self._runner.exited(self.folder) if may_have_ended or self.is_lost else None
         exit_ = exit_ or (unknown_exit(now) if self.is_lost else None)

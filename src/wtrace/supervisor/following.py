@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.errors import ToolError
+from wtrace.metrics.slices import Slice
 from wtrace.supervisor import translating
 from wtrace.supervisor.intake import Intake
 from wtrace.supervisor.watching import Watching
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
     from wtrace.supervisor.watching import AnyIntake
+
+TURN_S = 0.2  # that reading may take in one turn; about, since each worker is read a little
 
 log = logging.getLogger("wtrace")
 
@@ -91,10 +94,12 @@ class Following:
         again, self._unread = self._unread | self.hindered, set()
         names = {self._watching.owner(path) for path in changed} | again
         # In the order of the config: what changed in one turn of the loop has no other order that can be known.
-        for name in [name for name in self._intakes if everything or name in names]:
+        reads = [name for name in self._intakes if everything or name in names]
+        share_s = TURN_S / max(1, len(reads))  # so that who has a line only waits for no flood of another's
+        for name in reads:
             # An exit appears in the attempt's folder, which is watched too; to look for it at every line is dear.
             may_have_ended = everything or name in again or self._intakes[name].folder in changed
-            self._read(name, now, may_have_ended=may_have_ended)
+            self._read(name, now, Slice(share_s), may_have_ended=may_have_ended)
 
     def _lost(self) -> set[Path]:
         """The folders of what nobody guards any more."""
@@ -105,7 +110,7 @@ class Following:
                 self._intakes[owner].is_lost = True
         return lost
 
-    def _read(self, name: str, now: float, *, may_have_ended: bool) -> None:
+    def _read(self, name: str, now: float, within: Slice, *, may_have_ended: bool) -> None:
         intake = self._intakes[name]
         if intake.done:
             return
@@ -114,7 +119,7 @@ class Following:
                 self._watching.watch_again(intake.sources)  # before reading: what comes after it is told
         except ToolError:
             pass  # said below, if it stays so
-        if intake.read(now, may_have_ended=may_have_ended):
+        if intake.read(now, within, may_have_ended=may_have_ended):
             self._unread.add(name)
         if intake.is_translated and not intake.done:
             self._follow_sources(name, intake, now)

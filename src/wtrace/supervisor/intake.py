@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.metrics.follower import Line
+    from wtrace.metrics.slices import Slice
     from wtrace.metrics.translation import Translation
     from wtrace.runners.base import Runner
     from wtrace.supervisor.journal import Journal
 
 
+AT_ONCE_BYTES = 16 * 1024  # a few hundred lines at most that have a meaning: some milliseconds
+NOT_READ = "it had reported far more than was read when the race was decided: the rest stays in its files"
 NOTICE_AGAIN_AFTER_S = 60.0
 LOST_LOSS = "its loss is no number any more"
 OUT_OF_MEMORY = "killed by SIGKILL while the kernel's out-of-memory killer was at work in its cgroup"
@@ -86,19 +89,28 @@ class Intake:
         self.done = False
         self.is_lost = False  # nobody is left of it, and no exit could be written down: its folder is gone
 
-    def read(self, now: float, *, may_have_ended: bool = True) -> bool:
-        """Note what is new; True when there is more to read than one turn should take."""
+    def read(self, now: float, within: Slice, *, may_have_ended: bool = True) -> bool:
+        """Note what is new, a little of it at least; True when there is more than is read `within` this slice."""
         self._note_start(now)
         # The exit first, the lines after it: what was written before the exit is then certainly read.
         exit_ = self._exit(now) if may_have_ended or self.is_lost else None
+        if exit_ is None and self._is_decided:
+            return False
         if exit_ is not None:
             points.reach("before-drain")
-        untranslated = self._translate(now, exit_)
-        more = self._note_lines(now) or untranslated
-        if exit_ is not None and not more and not self.hindered:
-            self._note_exit(now, exit_)
+        untranslated = self._translate(now, exit_, within)
+        more = self._note_lines(now, within) or untranslated
+        if exit_ is not None and (self._is_decided or not (more or self.hindered)):
+            self._note_exit(now, exit_, is_read=not more)
             points.reach("after-drain")
+            return False
         return more
+
+    @property
+    def _is_decided(self) -> bool:
+        """Whether the race is over for it: of what it still has to say, a last slice is read when it has ended."""
+        phase = self._journal.state.workers[self._worker].phase
+        return isinstance(phase, Stopping) and (phase.cause == "beaten" or self._journal.state.stop_asked)
 
     def _exit(self, now: float) -> Exit | None:
         return self._runner.exited(self.folder) or (unknown_exit(now) if self.is_lost else None)
@@ -124,12 +136,13 @@ class Intake:
         """Whether the disk keeps translated records from being written: read again in a while."""
         return self._translation is not None and self._translation.hindered
 
-    def _translate(self, now: float, exit_: Exit | None) -> bool:
+    def _translate(self, now: float, exit_: Exit | None, within: Slice) -> bool:
         """Bring the metrics file up to what the worker's own files say; True when there is more."""
         translation = self._translation
         if translation is None:
             return False
-        more = translation.pump(ended=exit_ is not None, whole=exit_ is not None and self._ended_well(exit_))
+        whole = exit_ is not None and self._ended_well(exit_)
+        more = translation.pump(ended=exit_ is not None, whole=whole, within=within)
         hints = translation.take_hints()
         if exit_ is not None and exit_.code == 0 and not more and translation.emptiness:
             hints.append(translation.emptiness)
@@ -160,8 +173,10 @@ class Intake:
         if text is not None and isinstance(phase, Launching) and phase.waits_for != text:
             self._journal.note(ev.WorkerQueued(now, self._worker, self._attempt, text))
 
-    def _note_exit(self, now: float, exit_: Exit) -> None:
-        last = self._file.remainder()
+    def _note_exit(self, now: float, exit_: Exit, *, is_read: bool) -> None:
+        if not is_read:
+            self._notice(now, NOT_READ)
+        last = self._file.remainder() if is_read else None
         if last is not None:
             self._count = self._count._replace(offset=last.end)
             # A torn end is counted as bad, but is no complete line.
@@ -199,8 +214,13 @@ class Intake:
         cwd = self._journal.state.spec.worker(self._worker).cwd
         return crashes.mend_of(words, root=self._root, worktree=self._worktree, cwd=cwd)
 
-    def _note_lines(self, now: float) -> bool:
-        batch = self._file.read()
+    def _note_lines(self, now: float, within: Slice) -> bool:
+        while (more := self._note_batch(now)) and not within.is_used:
+            pass
+        return more
+
+    def _note_batch(self, now: float) -> bool:
+        batch = self._file.read(AT_ONCE_BYTES)
         if batch.restarted is not None:
             self._notice_file(now, f"its metrics file was {batch.restarted} and is read anew")
         if batch.problem is not None and batch.problem != self._problem:
