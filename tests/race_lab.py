@@ -58,6 +58,8 @@ def play(step):
         write(bytes(values[0]))
     elif kind == "print":
         print(values[0], flush=True)
+    elif kind == "show":  # as a progress bar does: no newline of its own
+        print(values[0], end="", flush=True)
     elif kind == "append":
         (OUTPUT / values[0]).parent.mkdir(parents=True, exist_ok=True)
         with open(OUTPUT / values[0], "a") as file:

@@ -65,6 +65,21 @@ def test_what_was_folded_shows_the_same_whatever_was_there_and_follows(
     assert shown(f"{above}{fold(text)}{after}\n{next_line}") == shown(f"{above}{text}{after}\n{next_line}")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 5000,
+        "x" * 5000 + "\x1b[3D",
+        "x" * 5000 + "\x1b[A",
+        "x" * 5000 + "\x1b[A" + "\b" * 2000 + "q",
+        "x" * 5000 + "\r\x1b[A\x1b[9999C",
+    ],
+)
+def test_what_is_wider_than_a_cursor_may_be_sent_is_folded_without_loss(text: str) -> None:
+    for after in ("Z", "\rZ", "\x1b[KZ"):
+        assert shown(f"one\n{fold(text)}{after}\n") == shown(f"one\n{text}{after}\n")
+
+
 def test_hours_of_a_bar_are_folded_to_what_is_seen() -> None:
     assert len(fold("\r 10%|#   |" * 10_000)) < 30
     assert fold("x" * LONGEST_ROW) == "x" * LONGEST_ROW
@@ -81,7 +96,7 @@ def test_no_text_does_harm(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["\rx", "\b", "x\b", "\x1b[A", "\x1b[2K\x1b[3999Gx", "\x1b[3999C", "\x1b]0;", "\x1b[0", "\x1b[50A\x1b[50B", "\x1b[J", "\x1b[Ax\n\n"],
+    ["\rx", "\b", "x\b", "\x1b[A", "\x1b[2K\x1b[3999Gx", "\x1b[2K\x1b[999999Gx", "\x1b[2K\r\x1b[999999Cx", "\x1b[3999C", "\x1b]0;", "\x1b[0", "\x1b[50A\x1b[50B", "\x1b[J", "\x1b[Ax\n\n"],
 )  # fmt: skip
 def test_time_and_memory_are_bounded_by_the_length_of_the_text(text: str) -> None:
     """A quadratic model would need hours for these."""

@@ -12,9 +12,12 @@ import pytest
 
 from event_samples import event_file
 from race_lab import Lab
+from wtrace.core.events import Noticed
+from wtrace.store.reader import Reader
 
 PATTERN = r"epoch (?P<epoch>\d+) loss (?P<val_loss>\S+)"
 STDOUT = f"[metrics]\nfrom = 'stdout'\npattern = '{PATTERN}'\n"
+BAR = "[metrics]\nfrom = 'stdout'\npattern = 'Epoch (?P<epoch>\\d+).*loss=(?P<val_loss>[^], ]+)'\n"
 CSV = "[metrics]\nfrom = 'csv'\n"
 
 
@@ -274,3 +277,124 @@ def test_a_worker_of_which_nothing_was_found_is_told_why(lab: Lab) -> None:
     assert "log: no line of its log matches its pattern\n" in told
     assert "json: no line of its log holds an object of JSON with a metric\n" in told
     assert "csv: no file of this attempt is {output}/**/metrics.csv\n" in told
+
+
+def test_a_progress_bar_counts_by_what_it_shows_when_its_line_ends(lab: Lab) -> None:
+    """The first minibatch of `a` is better than all that `b` ever reaches."""
+    lucky = ["\rEpoch 2/9:   0%| 0/30 [loss=0.050]", "\rEpoch 2/9:  50%| 15/30 [loss=2.000]"]
+    shown = [["show", text] for text in lucky]
+    scripts = {
+        "a": [*shown, ["mark", "a"], ["wait", "b"], ["show", "\rEpoch 2/9: 100%| 30/30 [loss=1.000]\n"], ["mark", "c"], ["forever"]],
+        "b": [["wait", "c"], ["show", "\rEpoch 2/9: 0%| 0/30 [loss=2.000]\rEpoch 2/9: 100%| 30/30 [loss=0.150]\n"], ["forever"]],
+    }  # fmt: skip
+    race(lab, scripts, BAR)
+    running = lab.start("run")
+    lab.wait_for_mark("a")
+    lab.open_gate("b")
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, output
+    assert lab.status()["race"]["winner"] == "b"
+    assert checks(lab, "a") == [(2, 1.0)]
+
+
+@pytest.mark.parametrize(("code", "found"), [(0, [(2, 0.1)]), (3, [])])
+def test_a_bar_that_never_ends_its_line_counts_where_the_training_ends_well(
+    lab: Lab, code: int, found: list[tuple[int, float]]
+) -> None:
+    race(lab, {"a": [["show", "\rEpoch 2/9:  50%| 1/2 [loss=0.100]"], ["exit", code]]}, BAR)
+    lab.wtrace("run", expect=1 if code else 0)
+    assert checks(lab, "a") == found
+
+
+@pytest.mark.parametrize("end", ["crash", "stop", "kill"])
+def test_an_epoch_that_did_not_end_is_never_judged(lab: Lab, end: str) -> None:
+    """It obeys SIGTERM, saves and leaves with exit code 0: that is no end of its epoch either."""
+    script: list[list[Any]] = [["save_on_term"], *printed(0.9), ["print", "Epoch 1 [30/30] loss=0.900"]]
+    script += [["print", "Epoch 2 [1/30] loss=0.050"], ["mark", "printed"], ["wait", "go"]]
+    race(lab, {"a": [*script, ["exit", 3]]}, BAR)
+    running = lab.start("run")
+    lab.wait_for_mark("printed")
+    lab.wait_for(lambda: lab.worker("a")["epoch"] == 1, "the first epoch to be read")
+    if end == "crash":
+        lab.open_gate("go")
+    elif end == "stop":
+        lab.wtrace("stop")
+    else:
+        os.kill(lab.worker("a")["pid"], signal.SIGKILL)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 1, output
+    assert checks(lab, "a") == []
+    assert [(each["event"], each["epoch"]) for each in records(lab, "a")] == [("epoch", 1), ("epoch", 2)]
+    if end == "stop":
+        assert lab.worker("a")["exit"]["code"] == 0
+
+
+def test_one_number_at_the_end_is_epoch_1(lab: Lab) -> None:
+    metrics = "[metrics]\nfrom = 'stdout'\npattern = 'val_loss: +(?P<val_loss>\\S+)'\n"
+    race(lab, {"a": [["print", "step 100 of 100"], ["print", "val_loss:   0.1979"], ["exit", 0]]}, metrics)
+    config = (lab.root / "wtrace.toml").read_text()
+    (lab.root / "wtrace.toml").write_text(config.replace("check_every = 2\nmax_epochs = 9", "max_epochs = 1"))
+    lab.wtrace("run")
+    assert checks(lab, "a") == [(1, 0.1979)]
+
+
+def test_the_last_reading_is_the_last_check_whatever_its_number(lab: Lab) -> None:
+    race(
+        lab,
+        {"a": [["print", f"epoch {n} loss {loss}"] for n, loss in ((0, 0.9), (2, 0.8), (10, 0.1))]},
+        STDOUT,
+    )
+    lab.wtrace("run")
+    assert (lab.status()["race"]["winner"], lab.status()["race"]["winner_epoch"]) == ("a", 9)
+    assert records(lab, "a")[-1]["reported_as"] == 10
+    told = (lab.latest / "wtrace.log").read_text() + lab.wtrace("status").stdout
+    assert "its last reading has the epoch 10 and counts as its last planned check, 9" in told
+
+
+def test_a_race_that_would_be_silent_says_what_would_have_been_judged(lab: Lab) -> None:
+    """Its numbers are multiples of four, and somebody took them for epochs counted from 0."""
+    script = [["print", f"epoch {n} loss 0.9"] for n in (4, 8, 12)]
+    race(lab, {"a": [*script, ["wait", "told"], ["exit", 0]]}, STDOUT + "first_epoch = 0\n")
+    config = (lab.root / "wtrace.toml").read_text()
+    config = config.replace("check_every = 2\nmax_epochs = 9", "check_every = 4\nmax_epochs = 16")
+    (lab.root / "wtrace.toml").write_text(config)
+    lab.start("run", "--detach").communicate(timeout=30)
+    told = "a: none of its epochs 4, 8, 12 is a planned check; 3, 7, 11 would have been: leave out first_epoch = 0"
+    lab.wait_for(lambda: told in lab.wtrace("status").stdout, "the mend to be told while it runs")
+    os.kill(lab.status()["supervisor"]["pid"], signal.SIGKILL)
+    lab.wait_for(lambda: not lab.status()["supervisor"]["alive"], "the supervisor to be gone")
+    resumed = lab.start("run", "--resume")
+    lab.wait_for(lambda: lab.status()["supervisor"]["alive"], "another one to be there")
+    lab.open_gate("told")
+    output, _ = resumed.communicate(timeout=60)
+    assert resumed.returncode == 1, output
+    with Reader(lab.root / ".wtrace" / "wtrace.db") as reader:
+        notices = [event.text for event in reader.events(lab.latest.name) if isinstance(event, Noticed)]
+    assert notices.count(told.removeprefix("a: ")) == 1
+
+
+def test_the_same_bytes_in_the_same_file_are_read_in_every_race(lab: Lab) -> None:
+    """A training that repeats itself to the byte, and writes over what it wrote in the race before."""
+    code = "open('metrics.csv', 'w').write('epoch,val_loss\\n2,0.1\\n')\n"
+    race(lab, {"a": []}, CSV + "path = 'metrics.csv'\n")
+    (lab.root / "wtrace.toml").write_text(
+        (lab.root / "wtrace.toml").read_text().replace('"train.py"', f"'-c', {json.dumps(code)}")
+    )
+    for _ in range(2):
+        lab.wtrace("run")
+        assert checks(lab, "a") == [(2, 0.1)]
+
+
+@pytest.mark.parametrize(("columns", "wrapped"), [(None, False), ("60", True)])
+def test_lines_are_not_wrapped_unless_the_width_was_set(lab: Lab, columns: str | None, wrapped: bool) -> None:
+    """A console of rich, which wraps at 80 columns where there is no terminal."""
+    lab.env.pop("COLUMNS")
+    code = "from rich.console import Console\nConsole().print('x' * 90, 'epoch 2 loss', '0.1')\n"
+    race(lab, {"a": []}, STDOUT)
+    env = f'env = {{ COLUMNS = "{columns}" }}\n' if columns else ""
+    config = (lab.root / "wtrace.toml").read_text().replace('"train.py"', f"'-c', {json.dumps(code)}")
+    (lab.root / "wtrace.toml").write_text(config + env)
+    lab.wtrace("run", expect=None)
+    log = (lab.latest / "a" / "training.log").read_text()
+    assert (log.count("\n") > 1) == wrapped, log
+    assert checks(lab, "a") == [(2, 0.1)]

@@ -183,17 +183,15 @@ class Doubts:
 
     def _mend(self) -> str:
         plan = self._plan
+        numbers = [int(number) for number in self._numbers if number]
+        gap = f"set check_every = {max(1, math.gcd(*numbers))}"
 
         def fit(shift: int) -> bool:
-            late = [int(number) for number in self._numbers if number]
-            return all(is_planned(number + shift, plan.check_every, plan.max_epochs) for number in late)
+            return all(is_planned(number + shift, plan.check_every, plan.max_epochs) for number in numbers)
 
-        if plan.first_epoch == 0 and fit(0):
-            return "leave out first_epoch = 0"
-        if plan.first_epoch == 1 and fit(1) and not is_step(self._key):
-            return "set first_epoch = 0"
-        gap = math.gcd(*(int(number) for number in self._numbers))
-        return f"set check_every = {max(1, gap)}"
+        if plan.first_epoch == 0:
+            return "leave out first_epoch = 0" if fit(0) else f"leave out first_epoch = 0 and {gap}"
+        return "set first_epoch = 0" if fit(1) and not is_step(self._key) else gap
 
 
 def _same(one: float, other: float) -> bool:

@@ -97,7 +97,7 @@ def _settings(table: dict[str, Any]) -> dict[str, object]:
 def _settings_raced(layout: Layout, race_id: str) -> dict[str, Any]:
     """The config as it was resolved when the race began and may be published; empty where it cannot be read."""
     try:
-        spec = config.parse(layout.race(race_id).config.read_text(encoding="utf-8"))
+        spec = config.parse(layout.race(race_id).config.read_text(encoding="utf-8"), recorded=True)
     except (OSError, ValueError, ConfigError):
         return {}
     return tomllib.loads(config.dump(published(spec, redaction_in(layout.root, spec))))

@@ -107,6 +107,6 @@ class EventFile:
         if epoch is not None and epoch >= 0:
             del self._waiting[step]
             if waiting:
-                yield Reading(epoch, waiting, settled=False)
+                yield Reading(epoch, waiting, settled=False, steps=True)
         elif len(self._waiting) > MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
