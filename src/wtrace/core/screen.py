@@ -179,11 +179,9 @@ def fold(text: str) -> str:
     pen = _Pen()
     for letter, number in pen.draw(text):
         parts += [_drawing(pen), f"\x1b[{number or ''}{letter}"]
-        if max(pen.column, len(pen.row.cells)) > WIDEST:
-            return text
         pen.row = _Row()
         pen.column = 0 if letter in "EF" else pen.column
-    if max(pen.column, len(pen.row.cells)) > WIDEST:
+    if pen.column > WIDEST:  # no sequence leads there
         return text
     return "".join([*parts, _drawing(pen)])
 
