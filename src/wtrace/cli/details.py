@@ -31,7 +31,11 @@ def detail_lines(row: Cells, shown: AbstractSet[str], width: int, most: int) -> 
     figures = _figures(row, shown, "eta_long" if width >= 100 else "eta")
     if most == 1:
         return _flow([*figures, log] if log else figures, width, 1)
-    return [*_flow(figures, width, most - 1 if log else most), *_flow([log] if log else [], width, 1)]
+    ends = [log] if log else []
+    if most > 2 and row["note"] and row["last"]:
+        ends.append(row["last"])  # what is to be known of it stands above what it prints
+    lines = _flow(figures, width, most - len(ends))
+    return [*lines, *(line for end in ends for line in _flow([end], width, 1))]
 
 
 def _flow(cells: list[Cell], width: int, most: int) -> list[Cell]:

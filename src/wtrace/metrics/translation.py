@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from wtrace.core import sources
 from wtrace.core.data import data
 from wtrace.core.numbering import Numbering
+from wtrace.core.proposals.near import Near, nearest
 from wtrace.core.translate import Translator
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import Check, Epoch, printable
 from wtrace.metrics.sources.csvfile import CsvFile
 from wtrace.metrics.sources.eventfile import EventFile
 from wtrace.metrics.sources.items import Anew, OwnLine, Problem
+from wtrace.metrics.sources.limit import CpuLimit, TookTooLongError
 from wtrace.metrics.sources.loglines import LogLines
 from wtrace.metrics.sources.places import (
     MOST_ENTRIES,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from wtrace.metrics.sources.places import Found
 
 LONGEST_HINT = 300  # characters
+NEAREST_LIMIT_S = 0.2  # of processor time
 
 
 @data
@@ -117,6 +120,40 @@ class Translation:
             return f"no line of its log {what}"
         path = self._spec.path or sources.DEFAULT_PATHS[self._spec.source]
         return f"no epoch was found in {path}" if self._readers else f"no file of this attempt is {path}"
+
+    @property
+    def silence(self) -> str | None:
+        """Why no metric was found until now, in words; None where one was."""
+        if self.emptiness is not None or not self._reads_lines:
+            return self.emptiness
+        if self.witness.with_values:
+            self.witness.forget()  # nobody will ask which line comes nearest
+            return None
+        return "lines of its log tell an epoch, and none tells a metric"
+
+    @property
+    def lines_seen(self) -> int | None:
+        """How many lines there were; None where the source has none."""
+        return self.witness.lines if self._reads_lines and self._readers else None
+
+    @property
+    def is_seldom_written(self) -> bool:
+        """Whether the source is written with each checkpoint only, so that silence means little."""
+        return self._spec.source == "hf"
+
+    @property
+    def _reads_lines(self) -> bool:
+        return self._spec.source in {"stdout", "jsonl"}
+
+    def nearest(self) -> Near | None:
+        """The line of the log that comes nearest to the pattern; None where there is no pattern, or nothing near it."""
+        if self._spec.pattern is None:
+            return None
+        try:
+            with CpuLimit(NEAREST_LIMIT_S):
+                return nearest(self._spec.pattern, self.witness.rows)
+        except (TookTooLongError, RecursionError):
+            return None
 
     def pump(self, *, ended: bool, whole: bool = True, within: Slice | None = None) -> bool:
         """Translate what is new. True: there is more than one turn should take.

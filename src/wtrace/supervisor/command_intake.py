@@ -26,6 +26,7 @@ class CommandIntake(ABC):
         self.is_lost = False
         self.is_translated = False
         self.hindered = False
+        self.due: float | None = None
         self.sources = NOTHING_WATCHED
         self._journal = journal
         self._runner = runner

@@ -61,6 +61,10 @@ class Following:
         """Whose records the disk keeps from being written: read again in a while."""
         return {name for name, intake in self._intakes.items() if not intake.done and intake.hindered}
 
+    def due(self) -> float | None:
+        """When something is to be read although nothing changed (seconds since 1970)."""
+        return min((at for intake in self._intakes.values() if (at := intake.due) is not None), default=None)
+
     def follow_worker(self, worker: str, attempt: int) -> None:
         """Follow an attempt of a worker. ToolError where it cannot be watched."""
         folder = self._race.layout.attempt(worker, attempt)
@@ -93,6 +97,9 @@ class Following:
         changed = changed | self._runner.news() | self._lost()
         again, self._unread = self._unread | self.hindered, set()
         names = {self._watching.owner(path) for path in changed} | again
+        names |= {
+            name for name, intake in self._intakes.items() if intake.due is not None and now >= intake.due
+        }
         # In the order of the config: what changed in one turn of the loop has no other order that can be known.
         reads = [name for name in self._intakes if everything or name in names]
         share_s = TURN_S / max(1, len(reads))  # so that who has a line only waits for no flood of another's

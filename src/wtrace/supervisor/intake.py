@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core import referee
-from wtrace.core.phases import ALIVE, Launching, Stopping
+from wtrace.core.phases import ALIVE, Launching, Running, Stopping
 from wtrace.core.plan import is_planned
 from wtrace.core.telling import foreign_code, no_ids
 from wtrace.metrics.follower import MetricsFile, Position
@@ -16,6 +16,7 @@ from wtrace.metrics.translation import NOTHING_WATCHED, Watched
 from wtrace.runners.base import Exit
 from wtrace.store.reader import StoredPosition
 from wtrace.supervisor import crashes, points
+from wtrace.supervisor.early_word import EarlyWord
 from wtrace.supervisor.fairplay import changed_judge_file
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Intake:
         start = None if since is None else Position(since.offset, since.device, since.inode)
         self._file = MetricsFile(self.metrics, start)
         self._translation = translation
+        self._early: EarlyWord | None = None
         self._problem: str | None = None
         self._quiet_until: dict[
             str, float
@@ -144,13 +146,31 @@ class Intake:
         whole = exit_ is not None and self._ended_well(exit_)
         more = translation.pump(ended=exit_ is not None, whole=whole, within=within)
         hints = translation.take_hints()
-        if exit_ is not None and exit_.code == 0 and not more and translation.emptiness:
-            hints.append(translation.emptiness)
+        if exit_ is not None and exit_.code == 0 and not more and (silence := translation.silence):
+            near = translation.nearest()
+            hints.append(f"{silence}; {near.told}" if near is not None else silence)
         known = {happening.text for happening in self._journal.state.happenings} if hints else set()
         for hint in hints:
             if f"{self._worker}: {hint}" not in known:  # another supervisor reads all of it once more
                 self._notice_file(now, hint)
+        if exit_ is None and not more:
+            self._tell_early(now, translation)
         return more
+
+    @property
+    def due(self) -> float | None:
+        """When to read although nothing changed (seconds since 1970)."""
+        return None if self.done or self._early is None else self._early.due
+
+    def _tell_early(self, now: float, translation: Translation) -> None:
+        phase = self._journal.state.workers[self._worker].phase
+        if self._early is None and isinstance(phase, Running) and not translation.is_seldom_written:
+            self._early = EarlyWord(translation, self._worker, phase.since)
+        if self._early is not None:
+            told_before = (happening.text for happening in self._journal.state.happenings)
+            word = self._early.look(now, told_before)
+            if word is not None:
+                self._notice(now, word)
 
     def _ended_well(self, exit_: Exit) -> bool:
         """Whether it ended by itself and well: what it was at is then done. One that was told to end may have been amid it."""

@@ -202,6 +202,7 @@ class Supervisor:
             None if self._watcher.poll_every_s is None else now + self._watcher.poll_every_s,
             now + TRY_AGAIN_AFTER_S if self._deeds.are_postponed or self._following.hindered else None,
             self._room.due(now),
+            self._following.due(),
             self._settler.due(),
             self._freezer.due(),
         ]

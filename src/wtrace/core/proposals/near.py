@@ -38,17 +38,26 @@ class Near:
 def nearest(pattern: str, lines: Sequence[str]) -> Near | None:
     """The line of which the longest beginning of the pattern matches; None where none has anything in common with it.
 
-    Alternatives (`A|B`) are looked at one by one. Of equal lines the last one is named.
+    Alternatives (`A|B`) are looked at one by one, those that match a line left out. Of equal lines the last one is named.
     """
     words = _words(pattern)
     likely = sorted(lines, key=lambda line: -sum(word in line.lower() for word in words))[:MOST_TRIED]
     found: Near | None = None
-    for beginnings in map(_beginnings, _alternatives(pattern)):
+    silent = (each for each in _alternatives(pattern) if not _matches_any(each, lines))
+    for beginnings in map(_beginnings, silent):
         for line in likely:
             here = _longest(beginnings, line)
             if here is not None and (found is None or here.end - here.begin >= found.end - found.begin):
                 found = here
     return found if found is not None and found.end - found.begin >= LEAST else None
+
+
+def _matches_any(pattern: str, lines: Sequence[str]) -> bool:
+    try:
+        compiled = readings.compiled(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return any(compiled.search(line) for line in lines)
 
 
 def _words(pattern: str) -> set[str]:

@@ -52,6 +52,11 @@ class Witness:
             else:
                 self._last.append(Match(line, item))
 
+    def forget(self) -> None:
+        """Keep no lines any more."""
+        self.rows.clear()
+        self._most_rows = 0
+
     @property
     def last(self) -> list[Match]:
         """The last lines that said something, but for those that are among the first."""
