@@ -64,6 +64,13 @@ def play(step):
         (OUTPUT / values[0]).parent.mkdir(parents=True, exist_ok=True)
         with open(OUTPUT / values[0], "a") as file:
             file.write(values[1])
+    elif kind == "save_slowly":  # into one file, which is whole when its last word stands there
+        with open(OUTPUT / values[0], "w") as file:
+            for _ in range(20):
+                file.write("weights " * 10_000)
+                file.flush()
+                time.sleep(values[1] / 20)
+            file.write("whole")
     elif kind == "remove":
         shutil.rmtree(OUTPUT / values[0])
     elif kind == "wait":

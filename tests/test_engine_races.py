@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from race_lab import Lab
+from wtrace.core.settling import QUIET_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +85,16 @@ def test_places_mix_in_one_race_and_a_claim_is_confirmed_where_its_worker_runs(
     assert status["race"]["confirmed"] is True
     assert (lab.latest / "ray" / "output" / "best.pt").read_text() == "weights"
     assert "saved and left" in lab.wtrace("logs", "slurm").stdout
+
+
+@pytest.mark.parametrize("kind", ["ray", "slurm"])
+def test_a_winner_elsewhere_keeps_what_it_was_about_to_save(lab: Lab, engines: Engines, kind: str) -> None:
+    """The save takes longer than a worker must be quiet for."""
+    saves: Script = [["check", 5, 2.0], ["save_slowly", "model.pt", QUIET_S + 2], ["forever"]]
+    race_on(lab, engines, {"a": (kind, saves), "b": (kind, RUNS)}, race='on_win = "settle"')
+    lab.wtrace("run", timeout_s=120)
+    assert states(lab.status()) == {"a": "won", "b": "terminated"}
+    assert (lab.latest / "a" / "output" / "model.pt").read_text().endswith("whole")
 
 
 @pytest.mark.parametrize("kind", ["ray", "slurm"])

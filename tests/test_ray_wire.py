@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wtrace.core.open_file import OpenFile
 from wtrace.files import draft, leads_inside, opened, parts_of
 from wtrace.runners import ray_parcel
 from wtrace.runners.ray_entry import Translation, python_path
@@ -253,6 +254,20 @@ def test_whatever_comes_every_link_stays_inside(wires: list[bytes]) -> None:
             if path.is_symlink():
                 assert Path(os.path.realpath(path)).is_relative_to(top / "output")
             assert "incoming" not in path.name
+
+
+def test_what_a_worker_has_open_is_what_was_told_last(tmp_path: Path) -> None:
+    first = entry({"is": "open", "files": [["a/model.pt", 1, 2, 3, 4, 5, True]]})
+    mirror = mirrored(tmp_path, first, {})
+    path = str(tmp_path / "output" / "a" / "model.pt")
+    assert mirror.open == {OpenFile(path, 1, 2, 3, 4, 5, appends=True)}
+    assert mirrored(tmp_path, first + entry({"is": "open", "files": []}), {}).open == frozenset()
+
+
+@pytest.mark.parametrize("told", [["../x", 1, 2, 3, 4, 5, True], ["x", 1], ["x", "y", 2, 3, 4, 5, 1], "x", 5])
+def test_what_is_no_open_file_breaks_the_wire(tmp_path: Path, told: Any) -> None:
+    with pytest.raises(BrokenWireError):
+        mirrored(tmp_path, entry({"is": "open", "files": [told]}), {})
 
 
 def test_a_file_that_began_anew_is_shortened(tmp_path: Path) -> None:

@@ -148,5 +148,5 @@ def test_a_halted_tree_hears_sigterm(world: World) -> None:
 def test_what_cannot_be_halted_says_so(world: World) -> None:
     folder = world.start("")
     world.end_of(folder)
-    assert not world.runner.halt(folder, 0.1)
-    assert not world.runner.halt(world.root / "attempts" / "never", 0.1)
+    assert world.runner.halt(folder, 0.1) is None
+    assert world.runner.halt(world.root / "attempts" / "never", 0.1) is None

@@ -144,10 +144,10 @@ class Runner(Protocol):
         sizes and times. Empty once the attempt has ended. Reads only.
         """
 
-    def halt(self, folder: Path, within_s: float) -> bool:
+    def halt(self, folder: Path, within_s: float) -> bool | None:
         """Have every process of the attempt stand still, so that a look at it holds until `stop` or `unpause`.
 
-        False, and it goes on: not all of it came to a halt in time, or it cannot be told here.
+        False, and it goes on: not all of it came to a halt in time. None: nothing was done, it cannot be told here.
         """
 
     def adopt(self, folder: Path) -> bool:

@@ -75,7 +75,7 @@ class Fleet:
         """See `Runner.writing`."""
         return self._of(folder).writing(folder, below)
 
-    def halt(self, folder: Path, within_s: float) -> bool:
+    def halt(self, folder: Path, within_s: float) -> bool | None:
         """See `Runner.halt`."""
         return self._of(folder).halt(folder, within_s)
 

@@ -215,11 +215,11 @@ class LocalRunner:
             return frozenset()
         return open_files.held_for_writing(_members(claim), below)
 
-    def halt(self, folder: Path, within_s: float) -> bool:
+    def halt(self, folder: Path, within_s: float) -> bool | None:
         """See `Runner.halt`: the guardian halts the tree, and this waits until all its threads stand still."""
         claim = records.read_claim(folder)
         if not open_files.CAN_ASK or claim is None or not processes.is_alive(claim.shim):
-            return False
+            return None
         self.pause(folder)
         deadline = time.monotonic() + within_s
         before: set[int] | None = None

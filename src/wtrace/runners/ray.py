@@ -64,6 +64,7 @@ class _Attempt:
     entries: int = 0  # how many of its wire's have been seen
     trouble: str = ""  # what the wire was last said to be broken by
     ending_seen: bool = False
+    open: frozenset[OpenFile] = frozenset()  # as its keeper told last
     ending: Exit | None = None
 
 
@@ -143,13 +144,19 @@ class RayRunner:
         if folder in self._attempts:
             self._in_background(self._tell, self._attempts[folder], "unpause")
 
-    def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:  # noqa: ARG002
-        """Not to be asked from here: the files lie on the node."""
-        return None
+    def writing(self, folder: Path, below: Sequence[Path]) -> frozenset[OpenFile] | None:
+        """What its keeper has told, up to a second or two ago, of its output folder alone; see `Runner.writing`."""
+        attempt = self._attempts.get(folder)
+        if attempt is None or not attempt.node:
+            return None
+        places = [str(place) for place in below]
+        return frozenset(
+            file for file in attempt.open if any(f"{file.path}/".startswith(f"{p}/") for p in places)
+        )
 
-    def halt(self, folder: Path, within_s: float) -> bool:  # noqa: ARG002
+    def halt(self, folder: Path, within_s: float) -> bool | None:  # noqa: ARG002
         """Not to be told from here when it stands still."""
-        return False
+        return None
 
     def adopt(self, folder: Path) -> bool:
         """Follow a job that an earlier supervisor handed in. False: it never got that far."""
@@ -340,7 +347,7 @@ class RayRunner:
                     if header["is"] == "claim":
                         attempt.waits_for = None
                         self._tell_loop(attempt)
-                    attempt.ending_seen = mirror.ending
+                    attempt.ending_seen, attempt.open = mirror.ending, mirror.open
                     if mirror.exit is not None or self._closed.is_set():
                         break
         except (WtraceError, BrokenWireError, OSError) as error:

@@ -12,6 +12,8 @@ from its beginning does no harm.
                                             a file of the output, to be fetched as `files/K`; `wait`: a later line names it
     {"is": "link", "path": …, "to": …}      a symbolic link within the output
     {"is": "gone", "path": …}               it was removed from the output
+    {"is": "open", "files": [[path, device, inode, size, modified_ns, position, appends], …]}
+                                            what the worker has open for writing in its output, when that has changed
     {"is": "ending"}                        the worker has ended; what is left of its output follows
     {"is": "exit", "n": N}                  `exit.json`: all else has been told
     {"is": "beat"}                          nothing new
@@ -191,6 +193,7 @@ class Keeper:
         self._output = Output(self._home / "output", self.wire)
         self._half = b""  # of a line of the metrics
         self._output_at = 0.0
+        self._open: list[list[Any]] = []
         self._claimed = False
         self._runner = LocalRunner()
         (self._attempt / "metrics.jsonl").touch(mode=0o600)
@@ -245,10 +248,22 @@ class Keeper:
         now = time.monotonic()
         if self._mirrors and now >= self._output_at + OUTPUT_EVERY_S:
             self._output_at = now
+            self._tell_open()
             self._output.look(everything=False)
         if now >= self.wire.wrote_at + BEAT_EVERY_S:
             self.wire.put({"is": "beat"})
         return bool(news or words)
+
+    def _tell_open(self) -> None:
+        """What it saves is waited for when it has won, and nobody but the keeper can be asked for that."""
+        output = os.path.realpath(self._home / "output")
+        found = [
+            [os.path.relpath(f.path, output), f.device, f.inode, f.size, f.modified_ns, f.position, f.appends]
+            for f in self._runner.writing(self._attempt, [Path(output)]) or ()
+        ]
+        if sorted(found) != self._open:
+            self._open = sorted(found)
+            self.wire.put({"is": "open", "files": self._open})
 
     def _tell_checkpoints(self, news: bytes) -> None:
         """A checkpoint has to be there before the line that names it: the claim is made on that line."""

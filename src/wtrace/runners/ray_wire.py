@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from wtrace import files
+from wtrace.core.open_file import OpenFile
 from wtrace.core.text import plain
 from wtrace.runners import far
 
@@ -82,6 +83,7 @@ class Mirror:
         self._fetcher = threading.Thread(target=self._fetch_all, name=f"fetch {folder}", daemon=True)
         self._fetcher.start()
         self.ending = False
+        self.open: frozenset[OpenFile] = frozenset()  # as it was told last
         self.exit: bytes | None = None
 
     def take(self, header: dict[str, Any], content: bytes) -> None:
@@ -104,6 +106,8 @@ class Mirror:
                 self._files.put(header)
                 if header.get("wait"):
                     self._files.join()
+            case "open":
+                self.open = frozenset(self._open_file(*fields) for fields in header["files"])
             case "ending":
                 self.ending = True
             case "exit":
@@ -111,6 +115,11 @@ class Mirror:
                 self.exit = content
             case _:
                 pass  # a beat, or what a later keeper may say
+
+    def _open_file(self, path: str, *numbers: int) -> OpenFile:
+        device, inode, size, modified_ns, position, appends = map(int, numbers)
+        where = str(self._output.joinpath(*files.parts_of(str(path))))
+        return OpenFile(where, device, inode, size, modified_ns, position, bool(appends))
 
     def close(self) -> None:
         """Let go; what is being fetched is fetched."""

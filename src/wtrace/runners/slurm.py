@@ -138,9 +138,9 @@ class SlurmRunner:
         """Not to be asked from here: the processes run on a node."""
         return None
 
-    def halt(self, folder: Path, within_s: float) -> bool:  # noqa: ARG002
+    def halt(self, folder: Path, within_s: float) -> bool | None:  # noqa: ARG002
         """Not to be told from here when it stands still."""
-        return False
+        return None
 
     def adopt(self, folder: Path) -> bool:
         """Follow a job that an earlier supervisor handed in. False: Slurm never had it."""

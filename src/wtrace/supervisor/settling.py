@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
+from wtrace.core.engines import LOCAL
 from wtrace.core.phases import Ended, Running, Stopping
 from wtrace.core.settling import (
     STILL_S,
@@ -126,8 +127,7 @@ class Settler:
         known = self._attempts.get(name)
         folder = self._race.layout.attempt(name, phase.attempt)
         if known is None or known.folder != folder:
-            folders = self._race.layout.output(name), Path(self._race.places[name].worktree)
-            known = _Attempt(self._runner, name, folder, folders, self._race.spec.settle_s)
+            known = _Attempt(self._race, self._runner, name, folder)
             self._attempts[name] = known
         return known
 
@@ -135,16 +135,16 @@ class Settler:
 class _Attempt:
     """What is known of one attempt's open files and folders."""
 
-    def __init__(
-        self, runner: Runner, name: str, folder: Path, folders: tuple[Path, ...], limit_s: float
-    ) -> None:
+    def __init__(self, race: RaceContext, runner: Runner, name: str, folder: Path) -> None:
         self.folder = folder
         self.look_at = 0.0  # seconds since 1970, as all times here
         self.epoch = 0  # as it was at the latest look
         self._runner = runner
         self._name = name
-        self._folders = folders
-        self._limit_s = limit_s
+        self._folders = race.layout.output(name), Path(race.places[name].worktree)
+        self._limit_s = race.spec.settle_s
+        # Elsewhere what is open is known late, and nobody halts it: it has to be still as well.
+        self._is_here = race.spec.runner_of(race.spec.worker(name)) == LOCAL
         self._open: dict[FileId, Seen] = {}
         self._pause_s = REMEMBER_S[0]
         self._logs: tuple[FileId, ...] = ()
@@ -176,10 +176,11 @@ class _Attempt:
         self.epoch = epoch
         self.look_at = now + (LOOK_SOON_S if epoch > settling.epoch else LOOK_EVERY_S)
         found = self._writing()
-        if found is None or epoch <= settling.epoch:  # else it has gone on, and quiet is not waited for
+        asked = found is not None and self._is_here
+        if not asked or epoch <= settling.epoch:  # else it has gone on, and quiet is not waited for
             self._scan(now)
         self._saves = {} if found is None else saves(self._saves, found, self._logs, now)
-        activity = Activity(self._saved(found, now), self._changed, asked=found is not None)
+        activity = Activity(self._saved(found, now), self._changed, asked=asked)
         file = self._told(activity.saves[0].path) if activity.saves else None
         if not settling.seen or (file != settling.saving and now >= self._told_at + TELL_EVERY_S):
             self._told_at = now
@@ -222,8 +223,9 @@ class _Attempt:
 
         One that does not come to a halt is in the middle of reading or writing.
         """
-        if not self._runner.halt(self.folder, HALTS_WITHIN_S):
-            return now >= latest
+        halts = self._runner.halt(self.folder, HALTS_WITHIN_S)
+        if not halts:
+            return halts is None or now >= latest
         found = self._writing() or ()
         self._halted = True
         if saves(self._saves, found, self._logs, now):
