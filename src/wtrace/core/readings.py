@@ -6,6 +6,7 @@ import csv
 import re
 import warnings
 from dataclasses import field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
@@ -65,6 +66,9 @@ def number(value: object, *, decimal_comma: bool = False) -> float | None:
         return value
     if not isinstance(value, str) or len(value) > LONGEST_NUMBER:
         return None
+    plain = _plain_number(value)
+    if plain is not None:
+        return plain
     if call := _CALL.match(value.lstrip(_AROUND_NUMBERS)):
         value = call[1]
     text = value.lstrip(_AROUND_NUMBERS).rstrip(f"{_AROUND_NUMBERS}.").replace("\u2212", "-")
@@ -72,12 +76,17 @@ def number(value: object, *, decimal_comma: bool = False) -> float | None:
         text = text.replace(".", "").replace(",", ".")
     elif _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")
+    return _plain_number(text)
+
+
+def _plain_number(text: str) -> float | None:
     try:
         return float(text) if "_" not in text else None
     except ValueError:
         return None
 
 
+@lru_cache(maxsize=1000)
 def is_step(name: str) -> bool:
     """Whether something of this name counts steps, however it is written: `global_step`, `Step`, `batch_idx`."""
     return re.sub(r"[^a-z]", "", name.rpartition("/")[2].lower()) in STEPS
@@ -182,6 +191,8 @@ def flat(value: Mapping[str, object]) -> dict[str, object]:
 
 def _counts(line: str) -> bool:
     """Whether a counter stands there that has not come to its end."""
+    if "/" not in line:
+        return False
     return any(int(done) < int(total) for done, total in _COUNTER.findall(line[:LONGEST_COUNTED]))
 
 
@@ -214,6 +225,11 @@ def groups_of(pattern: re.Pattern[str], text: str) -> Mapping[str, str | None] |
         if None not in found.values():
             break
     return found
+
+
+def may_say_more(line: str) -> bool:
+    """Whether a line is worth looking at beyond its groups: for a counter, or for commas that are decimal points."""
+    return "/" in line or ";" in line
 
 
 def rest_of(pattern: re.Pattern[str], text: str, epoch_key: str) -> str:

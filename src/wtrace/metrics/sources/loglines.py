@@ -135,7 +135,11 @@ class LogLines:
         try:
             with CpuLimit(SEARCH_LIMIT_S):
                 groups = readings.groups_of(pattern, text)
-                rest = text if groups is None else readings.rest_of(pattern, text, self._key)
+                rest = (
+                    readings.rest_of(pattern, text, self._key)
+                    if groups and readings.may_say_more(text)
+                    else ""
+                )
         except (TookTooLongError, RecursionError):
             return self._gave_up()
         return None if groups is None else self._told(readings.of_groups(groups, self._key, rest))
