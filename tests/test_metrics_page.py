@@ -47,8 +47,10 @@ def test_the_page_has_an_example_of_every_source() -> None:
     [
         (0, [(3, {"val_loss": 0.159, "acc": 96.0})]),
         (1, [(3, {}), (None, {"loss": 2.2983, "val_loss": 2.1575})]),
-        (2, [(3, {"train_loss": 0.5, "val_loss": 0.4})]),
-        (3, [
+        (2, [(None, {"reward": 21.5}), (2048, {})]),
+        (3, [(None, {"val_bpb": 0.9979})]),
+        (4, [(3, {"train_loss": 0.5, "val_loss": 0.4})]),
+        (5, [
             (0, {"train_loss_step": 0.19597715139389038}),
             (0, {"val_acc": 0.8840000033378601, "val_loss": 0.26302123069763184}),
             (0, {"train_loss_epoch": 0.38966837525367737}),

@@ -197,7 +197,7 @@ class TestEventFiles:
     def test_a_tag_may_tell_the_epoch(self, tmp_path: Path) -> None:
         path = tmp_path / "events"
         path.write_bytes(event_file([(99, {"loss": 0.5}), (99, {"epoch": 3}), (100, {"loss": 0.25})]))
-        assert all_of(EventFile(path, "epoch")) == [Reading(3, {"loss": 0.5}, settled=False)]
+        assert all_of(EventFile(path, "epoch")) == [Reading(3, {"loss": 0.5}, settled=False, steps=True)]
 
     def test_a_tensor_with_one_number_is_a_scalar_and_others_are_not(self) -> None:
         one = field(8, b"\x08\x01" + field(4, struct.pack("<f", 0.5)))

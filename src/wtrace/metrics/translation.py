@@ -267,7 +267,7 @@ class Translation:
     def _add(self, path: Path, skip: int) -> None:
         self._readers[path] = self._reader(path, skip)
         self._numberings[path] = self._numbering()
-        self._origins[path] = len(self._origins)
+        self._origins.setdefault(path, len(self._origins))
 
     def _reader(self, path: Path, skip: int) -> Reader:
         key = sources.epoch_key(self._spec)
