@@ -37,3 +37,11 @@ class ToolError(WtraceError):
     """A tool that wtrace needs (git, ssh, rsync, the file system) failed."""
 
     exit_code = 4
+
+
+class RecordError(ToolError):
+    """`wtrace.db` is damaged, of a newer version, or not what wtrace made."""
+
+
+class NewerRecordError(RecordError):
+    """`wtrace.db` was written by a newer wtrace; this one leaves it alone."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core.layout import Layout
-from wtrace.errors import ConfigError, UsageError
+from wtrace.errors import ConfigError, NewerRecordError, RecordError, UsageError
 from wtrace.store import home, trusted
 from wtrace.supervisor.spawn import only_race, supervisor_ahead, wait_for_race
 
@@ -81,12 +81,14 @@ def start(
     `told` is called with each worktree once all are there, `warned` with what a person should know first. `strict`:
     workers that run code from outside of their worktree are refused.
     """
+    from wtrace.store.reader import Reader
     from wtrace.supervisor import approval
     from wtrace.supervisor.places import check_parcels, require_engines
 
     layout = Layout(root)
     check_resources(spec)
-    home.make_home(layout)
+    with Reader(layout.database):  # one that cannot be read is told before anything is made
+        home.make_home(layout)
     if not spec.is_local:
         require_engines(spec)
     with only_race(layout) as lock, supervisor_ahead(layout, lock) as supervisor:
@@ -105,28 +107,68 @@ def start(
     return race_id
 
 
-def resume(root: Path, *, approved: Callable[[RaceSpec, str], None]) -> str:
+def resume(
+    root: Path, *, approved: Callable[[RaceSpec, str], None], warned: Callable[[str], None] | None = None
+) -> str:
     """Take up the newest race, which lost its supervisor, with the config that it was started with; returns its id.
 
     `approved` is asked with what would be started again, and the race's id; it raises where the user has not approved.
+    Where the database cannot be read, a new record is begun from the race's files, and `warned` is told; RecordError
+    where nobody is there to be told.
     """
-    from wtrace.store.reader import Reader
-    from wtrace.supervisor.record import recorded_spec
+    from wtrace.supervisor.record import create_again, recorded_spec
 
     layout = Layout(root)
-    with Reader(layout.database) as reader:
-        race_id = reader.latest()
-        standing = None if race_id is None else reader.standing(race_id)
-        closed = None if race_id is None else reader.closed(race_id)
-    if race_id is None or standing is None:
-        raise UsageError("there is no race to resume", hint="start one with `wtrace run`")
+    race_id, damage = _to_resume(layout)
+    if damage is not None and warned is None:
+        raise damage
     home.require_own_race(layout.race(race_id))
-    if closed is not None:  # one that has ended may still want its report
-        raise UsageError(f"race {race_id} has ended", hint="`wtrace run` starts a new one")
-    approved(recorded_spec(layout.race(race_id)), race_id)
+    spec = recorded_spec(layout.race(race_id))
+    approved(spec, race_id)
     with only_race(layout) as lock, supervisor_ahead(layout, lock) as supervisor:
+        if damage is not None and warned is not None:
+            aside = create_again(layout, race_id, set_up(root, spec))
+            warned(
+                f"{damage.what} ({damage.seen}): it lies at {aside} now, and a new record of this race was begun"
+            )
         supervisor.supervise(race_id)
     return race_id
+
+
+def _to_resume(layout: Layout) -> tuple[str, RecordError | None]:
+    """The newest race, which has not ended, and what is wrong with its record."""
+    from wtrace.store.reader import Reader
+    from wtrace.supervisor.record import recall
+
+    try:
+        with Reader(layout.database) as reader:
+            race_id = reader.latest()
+            if race_id is None:
+                raise UsageError("there is no race to resume", hint="start one with `wtrace run`")
+            closed = reader.closed(race_id)
+            recall(layout, race_id)  # all of it can be read, or it is told here and not in a log
+    except NewerRecordError:
+        raise
+    except RecordError as error:
+        return _newest_by_its_folder(layout, error), error
+    if closed is not None:  # one that has ended may still want its report
+        raise UsageError(f"race {race_id} has ended", hint="`wtrace run` starts a new one")
+    return race_id, None
+
+
+def _newest_by_its_folder(layout: Layout, error: RecordError) -> str:
+    """The race that `latest` leads to, if it goes on; else the error, with what there is to do."""
+    race_id = layout.latest.resolve().name
+    race = layout.race(race_id)
+    if layout.latest.is_symlink() and race.config.is_file():
+        if not (race.success_report.exists() or race.failure_report.exists()):
+            return race_id
+        raise RecordError(
+            error.what,
+            seen=error.seen,
+            hint="its newest race has ended; move the file away, and `wtrace run` starts anew",
+        ) from error
+    raise error
 
 
 def supervise(root: Path, race_id: str) -> None:

@@ -13,6 +13,11 @@ import sys
 from wtrace.core import quickjson
 from wtrace.sync import brief
 
+NOT_OURS = """
+SELECT 1 FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'
+OR EXISTS (SELECT 1 FROM pragma_table_xinfo(name) WHERE hidden) LIMIT 1
+"""  # views, triggers, columns that are worked out: the whole command line says so, and does not use them
+
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +118,10 @@ def _rows(database: str) -> tuple[str | None, list[str]]:
     path = database.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=10.0)
     try:
+        connection.execute("PRAGMA trusted_schema=OFF")
         connection.execute("BEGIN")
+        if connection.execute(NOT_OURS).fetchone() is not None:
+            return None, []
         race = connection.execute("SELECT id, view FROM races ORDER BY rowid DESC LIMIT 1").fetchone()
         if race is None:
             return None, []

@@ -133,7 +133,7 @@ def _resume(root: Path, *, trust: bool, as_json: bool, detach: bool) -> int:
 
     with interrupts():
         try:
-            race_id = race.resume(root, approved=approved)
+            race_id = race.resume(root, approved=approved, warned=_warn)
         except Interrupted:
             return _interrupted_start(root, as_json=as_json)
         return _follow(root, race_id, as_json=as_json, detach=detach)

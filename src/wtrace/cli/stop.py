@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,8 @@ from wtrace.cli.common import find_root, require_standing, require_trust, requir
 from wtrace.cli.follow import standings
 from wtrace.core.layout import Layout
 from wtrace.core.text import plain
-from wtrace.errors import ToolError, TrustError, UsageError
+from wtrace.errors import RecordError, ToolError, TrustError, UsageError
+from wtrace.store import home
 from wtrace.supervisor.requests import leave_request
 
 if TYPE_CHECKING:
@@ -27,22 +29,61 @@ Workers = Annotated[
 ]
 Worker = Annotated[str, typer.Argument(metavar="WORKER", autocompletion=complete.workers)]
 
+PATIENCE_S = (
+    15.0  # for a supervisor that has lost its record; what it has not ended by then is ended without it
+)
 OVER = ("won", "terminated", "stopped", "finished", "failed", "lost", "skipped", "refuted")
 
 
 def stop(workers: Workers = None) -> None:
     """End the race, or some workers of it: SIGTERM, and after the grace period SIGKILL, to the whole tree."""
     root = find_root()
+    names = tuple(workers or ())
+    try:
+        _stop(root, names)
+    except RecordError as error:
+        _stop_without_record(root, names, error)
+
+
+def _stop(root: Path, names: tuple[str, ...]) -> None:
     standing = require_standing(root)
-    if standing.ended is not None and standing.supervisor_alive and not workers:
+    if standing.ended is not None and standing.supervisor_alive and not names:
         end_race(root, standing.id, by=f"wtrace stop (process {os.getpid()})")
         return  # only commands of `[after]` were left of it
     standing = _running(root)
-    names = tuple(workers or ())
     require_workers(standing, names)
     _wake_if_needed(root, standing, names)
     _ask(root, standing.id, "stop", names)
     _wait_for_stop(root, standing.id, names)
+
+
+def _stop_without_record(root: Path, names: tuple[str, ...], error: RecordError) -> None:
+    """The database cannot be read: what runs is found by the claims on disk, and its supervisor is asked, if it lives."""
+    from wtrace.supervisor import unsupervised
+
+    layout = Layout(root)
+    if home.is_locked(layout) and (race_id := home.who_holds(layout)):
+        home.require_own_race(layout.race(race_id))
+        before = unsupervised.owners(layout.race(race_id), names)
+        _ask(root, race_id, "stop", names)
+        unsupervised.wait(layout.race(race_id), names, at_most_s=PATIENCE_S)
+    else:
+        before = []
+    ended = set(before)
+    for folder in sorted(layout.races.glob("*")):
+        race = layout.race(folder.name)
+        home.require_own_race(race)
+        ended.update(unsupervised.end_all(race, names))
+    if not ended:
+        raise RecordError(
+            f"{error.what}; nothing of a race runs", seen=error.seen, hint=error.hint
+        ) from error
+    for name in sorted(ended):
+        print(plain(f"{name}: ended"))
+    print(
+        plain(f"warning: {error.what} ({error.seen}): what ran was found by its claims on disk"),
+        file=sys.stderr,
+    )
 
 
 def end_race(root: Path, race_id: str, by: str) -> Standing:

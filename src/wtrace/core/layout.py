@@ -125,9 +125,14 @@ class Layout:
         """A link to the newest race."""
         return self.home / "latest"
 
+    @property
+    def races(self) -> Path:
+        """A folder for each race."""
+        return self.home / "races"
+
     def race(self, race_id: str) -> RaceLayout:
         """The folder of that race."""
-        return RaceLayout(self.home / "races" / one_part(race_id))
+        return RaceLayout(self.races / one_part(race_id))
 
 
 def one_part(name: str) -> str:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(ev.Event)}
+UNREADABLE = (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError)
+"""What decoding raises for what `encode` has not written."""
+
 _encoder = msgspec.json.Encoder()
 _results = msgspec.json.Decoder(tuple[CriterionStanding, ...])
 _worker = msgspec.json.Decoder(WorkerStanding)

@@ -1,12 +1,22 @@
-"""The SQLite file: its tables and how it is opened. One connection writes; readers open it read-only."""
+"""The SQLite file: its tables and how it is opened. One connection writes; readers open it read-only.
+
+It may have come with somebody else's repo: only tables as they are made here are read, and nothing else in it is used.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sqlite3
 from typing import TYPE_CHECKING
 
+from wtrace.errors import NewerRecordError, RecordError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+MEND = "`wtrace stop` ends what runs; `wtrace run --resume` goes on with a new record beside it, or move the file away"
 
 SCHEMA_VERSION = 1
 
@@ -58,29 +68,90 @@ CREATE INDEX IF NOT EXISTS records_of_race ON records (race);
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """The connection that writes; makes the file (mode 0600) and its tables where they are missing."""
+    """The connection that writes; makes the file (mode 0600) and its tables where they are missing.
+
+    RecordError for a file that is damaged, of a newer version, or not of our making: it is left as it is.
+    """
     path.touch(mode=0o600, exist_ok=True)
-    connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    if _version(connection) != SCHEMA_VERSION:
-        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+    with readable(path):
+        connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        try:
+            version = _require_own(connection, path)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            if version != SCHEMA_VERSION:
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
 def open_reader(path: Path) -> sqlite3.Connection | None:
-    """A read-only connection, or None when there is no database yet, nor tables in it."""
+    """A read-only connection, or None when there is no database yet, nor tables in it. RecordError as above."""
     if not path.exists():
         return None
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0
-    )
-    if _version(connection) == 0:  # another process is just making it
+    with readable(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0
+        )
+        try:
+            version = _require_own(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    if version == 0:  # another process is just making it
         connection.close()
         return None
     return connection
 
 
-def _version(connection: sqlite3.Connection) -> int:
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Within this, what SQLite says of a file that it cannot read becomes a RecordError that names it."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, seen: str) -> RecordError:
+    """That the record cannot be read, and what to do."""
+    return RecordError(f"the record {path} cannot be read", seen=seen, hint=MEND)
+
+
+def _require_own(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the schema; 0: there is none yet. RecordError for one that this wtrace must not use."""
+    connection.execute("PRAGMA trusted_schema=OFF")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise NewerRecordError(
+            f"the record {path} was written by a newer wtrace",
+            seen=f"its form is {version}, and this wtrace knows {SCHEMA_VERSION}",
+            hint="update wtrace (pip install --upgrade wtrace); the file is left as it is",
+        )
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
+        if not _is_own(kind, name, sql):
+            raise damaged(path, f"it holds {kind} {name}, which wtrace did not make")
     return int(version)
+
+
+def _is_own(kind: str, name: str, sql: str | None) -> bool:
+    """A table as it is made here, or one that is never asked; an index of plain columns."""
+    if sql is None or name.startswith("sqlite_"):  # SQLite's own
+        return kind in ("table", "index")
+    plain = _plain(sql)
+    if kind == "table":
+        return plain == _OWN.get(name, plain) and plain.startswith("CREATE TABLE ")
+    return kind == "index" and re.fullmatch(r"CREATE INDEX \w+ ON \w+ \([\w, ]+\)", plain) is not None
+
+
+def _plain(sql: str) -> str:
+    return " ".join(re.sub("--[^\n]*", " ", sql).split()).replace(" IF NOT EXISTS", "")
+
+
+_OWN = {
+    each.split(" ")[2]: each
+    for each in map(str.strip, _plain(_SCHEMA).split(";"))
+    if each.startswith("CREATE TABLE ")
+}

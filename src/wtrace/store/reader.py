@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from wtrace.core.data import data, replace
 from wtrace.core.standing import Happening
 from wtrace.store import codec, trouble
-from wtrace.store.database import open_reader
+from wtrace.store.database import damaged, open_reader, readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import Any, Self
 
@@ -67,6 +67,8 @@ class Reader:
     """A read-only view of the database; empty when there is no file yet."""
 
     def __init__(self, path: Path) -> None:
+        """RecordError, here and from every question, for a file that cannot be read, or that wtrace did not make."""
+        self._path = path
         self._db = open_reader(path)
         self._trouble = trouble.file_of(path)
 
@@ -93,15 +95,17 @@ class Reader:
         """Where that race stands, as its supervisor last wrote it; None: no such race."""
         if self._db is None:
             return None
-        self._db.execute("BEGIN")  # one snapshot for both reads
-        try:
-            rows = list(self._rows("SELECT view FROM races WHERE id = ?", race))
-            views = list(self._rows("SELECT view FROM views WHERE race = ? ORDER BY position", race))
-        finally:
-            self._db.execute("COMMIT")
+        with readable(self._path):
+            self._db.execute("BEGIN")  # one snapshot for both reads
+            try:
+                rows = list(self._rows("SELECT view FROM races WHERE id = ?", race))
+                views = list(self._rows("SELECT view FROM views WHERE race = ? ORDER BY position", race))
+            finally:
+                self._db.execute("COMMIT")
         if not rows:
             return None
-        standing = codec.decode_race(rows[0][0], tuple(codec.decode_worker(view) for (view,) in views))
+        workers = tuple(self._decoded(codec.decode_worker, view) for (view,) in views)
+        standing: Standing = self._decoded(codec.decode_race, rows[0][0], workers)
         told = trouble.read(self._trouble, race)
         if told is None or standing.ended is not None:
             return standing
@@ -115,7 +119,7 @@ class Reader:
     def events(self, race: str) -> Iterator[Event]:
         """The journal, in order."""
         for kind, content in self._rows("SELECT kind, data FROM events WHERE race = ? ORDER BY seq", race):
-            yield codec.decode_event(kind, content)
+            yield self._decoded(codec.decode_event, kind, content)
 
     def positions(self, race: str) -> dict[tuple[str, int], StoredPosition]:
         """How far each attempt (worker, number) has been read."""
@@ -129,7 +133,8 @@ class Reader:
         """Every check of that race in the order of arrival, samples included."""
         query = "SELECT worker, attempt, epoch, at, judged, results, record FROM checks WHERE race = ? ORDER BY rowid"
         for worker, attempt, epoch, at, judged, results, raw in self._rows(query, race):
-            yield StoredCheck(worker, attempt, epoch, at, bool(judged), codec.decode_results(results), raw)
+            decoded = self._decoded(codec.decode_results, results)
+            yield StoredCheck(worker, attempt, epoch, at, bool(judged), decoded, raw)
 
     def check(self, race: str, worker: str, epoch: int) -> bytes | None:
         """The line of the check that was judged at that epoch, samples included."""
@@ -155,4 +160,12 @@ class Reader:
         yield from self._rows(query, race, kind)
 
     def _rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        return iter(()) if self._db is None else iter(self._db.execute(query, values))
+        if self._db is not None:
+            with readable(self._path):
+                yield from self._db.execute(query, values)
+
+    def _decoded(self, decode: Callable[..., Any], *stored: object) -> Any:
+        try:
+            return decode(*stored)
+        except codec.UNREADABLE as error:
+            raise damaged(self._path, f"a row of it: {error}") from error

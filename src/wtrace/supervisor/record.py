@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 import sqlite3
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from wtrace.core.events import Event
     from wtrace.core.layout import Layout, RaceLayout
     from wtrace.core.spec import RaceSpec, SyncSpec, WorkerSpec
     from wtrace.repo.plan import WorktreeRequest
@@ -52,23 +54,61 @@ def create(layout: Layout, spec: RaceSpec, prepared: Sequence[Prepared], *, stri
         race.config.write_text(config.dump(_with_frozen_files(layout.root, race, spec)), encoding="utf-8")
         for made in prepared:
             _record_changes(race.worker(made.worker), made)
-        places = {made.worker: place_of(race.output(made.worker), made) for made in prepared}
-        places |= {
-            each.name: _place_of_hybrid(race.output(each.name), each, worktrees_folder(layout.root, spec))
-            for each in spec.workers
-            if each.name not in places
-        }
-        criteria = referee.criteria_info(spec.success, divisor(spec))
-        with Writer(layout.database, race_id) as writer:
-            writer.create_race(view.standing(begin(spec, at), race_id, places, criteria, at))
-            writer.add_event(JudgeFilesFixed(at, judge_files))
-            if strict:
-                writer.add_event(StrictnessAsked(at))
-            writer.commit()
+        began: list[Event] = [JudgeFilesFixed(at, judge_files), *([StrictnessAsked(at)] if strict else [])]
+        _store(layout, race_id, spec, prepared, began)
         home.point_latest(layout, race_id)
     except (OSError, sqlite3.Error) as error:
         raise ToolError(f"the race cannot be recorded in {race.folder}", seen=str(error)) from error
     return race_id
+
+
+def create_again(layout: Layout, race_id: str, prepared: Sequence[Prepared]) -> Path:
+    """Begin a new record of a race whose database cannot be read, from what lies in its folder; returns where the old
+    one lies now.
+
+    The supervisor finds the attempts by their claims, starts none again that was started, and reads their metrics from
+    the beginning. What only the database knew is lost: when each thing happened, and the races before.
+    """
+    race = layout.race(race_id)
+    spec = recorded_spec(race)
+    at = race.config.stat().st_mtime
+    judge_files = judge_digests({made.branch: made.path for made in prepared}, spec.judge.files)
+    try:
+        aside = _move_aside(layout.database)
+        _store(layout, race_id, spec, prepared, [JudgeFilesFixed(at, judge_files)])
+    except (OSError, sqlite3.Error) as error:
+        raise ToolError(f"no new record can be begun in {layout.home}", seen=str(error)) from error
+    return aside
+
+
+def _move_aside(database: Path) -> Path:
+    """Rename the database and what SQLite keeps beside it; nothing of it is deleted."""
+    stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    aside = database.with_name(f"{database.name}.damaged-{stamp}")
+    for suffix in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            database.with_name(database.name + suffix).rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _store(
+    layout: Layout, race_id: str, spec: RaceSpec, prepared: Sequence[Prepared], began: Sequence[Event]
+) -> None:
+    """The first standing and the first events of a race, which begins with them."""
+    at = began[0].at
+    race = layout.race(race_id)
+    places = {made.worker: place_of(race.output(made.worker), made) for made in prepared}
+    places |= {
+        each.name: _place_of_hybrid(race.output(each.name), each, worktrees_folder(layout.root, spec))
+        for each in spec.workers
+        if each.name not in places
+    }
+    criteria = referee.criteria_info(spec.success, divisor(spec))
+    with Writer(layout.database, race_id) as writer:
+        writer.create_race(view.standing(begin(spec, at), race_id, places, criteria, at))
+        for event in began:
+            writer.add_event(event)
+        writer.commit()
 
 
 def recorded_spec(race: RaceLayout) -> RaceSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import time
 from typing import TYPE_CHECKING
 
 from wtrace.runners import processes, records
@@ -24,8 +25,7 @@ def end_all(race: RaceLayout, workers: Collection[str] = ()) -> list[str]:
     Returns, sorted, whose they were: workers, and `claims` for a confirmation. Each is told and killed as its attempt
     was started to be (SIGTERM, the grace, SIGKILL). What runs on another machine cannot be reached without the record.
     """
-    folders = [folder for folder in _attempts(race) if not workers or _owner(race, folder) in workers]
-    running = [folder for folder in folders if _runs(folder)]
+    running = _running(race, workers)
     runner = LocalRunner()
     try:
         runner.stop_all(running)
@@ -35,6 +35,23 @@ def end_all(race: RaceLayout, workers: Collection[str] = ()) -> list[str]:
     finally:
         runner.close()
     return sorted({_owner(race, folder) for folder in running})
+
+
+def owners(race: RaceLayout, workers: Collection[str] = ()) -> list[str]:
+    """Whose processes run, sorted, as above."""
+    return sorted({_owner(race, folder) for folder in _running(race, workers)})
+
+
+def wait(race: RaceLayout, workers: Collection[str], *, at_most_s: float) -> None:
+    """Until none of these runs any more, or the time is over."""
+    deadline = time.monotonic() + at_most_s
+    while _running(race, workers) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)
+
+
+def _running(race: RaceLayout, workers: Collection[str]) -> list[Path]:
+    wanted = [folder for folder in _attempts(race) if not workers or _owner(race, folder) in workers]
+    return [folder for folder in wanted if _runs(folder)]
 
 
 def _attempts(race: RaceLayout) -> list[Path]:
