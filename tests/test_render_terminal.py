@@ -280,3 +280,19 @@ def test_the_live_view_tells_how_each_target_was_last_reached() -> None:
     assert "sync to macbook: last reached 12 min ago; it does not answer" in "".join(
         segment.text for line in shown.lines for segment in line
     )
+
+
+def test_what_is_to_be_known_of_a_running_worker_stands_below_its_row() -> None:
+    race = running_race()
+    note = "no line of its log matches its pattern yet, of 61 lines; nearest: 'epoch 1 ratio: 1.0', up to 'epoch 1'"
+    rows = tuple(replace(each, note=note if each.state == "running" else None) for each in race.workers)
+    noted = next(each for each in rows if each.note)
+    lines = view(replace(race, workers=rows), 80, 50)
+    at = lines.index(line_with(lines, noted.name))
+    assert (
+        lines[at + 1].strip() == "no line of its log matches its pattern yet, of 61 lines; nearest: 'epoch 1"
+    )
+    assert lines[at + 2].strip() == "ratio: 1.0', up to 'epoch 1'"
+    tight = view(replace(race, workers=rows), 80, len(race.workers) + 3)  # no room below the rows
+    assert any(line.startswith(noted.name) for line in tight)
+    assert not any("no line of its log" in line for line in tight)

@@ -79,15 +79,15 @@ def clipped(line: Cell, width: int) -> Cell:
     return line if width_of(line) <= width else fit(line, width)
 
 
-def note_lines(row: Cells, width: int) -> list[Cell]:
-    """What there is to say about a worker below its row: indented lines of at most `width` cells, the last one cut."""
+def note_lines(row: Cells, width: int, most: int = MOST_NOTE_LINES) -> list[Cell]:
+    """What there is to say about a worker below its row: `most` indented lines of `width` cells, the last one cut."""
     if not row["note"]:
         return []
     ((note, style),) = row["note"]
     kept = [""]
     for word in note.split(" "):
         longer = f"{kept[-1]} {word}" if kept[-1] else word
-        if cells(longer) <= width - len(_INDENT) or not kept[-1] or len(kept) == MOST_NOTE_LINES:
+        if cells(longer) <= width - len(_INDENT) or not kept[-1] or len(kept) == most:
             kept[-1] = longer
         else:
             kept.append(word)

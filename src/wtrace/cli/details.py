@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.cli.cells import NOTHING, clipped, text_of, width_of
+from wtrace.cli.cells import NOTHING, clipped, note_lines, text_of, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from wtrace.cli.cells import Cell, Cells, Piece
 
+MOST_NOTE_LINES = 2  # of a worker that runs
 _INDENT: Piece = ("    ", "")
 _DOT: Piece = (" · ", "dim")
 _LABELS = {
@@ -24,18 +25,21 @@ _LABELS = {
 
 
 def detail_lines(row: Cells, shown: AbstractSet[str], width: int, most: int) -> list[Cell]:
-    """At most so many lines: figures first, the log (or why it ended) last. `shown`: the keys that have a column."""
+    """At most so many lines: what is to be known of a worker that runs first, then figures, the log (or why it ended) last.
+
+    `shown`: the keys that have a column.
+    """
     if most <= 0:
         return []
     log = () if "log" in shown else row["log"]
+    note = () if row["note"] == row["log"] else row["note"]
     figures = _figures(row, shown, "eta_long" if width >= 100 else "eta")
     if most == 1:
-        return _flow([*figures, log] if log else figures, width, 1)
-    ends = [log] if log else []
-    if most > 2 and row["note"] and row["last"]:
-        ends.append(row["last"])  # what is to be known of it stands above what it prints
-    lines = _flow(figures, width, most - len(ends))
-    return [*lines, *(line for end in ends for line in _flow([end], width, 1))]
+        return _flow([cell for cell in (note, *figures, log) if cell], width, 1)
+    told = note_lines(row, width, min(MOST_NOTE_LINES, most - 1)) if note else []
+    room = most - len(told) - (1 if log else 0)
+    ends = _flow([log], width, 1) if log and room >= 0 else []
+    return [*told, *(_flow(figures, width, room) if room > 0 else []), *ends]
 
 
 def _flow(cells: list[Cell], width: int, most: int) -> list[Cell]:

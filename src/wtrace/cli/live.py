@@ -101,7 +101,7 @@ class LiveView:
             return row
         eta = self._eta(worker, row, standing, eta_at)
         cells = worker_cells(worker, standing.criteria, eta) | _gauge_cells(worker, gauge)
-        cells["log"] = cells["note"] or cells["last"]
+        cells["log"] = cells["note"] if cells["note"] and worker.state not in ALIVE else cells["last"]
         return _Row(worker, gauge, eta_at, eta, cells, sizes_of(cells))
 
     def _eta(self, worker: WorkerStanding, row: _Row | None, standing: Standing, eta_at: float) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import sys
@@ -55,6 +56,7 @@ def try_(
     from wtrace.cli import tried
     from wtrace.cli.table import terminal_width
 
+    gc.disable()  # nothing here lives longer; a collection would count as time that a pattern takes
     setting = _setting(config, worker, is_named=file is not None)
     with tempfile.TemporaryDirectory(prefix="wtrace-try-") as folder:
         if file is None:

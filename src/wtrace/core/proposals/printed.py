@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 MOST_METRICS = 6  # of a line
 
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|nan|inf"
-_WORD = r"[A-Za-z_][\w.@/'\u2019-]*"
+_WORD = r"[A-Za-z_][\w.@/'\u2019-]*+"  # possessive, as the rest: the time that a line takes stays bounded
 _PAIR = re.compile(
-    rf"(?<![\w.])(?P<key>['\"]?{_WORD}(?: {_WORD}){{0,2}}['\"]?)(?P<gap>\s*[:=]\s*|\s+\|\s+|\s+(?:(?:of|is|was|at)\s+)?)"
+    rf"(?<![\w.@/\u2019-])(?P<key>['\"]?{_WORD}(?: {_WORD}){{0,2}}['\"]?)(?P<gap>\s*[:=]\s*|\s+\|\s+|\s+(?:(?:of|is|was|at)\s+)?)"
     rf"(?P<around>\d+/\d+ \(|['\"]|{_WORD}\()?(?P<value>(?>{_NUMBER}))(?!\w|:\d|-\d|\.\d)"
 )
 EPOCHS = "epoch"
