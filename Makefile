@@ -2,25 +2,39 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+RACES  := $(VENV)/.ready-to-race
 READY  := $(VENV)/.ready
+# uv where it is installed, else pip; both take the versions of constraints.txt.
+UV     := $(shell command -v uv 2>/dev/null)
+ifeq ($(UV),)
+ADD    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+else
+ADD    := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
+endif
 
 .PHONY: help race race-full test chaos bench bench-smoke lint types contracts docs check clean-venv
 
 help:  ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wtrace needs Python 3.11 or newer; this is " + sys.version.split()[0])'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'  # its start scripts begin 3 ms sooner
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
-	$(BIN)/python -m compileall -q src  # as other installs are: some environments forbid it at the first use
-	touch $@
+$(RACES): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wtrace needs Python 3.11 or newer; this is " + sys.version.split()[0])'
+	@echo "making $(VENV) with what a race needs: wtrace, numpy, matplotlib, and torch, which is large"
+	@$(PYTHON) -m venv $(VENV)
+	@$(if $(UV),:,$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1')  # its start scripts begin 3 ms sooner
+	@$(ADD) --editable '.[train]'
+	@$(BIN)/python -m compileall -q src  # as other installs are: some environments forbid it at the first use
+	@touch $@
 
-race: $(READY)  ## train the shipped race in its quick form, with the live view, to a winner
+$(READY): $(RACES)
+	@echo "adding what the tests need to $(VENV)"
+	@$(ADD) --editable '.[train,dev]'
+	@touch $@
+
+race: $(RACES)  ## train the shipped race in its quick form, with the live view, to a winner
 	$(BIN)/wtrace run --config wtrace.quick.toml --trust
 
-race-full: $(READY)  ## train the shipped race at full strength (hours without a GPU)
+race-full: $(RACES)  ## train the shipped race at full strength (hours without a GPU)
 	$(BIN)/wtrace run --trust
 
 test: $(READY)  ## run every test
