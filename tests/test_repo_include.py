@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from repo_lab import Lab, init, make_lab, snapshot
+from wtrace import files
 from wtrace.core.spec import IncludeSpec
 from wtrace.errors import UsageError
 from wtrace.repo import include
@@ -80,6 +81,28 @@ def test_a_branch_cannot_write_an_original_through_what_was_brought(lab: Lab) ->
     for name in ("absolute", "escape"):
         assert f"data/{name} (a link that leads out of data)" in said(made)
     assert not os.path.lexists(made.path / "data" / "fifo")
+
+
+def test_a_link_that_leads_out_through_another_is_not_brought(lab: Lab) -> None:
+    (lab.root / "data" / "deep" / "top").symlink_to("..")
+    (lab.root / "data" / "out").symlink_to("deep/top/../.env")  # `data/deep/.env` to who does not look
+    made = make(lab, COPY_OF_DATA)
+    assert (made.path / "data" / "deep" / "top").readlink() == Path("..")
+    assert not os.path.lexists(made.path / "data" / "out")
+    assert "data/out (a link that leads out of data)" in said(made)
+
+
+def test_a_draft_is_never_written_through_a_link_of_the_branchs(lab: Lab, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    tree = lab.one("x", "topic").path
+    (tree / f"{include.DRAFT}.env").symlink_to(mine)
+    lab.git("add", "--force", f"{include.DRAFT}.env", cwd=tree)
+    lab.git("commit", "--quiet", "-m", "a link where the draft will be", cwd=tree)
+    lab.git("worktree", "remove", str(tree))
+    made = make(lab, ".env")
+    assert mine.read_text() == "mine"
+    assert (made.path / ".env").read_text() == (lab.root / ".env").read_text()
 
 
 def test_a_link_only_where_it_is_asked_for(lab: Lab) -> None:
@@ -208,7 +231,8 @@ def test_copies_share_their_blocks_where_the_file_system_can(tmp_path: Path) -> 
         settle = ["sync", "-f", str(mount)]
         subprocess.run(settle, check=True)
         before = shutil.disk_usage(mount).used
-        include._copy(source, target)
+        with files.opened(mount) as folder:
+            include._copy(source, folder, target.name)
         subprocess.run(settle, check=True)
         assert target.read_bytes() == source.read_bytes()
         assert shutil.disk_usage(mount).used - before < 10 << 20

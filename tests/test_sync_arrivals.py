@@ -230,6 +230,40 @@ def test_a_snapshot_comes_as_it_was_sent(tmp_path: Path) -> None:
         assert snapshot.read(tmp_path) == sent
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("standing", "winner"), "nobody"),
+        (("standing", "check_every"), 0),
+        (("standing", "at"), 1e300),
+        (("standing", "started"), -1.0),
+        (("every_s",), 1e300),
+        (("standing", "workers", 1, "name"), "attention-supervised"),
+        (("standing", "workers", 0, "max_epochs"), 0),
+        (("standing", "workers", 0, "epoch"), 10**18),
+        (("standing", "workers", 0, "recent", 0, "met"), [True]),
+        (("standing", "workers", 0, "best", "values"), []),
+        (("standing", "workers", 0, "recent", 0, "at"), 1e18),
+        (("curves", "attention-supervised"), []),
+        (("curves", "somebody"), [[], [], [], [], []]),
+        (("curves", "attention-supervised", 0, 0, 0), 10**15),
+        (("standing", "state"), "great"),
+        (("schema",), 2),
+    ],
+)
+def test_a_snapshot_that_does_not_hold_together_is_not_believed(
+    tmp_path: Path, place: tuple[Any, ...], value: Any
+) -> None:
+    changed = json.loads(snapshot.encode(snapshots()[0]))
+    *way, last = place
+    holder = changed
+    for key in way:
+        holder = holder[key]
+    holder[last] = value
+    (tmp_path / snapshot.NAME).write_text(json.dumps(changed))
+    assert snapshot.read(tmp_path) is None
+
+
 leaf = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just([]), st.just({}),
     st.sampled_from([0, -1, 10**9, 10**18, 1e308, -1e308, "winner", "running", "\x1b]0;x\x07", "<script>", [[1]]]),

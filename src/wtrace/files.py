@@ -42,8 +42,10 @@ def leads_inside(target: str, depth: int) -> bool:
 
 
 @contextlib.contextmanager
-def opened(top: Path, parts: Sequence[str] = (), *, make: bool = False) -> Iterator[int]:
-    """The descriptor of a folder below `top`. `make`: it is made where it is missing, also in the place of a link.
+def opened(
+    top: Path, parts: Sequence[str] = (), *, make: bool = False, over_links: bool = False
+) -> Iterator[int]:
+    """The descriptor of a folder below `top`. `make`: it is made where it is missing, `over_links` in the place of a link.
 
     OSError where it is not there, or something else is in the way: a link too, which is never followed.
     """
@@ -51,7 +53,7 @@ def opened(top: Path, parts: Sequence[str] = (), *, make: bool = False) -> Itera
     try:
         for part in parts:
             if make:
-                _make_folder(part, here)
+                _make_folder(part, here, over_links=over_links)
             below = os.open(part, _FOLDER, dir_fd=here)
             os.close(here)
             here = below
@@ -60,9 +62,9 @@ def opened(top: Path, parts: Sequence[str] = (), *, make: bool = False) -> Itera
         os.close(here)
 
 
-def _make_folder(name: str, inside: int) -> None:
+def _make_folder(name: str, inside: int, *, over_links: bool) -> None:
     with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISLNK(os.lstat(name, dir_fd=inside).st_mode):
+        if over_links and stat.S_ISLNK(os.lstat(name, dir_fd=inside).st_mode):
             os.unlink(name, dir_fd=inside)
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=inside)
@@ -72,25 +74,24 @@ def _make_folder(name: str, inside: int) -> None:
 def draft(folder: int, name: str) -> Iterator[BinaryIO]:
     """A file of our own to write to; it takes the name's place when the block ends well, and else is gone again."""
     drafted = _drafted(name)
-    _remove(drafted, folder)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    remove(drafted, folder)
     try:
-        with os.fdopen(os.open(drafted, flags, 0o600, dir_fd=folder), "wb") as file:
+        with os.fdopen(new_file(drafted, folder), "wb") as file:
             yield file
         os.rename(drafted, name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
-        _remove(drafted, folder)
+        remove(drafted, folder)
 
 
 def put_link(folder: int, name: str, target: str) -> None:
     """A link in the place of whatever file has the name."""
     drafted = _drafted(name)
-    _remove(drafted, folder)
+    remove(drafted, folder)
     try:
         os.symlink(target, drafted, dir_fd=folder)
         os.rename(drafted, name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
-        _remove(drafted, folder)
+        remove(drafted, folder)
 
 
 def put_same(folder: int, name: str, source: int, source_name: str) -> None:
@@ -103,7 +104,7 @@ def put_same(folder: int, name: str, source: int, source_name: str) -> None:
         if os.path.samestat(there, os.lstat(name, dir_fd=folder)):
             return
     drafted = _drafted(name)
-    _remove(drafted, folder)
+    remove(drafted, folder)
     try:
         os.link(source_name, drafted, src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
         os.rename(drafted, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -114,7 +115,7 @@ def put_same(folder: int, name: str, source: int, source_name: str) -> None:
             shutil.copyfileobj(original, copy)
             os.utime(copy.fileno(), ns=(there.st_atime_ns, there.st_mtime_ns))
     finally:
-        _remove(drafted, folder)
+        remove(drafted, folder)
 
 
 def _drafted(name: str) -> str:
@@ -122,9 +123,16 @@ def _drafted(name: str) -> str:
     return f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:20]}.incoming"
 
 
-def _remove(name: str, folder: int) -> None:
+def remove(name: str, folder: int) -> None:
+    """Take the file or link away, if it is there."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
+
+
+def new_file(name: str, folder: int) -> int:
+    """The descriptor of a file that was not there before. OSError where anything has the name, a link too."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, 0o600, dir_fd=folder)
 
 
 def open_regular(name: str | Path, folder: int | None = None, *, flags: int = os.O_RDONLY) -> int:

@@ -8,6 +8,7 @@ would let a branch write to an original becomes a part of it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import filecmp
 import json
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from wtrace import files
 from wtrace.errors import ToolError, UsageError
 from wtrace.repo import git, notes
 from wtrace.repo.halfmade import name_some
@@ -125,28 +127,30 @@ def _untracked(root: Path, path: PurePosixPath) -> Iterator[str]:
 
 def _place(root: Path, worktree: Path, name: str, brought: _Brought, *, is_link: bool) -> None:
     source, target = root / name, worktree / name
-    blocked = _make_folders(worktree, PurePosixPath(name))
-    if blocked is not None:
-        brought.differing.append(f"{name} (in the way: {blocked})")
-    elif os.path.lexists(target):
-        if not (_mark(target) == brought.marks.get(name) or _is_same(source, target, is_link=is_link)):
-            brought.differing.append(name)
-    else:
+    with _folder_of(worktree, PurePosixPath(name), brought) as folder:
+        if folder is None:
+            return
+        if os.path.lexists(target):
+            if not (_mark(target) == brought.marks.get(name) or _is_same(source, target, is_link=is_link)):
+                brought.differing.append(name)
+            return
         if is_link:
-            target.symlink_to(source.readlink())
+            os.symlink(source.readlink(), target.name, dir_fd=folder)
         else:
-            _copy(source, target)
+            _copy(source, folder, target.name)
         _note(brought, name, target)
 
 
 def _link(root: Path, worktree: Path, path: PurePosixPath, brought: _Brought) -> None:
     target = worktree / path
-    blocked = _make_folders(worktree, path)
-    if blocked is not None or (os.path.lexists(target) and _link_of(target) != str(root / path)):
-        brought.differing.append(str(path))
-    elif not os.path.lexists(target):
-        target.symlink_to(root / path)
-        _note(brought, str(path), target)
+    with _folder_of(worktree, path, brought) as folder:
+        if folder is None:
+            return
+        if not os.path.lexists(target):
+            os.symlink(root / path, target.name, dir_fd=folder)
+            _note(brought, str(path), target)
+        elif _link_of(target) != str(root / path):
+            brought.differing.append(str(path))
 
 
 def _note(brought: _Brought, name: str, target: Path) -> None:
@@ -156,30 +160,45 @@ def _note(brought: _Brought, name: str, target: Path) -> None:
     brought.marks[name] = mark
 
 
-def _make_folders(worktree: Path, path: PurePosixPath) -> PurePosixPath | None:
-    """Make the folders on the way; what is in the way instead: a link of the branch's could lead anywhere."""
-    for folder in reversed(list(path.parents)[:-1]):
-        there = worktree / folder
-        if there.is_symlink() or (os.path.lexists(there) and not there.is_dir()):
-            return folder
-        there.mkdir(exist_ok=True)
-    return None
+@contextlib.contextmanager
+def _folder_of(worktree: Path, path: PurePosixPath, brought: _Brought) -> Iterator[int | None]:
+    """The folder that the path is to be put into, made where it is missing.
+
+    None, and told, where something of the branch's is in the way: a link of its could lead anywhere.
+    """
+    parents = path.parent.parts
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(files.opened(worktree, parents, make=True))
+        except OSError as error:
+            if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
+                raise
+            way = [PurePosixPath(*parents[: index + 1]) for index in range(len(parents))]
+            blocked = next((each for each in way if _kind(worktree / each) != "folder"), path.parent)
+            brought.differing.append(f"{path} (in the way: {blocked})")
+            yield None
+        else:
+            yield folder
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, folder: int, name: str) -> None:
     """A copy with the original's mode and time. It appears once, whole, and never in the place of something else."""
-    draft = target.with_name(f"{DRAFT}{target.name}"[:255])
-    draft.unlink(missing_ok=True)
-    with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as original:  # noqa: PTH123
-        status = os.fstat(original.fileno())
-        with draft.open("xb") as copy:
-            try:
-                fcntl.ioctl(copy.fileno(), FICLONE, original.fileno())
-            except OSError:  # another file system, or one that cannot
-                shutil.copyfileobj(original, copy, COPIED_AT_ONCE)
-            os.fchmod(copy.fileno(), stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IWUSR)
-        os.utime(draft, ns=(status.st_atime_ns, status.st_mtime_ns))
-    draft.rename(target)
+    draft = f"{DRAFT}{name}"[:255]
+    files.remove(draft, folder)
+    try:
+        with os.fdopen(files.open_regular(source), "rb") as original:
+            status = os.fstat(original.fileno())
+            with os.fdopen(files.new_file(draft, folder), "wb") as copy:
+                try:
+                    fcntl.ioctl(copy.fileno(), FICLONE, original.fileno())
+                except OSError:  # another file system, or one that cannot
+                    shutil.copyfileobj(original, copy, COPIED_AT_ONCE)
+                copy.flush()
+                os.fchmod(copy.fileno(), stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IWUSR)
+                os.utime(copy.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        files.remove(draft, folder)
 
 
 def _is_same(source: Path, target: Path, *, is_link: bool) -> bool:
@@ -190,11 +209,8 @@ def _is_same(source: Path, target: Path, *, is_link: bool) -> bool:
 
 def _stays_inside(root: Path, item: PurePosixPath, link: PurePosixPath) -> bool:
     """Whether a link is relative and leads to something at or below the item, which is brought along too."""
-    target = (root / link).readlink()
-    if target.is_absolute():
-        return False
-    led = PurePosixPath(os.path.normpath(link.parent / target))
-    return led == item or item in led.parents
+    below = len(link.parent.parts) - len(item.parts)
+    return files.leads_inside(str((root / link).readlink()), below)
 
 
 def _kind(path: Path) -> str | None:

@@ -145,7 +145,7 @@ class Mirror:
         target = str(header.get("to"))
         if header["is"] == "link" and not files.leads_inside(target, len(folders)):
             raise BrokenWireError(f"a link out of the output: {target!r}")
-        with files.opened(self._output, folders, make=True) as folder:
+        with files.opened(self._output, folders, make=True, over_links=True) as folder:
             if header["is"] == "link":
                 files.put_link(folder, name, target)
             else:

@@ -58,13 +58,13 @@ def _place(place: Path, below: tuple[str, ...], name: str, here: int, mode: int)
         target = os.readlink(name, dir_fd=here)
         if not files.leads_inside(target, len(below)):
             return False
-        with files.opened(place, below, make=True) as folder:
+        with files.opened(place, below, make=True, over_links=True) as folder:
             files.put_link(folder, name, target)
         return True
     if not stat.S_ISREG(mode):
         return False
     os.chmod(name, FILE_MODE, dir_fd=here)
-    with files.opened(place, below, make=True) as folder:
+    with files.opened(place, below, make=True, over_links=True) as folder:
         if name.endswith(".md"):
             _put_page(folder, name, here)
         else:
