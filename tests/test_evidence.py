@@ -230,3 +230,16 @@ def test_an_interrupted_run_is_neither() -> None:
     cases = read_junit(b"<testsuites><testcase name='a'><failure message='no'/></testcase></testsuites>")
     assert broken_promise("red", 1, cases) is None
     assert "exit code 2" in str(broken_promise("red", 2, cases))
+
+
+def test_what_is_kept_holds_nothing_private(lab: Lab) -> None:
+    tests = "import os\n\ndef test_key():\n    assert os.environ['HF_TOKEN'] == os.getcwd(), '/data/of-mine/x.bin'\n"
+    tree = worker(lab, tests)
+    lab.write_config(["a"], workers='env = { HF_TOKEN = "hf_s3cret<&>9" }')
+    evidence(lab, "red")
+    for name in ("a.junit.xml", "a.md"):
+        kept = lab.git("show", f"try/a:artifacts/red/{name}")
+        assert "test_key" in kept
+        for private in ("hf_s3cret", str(tree.parent), str(lab.root), "/data/of-mine"):
+            assert private not in kept
+    ET.fromstring(lab.git("show", "try/a:artifacts/red/a.junit.xml"))

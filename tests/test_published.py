@@ -293,6 +293,13 @@ def test_the_snapshot_says_that_nothing_will_change(raced: Raced) -> None:
         assert found.standing.winner == winner
 
 
+def test_a_report_that_is_written_again_is_still_the_last_word(raced: Raced) -> None:
+    raced.labs[1].wtrace("report")
+    found = snapshot.read(raced.lost / "results")
+    assert found is not None
+    assert found.closed
+
+
 def test_the_page_drawn_from_the_snapshot_is_the_page(raced: Raced) -> None:
     """What a laptop draws for itself is what the race's machine would have shown it."""
     results = raced.won / "results"

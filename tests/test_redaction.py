@@ -94,3 +94,16 @@ def test_the_config_keeps_its_names_and_can_still_be_read() -> None:
         assert private not in shown
     for kept in ("KEY", "OTHER", "curl", "sync.mac", "far", *(worker.name for worker in spec.workers)):
         assert kept in shown
+
+
+def test_addresses_are_taken_out_of_what_is_said_about_them() -> None:
+    text = MINIMAL + (
+        '\n[notify]\nurls = ["json://me:pw@hooks.example/x"]\n'
+        '[runners.far]\nengine = "ray"\naddress = "http://10.0.0.7:8265"\n'
+        '[sync.mac]\nhost = "me@10.0.0.8"\n[sync.laptop]\nhost = "laptop"\n'
+    )
+    redaction = redaction_of(config.parse(text), inherited={"RAY_ADDRESS": "http://10.0.0.9:8265"})
+    said = (
+        "mac: me@10.0.0.8 refuses; laptop: asleep; 10.0.0.7:8265 and http://10.0.0.9:8265 and hooks.example"
+    )
+    assert redaction.text(said) == "mac: … refuses; laptop: asleep; … and … and …"

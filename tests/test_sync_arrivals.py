@@ -247,6 +247,8 @@ def test_a_snapshot_comes_as_it_was_sent(tmp_path: Path) -> None:
         (("curves", "attention-supervised"), []),
         (("curves", "somebody"), [[], [], [], [], []]),
         (("curves", "attention-supervised", 0, 0, 0), 10**15),
+        (("standing", "criteria", 0, "op"), "\x1b]0;x\x07"),
+        (("standing", "workers", 0, "criteria", 0, "op"), "=="),
         (("standing", "state"), "great"),
         (("schema",), 2),
     ],

@@ -27,12 +27,13 @@ FEWEST = 6
 SHORT_WORD = re.compile(r"\w{1,11}", re.ASCII)  # might be a part of another word by chance
 CUT_AT = 100  # characters: a text of so many may have been cut, and end in the midst of a value
 PART = 4  # characters of a value that its cut end is known by
-SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
-"""Inherited variables of such names are taken for secrets; the config's own all are."""
+SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth|address|_ur[il]$", re.IGNORECASE)
+"""Inherited variables of such names are taken for secrets or addresses; the config's own all are."""
 
 TELLS_NOTHING = re.compile(r"--?[A-Za-z][\w-]*|\{\w+\}")  # an option's name, a placeholder
 
 _USER = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/@'\"`]+@")
+_HOST = re.compile(r"^(?:[A-Za-z][\w+.-]*://)?(?:[^\s/@]*@)?([^\s/?#@]+)")
 _ABSOLUTE = re.compile(
     r"(?:^|(?<=[\s'\"`=:(\[]))(?!/(?:dev|proc|sys|usr|bin)\b)/(?=[^\W\d]|[.~])(?:[^\s/:;,|<>()'\"`\\\[\]]+/)*"
     r"([^\s/:;,|<>()'\"`\\\[\]]*[^\s/:;,|<>()'\"`\\\[\].])/?"
@@ -102,10 +103,7 @@ def redaction_of(
     `inherited`: the environment that workers are started with.
     """
     values = [value for worker in spec.workers for value in worker.env.values()]
-    values += spec.notify_urls
-    values += [
-        value for runner in spec.runners for value in map(str, runner.settings.values()) if "://" in value
-    ]
+    values += _addresses(spec)
     values += [value for name, value in (inherited or {}).items() if SECRET_NAME.search(name)]
     arguments = [
         each for command in spec.after_winner for each in command[1:] if not TELLS_NOTHING.fullmatch(each)
@@ -116,6 +114,22 @@ def redaction_of(
         _looked_for(argument for argument in arguments if argument not in names),
         tuple(sorted(places, key=lambda place: -len(place[0]))),
     )
+
+
+def _addresses(spec: RaceSpec) -> list[str]:
+    """Where notices, mirrors and engines are; of an address with a scheme also the host alone."""
+    found = [*spec.notify_urls, *(target.host for target in spec.sync)]
+    found += [
+        value
+        for runner in spec.runners
+        for name, value in runner.settings.items()
+        if isinstance(value, str) and _is_address(name, value)
+    ]
+    return found + [host[1] for each in found if (host := _HOST.search(each)) is not None]
+
+
+def _is_address(name: str, value: str) -> bool:
+    return name == "address" or "://" in value
 
 
 def _looked_for(values: Iterable[str]) -> tuple[str, ...]:
@@ -168,7 +182,7 @@ def _runner(runner: RunnerSpec, redaction: Redaction) -> RunnerSpec:
 
 
 def _setting(name: str, value: str, redaction: Redaction) -> str:
-    return LEFT_OUT if name == "address" or "://" in value else redaction.text(value)
+    return LEFT_OUT if _is_address(name, value) else redaction.text(value)
 
 
 def _names(spec: RaceSpec) -> set[str]:
@@ -190,6 +204,7 @@ def _forms(value: str) -> set[str]:
             json.dumps(part)[1:-1],
             json.dumps(part, ensure_ascii=False)[1:-1],
             escape(part),
+            repr(part)[1:-1],
         )
     }
 

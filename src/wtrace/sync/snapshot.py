@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 NAME = "standing.json"
 LARGEST = 20_000_000  # bytes
+OPERATORS = {"<", "<=", ">", ">="}
 MOST_EPOCHS = 10**9
 LATEST = 2.0**36  # seconds since 1970: in two thousand years
 
@@ -59,6 +60,8 @@ def _holds_together(found: Snapshot) -> bool:
     standing = found.standing
     names = {row.name for row in standing.workers}
     criteria = len(standing.criteria)
+    operators = {each.op for each in standing.criteria}
+    operators |= {each.op for row in standing.workers for each in row.criteria}
     times = [standing.at, standing.started, standing.decided, standing.ended, found.every_s]
     times += [at for row in standing.workers for at in (row.started, row.ended)]
     times += [happening.at for happening in standing.happenings]
@@ -66,6 +69,7 @@ def _holds_together(found: Snapshot) -> bool:
         len(names) == len(standing.workers)
         and (standing.winner is None or standing.winner in names)
         and 0 < standing.check_every <= MOST_EPOCHS
+        and operators <= OPERATORS
         and all(_is_time(at) for at in times if at is not None)
         and all(_row_holds_together(row, criteria) for row in standing.workers)
         and all(name in names and len(series) == criteria for name, series in found.curves.items())
