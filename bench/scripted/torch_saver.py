@@ -8,12 +8,12 @@ import torch
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
-inputs = torch.randn(256, 64)
+inputs = torch.randn(1024, 64)
 targets = inputs[:, :1]
 model = torch.nn.Sequential(torch.nn.Linear(64, 2048), torch.nn.ReLU(), torch.nn.Linear(2048, 1))
-optimizer = torch.optim.SGD(model.parameters(), lr=float(sys.argv[1]))
+optimizer = torch.optim.Adam(model.parameters(), lr=float(sys.argv[1]))
 for epoch in range(1, 400):
-    for _ in range(10):
+    for _ in range(20):
         optimizer.zero_grad()
         loss = torch.nn.functional.mse_loss(model(inputs), targets)
         loss.backward()
