@@ -17,6 +17,7 @@ from wtrace.core.settling import (
     GROWTH_BYTES,
     GROWTH_S,
     LOG_LOOKS,
+    LOG_OPEN_S,
     QUIET_S,
     STILL_S,
     Activity,
@@ -93,12 +94,22 @@ def test_a_file_that_was_closed_in_between_begins_anew() -> None:
 
 @pytest.mark.parametrize("name", ["events.out.tfevents.17.host", "run-1.wandb", "train.log"])
 def test_event_files_and_logs_are_known_by_their_names(name: str) -> None:
-    assert is_log(Seen(file(f"/out/{name}", size=0), 0.0))
+    assert is_log(Seen(file(f"/out/{name}", size=0), 0.0, 0.0))
 
 
 def test_what_is_opened_to_append_is_a_log() -> None:
-    assert is_log(Seen(file(appends=True), 0.0))
-    assert not is_log(Seen(file(), 0.0))
+    assert is_log(Seen(file(appends=True), 0.0, 0.0))
+    assert not is_log(Seen(file(), 0.0, 0.0))
+
+
+def test_a_fast_log_is_known_after_a_while() -> None:
+    seen: dict[FileId, Seen] = {}
+    for second in range(int(LOG_OPEN_S) + 1):
+        assert logs_among(seen) == ()
+        seen = remember(seen, [file("/out/chatty", size=1000 + second * GROWTH_BYTES)], float(second))
+    assert logs_among(seen) == ((0, 1),)
+    cut = remember(seen, [file("/out/chatty", size=1000)], LOG_OPEN_S + 1)
+    assert logs_among(cut) == ()
 
 
 def test_a_save_is_what_is_open_and_no_log() -> None:

@@ -30,6 +30,8 @@ SHORTEST_S = 2.0
 """Where `settle` is shorter than that time, growth is waited for as long as `settle`, but no less than this."""
 LOG_LOOKS = 5
 """A file that was seen open so often, and only grew, and that slowly, is open all the time."""
+LOG_OPEN_S = 600.0
+"""A file that was seen open for so long, and never cut short, is open all the time, however fast it grows."""
 LOG_NAMES = ("events.out.tfevents.*", "*.wandb", "*.log")
 """Files that are open all the time, whatever they grow by."""
 
@@ -61,10 +63,11 @@ def ends_by(
 
 @data
 class Seen:
-    """An open file, and in how many looks it went on as a log does."""
+    """An open file, since when it has gone on, and in how many looks running it grew as slowly as a log does."""
 
     file: OpenFile
     at: float
+    since: float
     looks: int = 0
 
 
@@ -74,9 +77,9 @@ def remember(before: Mapping[FileId, Seen], found: Iterable[OpenFile], now: floa
 
 
 def _seen_again(before: Seen | None, file: OpenFile, now: float) -> Seen:
-    if before is None or not _goes_on(before.file, file) or _grows(before, file, now):
-        return Seen(file, now)
-    return Seen(file, now, before.looks + 1)
+    if before is None or not _goes_on(before.file, file):
+        return Seen(file, now, now)
+    return Seen(file, now, before.since, 0 if _grows(before, file, now) else before.looks + 1)
 
 
 def _goes_on(before: OpenFile, now: OpenFile) -> bool:
@@ -96,8 +99,8 @@ def _grows(before: Seen, file: OpenFile, now: float) -> bool:
 
 def is_log(seen: Seen) -> bool:
     """Whether the file is open all the time, so that its being open says nothing of a save."""
-    always = seen.file.appends or is_log_name(seen.file.path.rpartition("/")[2])
-    return always or seen.looks >= LOG_LOOKS - 1
+    known = seen.file.appends or is_log_name(seen.file.path.rpartition("/")[2])
+    return known or seen.looks >= LOG_LOOKS - 1 or seen.at - seen.since >= LOG_OPEN_S
 
 
 def is_log_name(name: str) -> bool:
@@ -127,7 +130,7 @@ def saves(
     return {
         file.identity: grown(before.get(file.identity), file.path, file.size, now)
         for file in found
-        if file.identity not in known and not is_log(Seen(file, now))
+        if file.identity not in known and not is_log(Seen(file, now, now))
     }
 
 

@@ -47,7 +47,7 @@ TELL_EVERY_S = 1.0  # what it saves, where that changes
 SCAN_EVERY_S = 1.0  # its folders, for what has changed in them
 SCAN_SHARE = 20  # where a scan takes long, the next one waits so many times as long
 REMEMBER_S = (1.0, 30.0)  # from, to: between two looks at a worker that has not won
-HALTS_WITHIN_S = 0.25
+HALTS_WITHIN_S, HALT_AGAIN_S = 0.25, 1.0
 UNFINISHED_S = 0.5  # a file that was open so shortly before the SIGKILL was being written then
 
 
@@ -182,7 +182,8 @@ class _Attempt:
         self._saves = {} if found is None else saves(self._saves, found, self._logs, now)
         activity = Activity(self._saved(found, now), self._changed, asked=asked)
         file = self._told(activity.saves[0].path) if activity.saves else None
-        if not settling.seen or (file != settling.saving and now >= self._told_at + TELL_EVERY_S):
+        is_new = file not in {None, settling.saving} and now >= self._told_at + TELL_EVERY_S
+        if not settling.seen or is_new:
             self._told_at = now
             yield ev.SavingSeen(now, self._name, file, self._logs)
         if may_end(settling, epoch, activity, self._limit_s, now) and (
@@ -225,6 +226,7 @@ class _Attempt:
         """
         halts = self._runner.halt(self.folder, HALTS_WITHIN_S)
         if not halts:
+            self.look_at = now + HALT_AGAIN_S  # to wait for it holds up all else
             return halts is None or now >= latest
         found = self._writing() or ()
         self._halted = True
