@@ -196,6 +196,22 @@ def test_with_stop_at_first_off_everybody_runs_to_the_end_and_the_winner_is_the_
     assert (race.outcome("a"), race.outcome("b"), race.over()) == ("won", "finished", "won")
 
 
+def test_after_the_verdict_nobody_is_shown_as_confirming() -> None:
+    """Later claimants run to the end, and no claim of theirs will be judged any more."""
+    confirm = ConfirmSpec(("judge",), attempts=2)
+    race = Story(spec("a", "b", judge=JudgeSpec(stop_at_first=False), confirm=confirm))
+    race.start_all()
+    race.check("b", 5, ratio=3.0)
+    race.check("a", 5, ratio=1.6)
+    assert race.state.is_confirming("a")
+    race.note(ev.ConfirmationEnded(race.now, 1, 1, "b", HELD_OUT))
+    race.settle()
+    race.check("a", 10, ratio=1.6)
+    assert race.winner() == "b"
+    rows = view.standing(race.state, "id", dict.fromkeys("ab", PLACE), (), race.now).workers
+    assert [row.state for row in rows] == ["running", "running"]
+
+
 def test_a_criterion_that_must_hold_for_two_checks_does() -> None:
     loss = parse_criterion("loss", "loss <= 0.2", for_checks=2)
     race = Story(replace(spec("a"), success=(loss,)))
