@@ -274,7 +274,7 @@ def test_a_worker_of_which_nothing_was_found_is_told_why(lab: Lab) -> None:
         )
     (lab.root / "wtrace.toml").write_text(config)
     told = lab.wtrace("run", expect=1).stdout
-    assert "log: no line of its log matches its pattern\n" in told
+    assert "log: no line of its log matches its pattern; nearest: 'epoch: 2', up to 'epoch'\n" in told
     assert "json: no line of its log holds an object of JSON with a metric\n" in told
     assert "csv: no file of this attempt is {output}/**/metrics.csv\n" in told
 

@@ -69,10 +69,11 @@ def lines_of(tried: Tried, width: int) -> Iterator[str]:
         yield ""
         yield from (f"  {plain(line)}" for line in proposed_lines(tried.proposal, tried.path))
     yield ""
-    yield from (cut(plain(line), width) for line in _matches(tried, width))
+    yield from _matches(tried, width)
     if tried.epochs:
         yield ""
-        yield from (cut(plain(line), width) for line in _epochs(tried))
+        for line in _epochs(tried):
+            yield from _wrapped(line, width, indent=4)
     for note in tried.notes:
         yield ""
         yield from _wrapped(f"note: {note}", width)
@@ -95,9 +96,9 @@ def _what(tried: Tried) -> Iterator[str]:
 def _matches(tried: Tried, width: int) -> Iterator[str]:
     witness, unit = tried.witness, epoch_key(tried.metrics) or "step"
     if witness.lines:
-        yield f"{_counted(witness.lines, 'line')}, {witness.matched:,} of them read"
+        yield cut(f"{_counted(witness.lines, 'line')}, {witness.matched:,} of them read", width)
     if tried.bad_lines:
-        yield f"{_counted(tried.bad_lines, 'line')} cannot be used"
+        yield cut(f"{_counted(tried.bad_lines, 'line')} cannot be used", width)
     more = witness.matched - len(witness.first) - len(witness.last)
     for match in witness.first:
         yield from _match(match, unit, width)
@@ -108,13 +109,13 @@ def _matches(tried: Tried, width: int) -> Iterator[str]:
 
 
 def _match(match: Match, unit: str, width: int) -> Iterator[str]:
-    yield f"  {match.line.strip()}"
+    yield cut(f"  {plain(match.line.strip())}", width)
     if isinstance(match.said, OwnLine):
         yield "    → a line of the worker protocol"
         return
     values = "  ".join(f"{name} {_raw(value)}" for name, value in match.said.values.items())
     epoch = "" if match.said.epoch is None else f"{unit} {_raw(match.said.epoch)}  "
-    yield cut(f"    → {epoch}{values}".rstrip(), width)
+    yield from _wrapped(f"    → {epoch}{values}".rstrip(), width, indent=6)
 
 
 def _epochs(tried: Tried) -> Iterator[str]:
@@ -200,8 +201,16 @@ def _raw(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(plain(text), width, subsequent_indent="  ", break_long_words=False) or [""]
+def _wrapped(text: str, width: int, *, indent: int = 2) -> list[str]:
+    """The text on lines of that width; all but the first are indented so far."""
+    return textwrap.wrap(
+        plain(text),
+        width,
+        subsequent_indent=" " * indent,
+        replace_whitespace=False,
+        drop_whitespace=True,
+        break_long_words=False,
+    ) or [""]
 
 
 def as_json(tried: Tried) -> dict[str, Any]:
