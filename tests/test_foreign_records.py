@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from forgery import EVERY_COMMAND, commit_home, everything_below, home_of
+from forgery import EVERY_COMMAND, agent_pid, commit_home, everything_below, home_of
 from race_lab import Lab
-from wtrace.core.layout import Layout
+from wtrace.core.layout import RESERVED_NAMES, Layout
 from wtrace.errors import UsageError
 from wtrace.repo.index import may_hold
 from wtrace.repo.tracked import require_untracked
@@ -236,3 +237,28 @@ def test_a_config_is_a_regular_file_of_a_reasonable_size(lab: Lab) -> None:
         file.truncate(1_000_001)
     assert "is too large for a config" in lab.wtrace("run", expect=2).stderr
     assert "is no regular file" in lab.wtrace("run", "--config", "/dev/zero", expect=2).stderr
+
+
+def test_no_worker_can_be_called_like_a_folder_of_ours(lab: Lab) -> None:
+    """Whatever a race makes beside its workers' folders is reserved."""
+    lab.race(
+        {"a": [["claim", 5, 2.0, "best.pt"]]},
+        extra='[sync.far]\nhost = "far.invalid"\n[confirm]\ncommand = ["true"]\n',
+    )
+    lab.wtrace("run", expect=None)
+    os.kill(agent_pid(lab, "far"), signal.SIGTERM)
+    made = {path.name for path in lab.latest.iterdir()} - {"a"}
+    assert {"claims", "sync", "results"} <= made <= RESERVED_NAMES
+    lab.write_config(["sync"])
+    assert "taken by wtrace's own files" in lab.wtrace("run", expect=2).stderr
+
+
+def test_worktrees_are_for_their_owner_alone(lab: Lab) -> None:
+    lab.race({"a": []})
+    old = os.umask(0o022)
+    try:
+        lab.wtrace("setup")
+    finally:
+        os.umask(old)
+    folder = lab.root.parent / "repo-worktrees"
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder / "a")] == [0o700, 0o700]

@@ -78,6 +78,8 @@ def test_a_running_race_is_mirrored_and_shown(box: Machine, tmp_path: Path) -> N
         "standing.json",
         "dashboard.html",
     }
+    made = (tmp_path / "wtrace-mirror" / RACE_ID, results)
+    assert [path.stat().st_mode & 0o077 for path in made] == [0, 0]  # for their owner alone
     assert not (results.parent / "winner").exists()
     assert running_race().workers[0].name in done.stdout
     age = re.search(r"from box, as of (\d+) s ago, fetched", done.stdout.replace(box.host, "box"))

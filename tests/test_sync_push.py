@@ -156,6 +156,14 @@ def test_what_would_act_by_itself_is_not_sent(laptop: Machine, race: Path) -> No
     }
 
 
+def test_a_mirror_is_for_its_owner_alone(laptop: Machine, race: Path) -> None:
+    with pushing(target_on(laptop), race) as push:
+        push_all(push, race)
+    mirror = laptop.home / "wtrace" / "lab"
+    made = [mirror.parent, mirror, *mirror.rglob("*")]
+    assert [path for path in made if not path.is_symlink() and path.stat().st_mode & 0o077] == []
+
+
 def test_an_absolute_path(laptop: Machine, race: Path, tmp_path: Path) -> None:
     with pushing(target_on(laptop, str(tmp_path / "else where")), race) as push:
         push_all(push, race)

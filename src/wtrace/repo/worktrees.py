@@ -118,6 +118,7 @@ def _add(root: Path, common: Path, step: Step, *, exists: bool) -> list[str]:
             _give_up(root, common, step, entry, outcome)
         else:
             registry.mark(entry, step.request.worker)
+            step.path.chmod(0o700)  # it holds what was brought along: `.env`, data
     if outcome.code:
         return [f"the worktree is complete, but its post-checkout hook failed: {git.last_line(outcome)}"]
     return []
@@ -135,6 +136,6 @@ def _give_up(root: Path, common: Path, step: Step, entry: Entry | None, outcome:
 
 def _make_parent(parent: Path) -> None:
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder of the worktrees {parent}", seen=error.strerror) from error

@@ -18,6 +18,7 @@ _RESOLVE = (
     'case $p in "~") p=$HOME;; "~/"*) p=$HOME/${p#"~/"};; /*) ;; *) p=./$p;; esac; '
     'case $r in "~/"*) r=$HOME/${r#"~/"};; esac; '
 )  # `./` keeps a path from being an option or `-`
+_PRIVATE = "umask 077; "  # what is made there is for its owner alone
 _ENTER = f'{_RESOLVE}cd -- "$p" || exit {NO_FOLDER}; '
 _VERSION = f'command -v "$r" >/dev/null || exit {NO_RSYNC}; "$r" --version 2>&1 | head -n 2'
 
@@ -28,7 +29,7 @@ _SET_ASIDE = (
     '{ [ -d winner ] && mv winner "$d"/; }; }'
 )
 _PREPARE = (
-    f'{_RESOLVE}mkdir -p -- "$p" && cd -- "$p" || exit {NO_FOLDER}; {_VERSION}; '
+    f'{_PRIVATE}{_RESOLVE}mkdir -p -- "$p" && cd -- "$p" || exit {NO_FOLDER}; {_VERSION}; '
     f"if [ -f results/.wtrace-race ]; then {_SET_ASIDE}; fi; "
     f'mkdir -p results && printf %s "$1" >results/.wtrace-race || exit {NO_FOLDER}'
 )
@@ -48,7 +49,7 @@ _ABOUT = (
 
 def entering(folder: str, rsync: str) -> str:
     """For rsync's option `--rsync-path`: start the rsync there inside the folder."""
-    return _command(f'{_ENTER}exec "$r" "$@"', folder, rsync)
+    return _command(f'{_PRIVATE}{_ENTER}exec "$r" "$@"', folder, rsync)
 
 
 def preparing(folder: str, rsync: str, race_id: str) -> str:

@@ -99,7 +99,8 @@ class Pull:
     def _arriving(self, found: Found, what: str) -> Path:
         folder = self.folder(found) / arrivals.FOLDER / what
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for made in (self.folder(found), folder.parent, folder):  # each for its owner alone
+                made.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise _not_written(folder, error) from error
         return folder
