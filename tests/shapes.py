@@ -121,6 +121,13 @@ REWRITTEN = [
         end="running",
     ),
     Shape(
+        "a bar and a line that a pattern finds",
+        "\r  2%|#  | 1/50 [00:01<00:49]epoch 2 loss 0.3\n",
+        LINES,
+        [(2, {"loss": 0.3})],
+        end="running",
+    ),
+    Shape(
         "a record that was written over is none",
         '{"epoch": 2, "loss": 0.1}\rdone                          \n{"epoch": 3, "loss": 0.3}\n',
         JSON,
@@ -465,6 +472,27 @@ EPOCHS = [
         hints=('set epoch_comes = "last"',),
     ),
     Shape(
+        "a record without epoch after those that have one adds what was not said",
+        '{"epoch": 1, "loss": 0.9, "step": 1}\n{"acc": 0.5}\n{"loss": 0.1, "best": 1}\n',
+        JSON,
+        [(1, {"loss": 0.9, "acc": 0.5, "best": 1})],
+    ),
+    Shape(
+        "what a step said is not settled by what stands beside it",
+        '{"epoch": 1, "loss": 0.1, "step": 1}\n{"epoch": 1, "acc": 0.5}\n{"epoch": 1, "loss": 0.8, "step": 9}\n{"epoch": 2}\n',
+        JSON,
+        [(1, {"loss": 0.8, "acc": 0.5})],
+        criterion="loss / acc <= 0.3",
+        end="crash",
+    ),
+    Shape(
+        "other letters of the same key",
+        {"metrics.csv": "Epoch,loss\n2,0.9\n4,0.2\n"},
+        'from = "csv"',
+        [(2, {"loss": 0.9}), (4, {"loss": 0.2})],
+        end="running",
+    ),
+    Shape(
         "one record at the end",
         'training\n{"loss": 0.25}\n',
         JSON,
@@ -633,6 +661,18 @@ EVENTS = [
         hints=(
             "its first step is 938, beyond max_epochs = 8, so that nothing of it is judged: set epoch_key",
         ),
+    ),
+    Shape(
+        "tensorboard: steps beyond the plan but for the first, 0",
+        {
+            "runs/events.out.tfevents.1": event_file(
+                [(0, {"loss": 0.9}), (938, {"loss": 0.5}), (1876, {"loss": 0.25})]
+            )
+        },
+        'from = "tensorboard"',
+        [],
+        end="running",
+        hints=("its first step is 938, beyond max_epochs = 8",),
     ),
     Shape(
         "tensorboard: a scalar tells the epoch (Lightning)",

@@ -303,6 +303,7 @@ METRICS_MISTAKES: dict[str, tuple[str, str]] = {
     "a path for the log": ('from = "stdout", path = "a.log"', "path: the worker's log is read, wherever it lies"),
     "no epoch but a key": ('from = "stdout", epoch_key = "e", pattern = "(?P<a>.)(?P<b>.)"', "pattern: no group is called `e`, so that no epoch is found; got a, b"),
     "a step in place of the epoch": ('from = "stdout", pattern = "(?P<a>.)(?P<iter>.)"', "pattern: no group is called `epoch`, so that no epoch is found; got a, iter"),
+    "other letters": ('from = "stdout", pattern = "(?P<a>.)(?P<Epoch>.)"', "pattern: no group is called `epoch`, so that no epoch is found; got a, Epoch"),
     "a number that comes last and is not there": ('from = "stdout", epoch_comes = "last", pattern = "(?P<a>.)"', "pattern: no group is called `epoch`, so that no number comes last"),
     "a number that comes last in a row": ('from = "csv", epoch_comes = "last"', "epoch_comes: in such a source (csv) number and metrics stand together"),
     "a number that comes last in own lines": ('epoch_comes = "last"', "epoch_comes: lines of the worker protocol say this themselves"),

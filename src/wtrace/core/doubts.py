@@ -68,8 +68,8 @@ class Doubts:
         if amid:
             self._hint(
                 "amid",
-                f"epoch {epoch} is no check: {', '.join(sorted(amid))} was read amid it and not at its end; evaluate at "
-                'the ends of epochs, or race in steps: epoch_key = "step"',
+                f"epoch {epoch} is no check: {', '.join(sorted(amid))} was read amid it and not at its end; evaluate and "
+                'log at the ends of epochs, or race in steps: epoch_key = "step"',
             )
             return
         has = ", ".join(sorted(there)[:10])
@@ -160,7 +160,7 @@ class Doubts:
             self._has_planned = True
             return
         self._numbers.append(number)
-        if number > plan.max_epochs and len(self._numbers) == 1:
+        if number > plan.max_epochs and not any(self._numbers[:-1]):
             self._hint(
                 "plan",
                 f"its first {self._key} is {number:g}, beyond max_epochs = {plan.max_epochs}, so that nothing of it is judged: "

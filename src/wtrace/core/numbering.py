@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wtrace.core.data import replace
 from wtrace.core.readings import Reading
 
 if TYPE_CHECKING:
@@ -23,9 +24,19 @@ class Numbering:
     """
 
     def __init__(
-        self, wanted: frozenset[str], *, comes: EpochComes = "first", counts: bool | None = False
+        self,
+        wanted: frozenset[str],
+        *,
+        comes: EpochComes = "first",
+        counts: bool | None = False,
+        repeats: bool = True,
     ) -> None:
-        """`wanted` are the metrics that matter (none: all do). `counts`: no number is ever named; None: not known yet."""
+        """`wanted` are the metrics that matter (none: all do). `counts`: no number is ever named; None: not known yet.
+
+        `repeats`: what has no number may say again what was said of the last one that was named.
+        """
+        self._repeats = repeats
+        self._said: set[str] = set()  # of the number that was named last
         self._wanted = wanted
         self._comes = comes
         self._counts = counts
@@ -52,7 +63,7 @@ class Numbering:
         if self._number is None:
             self._hint_unnumbered([reading])
             return []
-        return [_numbered(reading, self._number)]
+        return self._added(reading, self._number)
 
     def finish(self, *, whole: bool) -> list[Reading]:
         """What is left at the file's end. `whole`: the worker ended by itself and well."""
@@ -69,7 +80,17 @@ class Numbering:
         if self._comes == "last":
             return [_together([*held, reading], number)]
         self._hint_unnumbered(held)
+        self._said = set(reading.values)
         return [reading]
+
+    def _added(self, reading: Reading, number: float) -> list[Reading]:
+        """To the number that was named last. A summary at the end of all says nothing new of the last epoch."""
+        values = {
+            name: value for name, value in reading.values.items() if self._repeats or name not in self._said
+        }
+        self._said |= values.keys()
+        found = _numbered(reading, number)
+        return [replace(found, values=values)] if values or reading.unread else []
 
     def _unknown(self, reading: Reading) -> list[Reading]:
         """A line without a number in a source that may still name one: decided when its metrics come again."""
@@ -106,9 +127,7 @@ class Numbering:
 
 
 def _numbered(reading: Reading, number: float) -> Reading:
-    return Reading(
-        number, reading.values, settled=reading.settled, steps=reading.steps, unread=reading.unread
-    )
+    return replace(reading, epoch=number)
 
 
 def _together(readings: list[Reading], number: float | None) -> Reading:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from wtrace.core.data import data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 STEPS = frozenset(
     {
@@ -34,6 +34,8 @@ _DECIMAL_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d
 _COUNTER = re.compile(
     r"(?:\[|\| *|\b(?:batch|step|iter|iteration|it)\b\W{0,3})\s*(\d+) ?/ ?(\d+)(?![\d/])", re.IGNORECASE
 )
+
+_WHOLE_BAR = re.compile(r"\|[^|]*\| *\d+/\d+ \[[^\]]*\]")  # after which something else was printed
 
 
 @data
@@ -89,7 +91,18 @@ def _plain_number(text: str) -> float | None:
 @lru_cache(maxsize=1000)
 def is_step(name: str) -> bool:
     """Whether something of this name counts steps, however it is written: `global_step`, `Step`, `batch_idx`."""
-    return re.sub(r"[^a-z]", "", name.rpartition("/")[2].lower()) in STEPS
+    return re.sub(r"[^a-z]", "", re.split(r"[/.]", name)[-1].lower()) in STEPS
+
+
+def key_among(names: Iterable[str], key: str) -> str:
+    """The name that is meant by this key: itself, or where it is not there one that differs in upper and lower case."""
+    other = key
+    for name in names:
+        if name == key:
+            return key
+        if name.casefold() == key.casefold():
+            other = name
+    return other
 
 
 def of_groups(groups: Mapping[str, str | None], epoch_key: str, line: str = "") -> Reading | str | None:
@@ -116,6 +129,7 @@ def of_cells(
     if len(cells) != len(header):
         return f"a row of {len(cells)} cells under a header of {len(header)}"
     given = {name: cell for name, cell in zip(header, cells, strict=True) if cell.strip()}
+    epoch_key = key_among(header, epoch_key)
     if epoch_key in header and epoch_key not in given:
         return None
     steps = any(map(is_step, header))
@@ -153,6 +167,7 @@ def _reading(
     decimal_comma: bool = False,
 ) -> Reading | str | None:
     epoch = None
+    epoch_key = key_among(found, epoch_key)
     if found.get(epoch_key) is not None:
         epoch = number(found[epoch_key], decimal_comma=decimal_comma)
         if epoch is None or not 0 <= epoch < 2**53:
@@ -233,11 +248,12 @@ def may_say_more(line: str) -> bool:
 
 
 def rest_of(pattern: re.Pattern[str], text: str, epoch_key: str) -> str:
-    """The text without what names the epoch: `Epoch [3/50]` is no counter of steps."""
-    if epoch_key not in pattern.groupindex:
-        return text
-    for match in pattern.finditer(text):
-        begin, end = match.span(epoch_key)
-        if begin >= 0:
-            return text[:begin] + re.sub(r"^ ?/ ?\d+", "", text[end:])
-    return text
+    """The text without what names the epoch, for `Epoch [3/50]` is no counter of steps, and without the bars before it."""
+    begin, rest = 0, text
+    for n, match in enumerate(pattern.finditer(text)):
+        begin = match.start() if n == 0 else begin
+        start, end = match.span(epoch_key) if epoch_key in pattern.groupindex else (-1, -1)
+        if start >= 0:
+            rest = text[:start] + re.sub(r"^ ?/ ?\d+", "", text[end:])
+            break
+    return _WHOLE_BAR.sub("", rest[:begin]) + rest[begin:]

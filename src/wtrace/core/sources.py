@@ -165,7 +165,7 @@ def _check_groups(spec: MetricsSpec, at: Place) -> None:
     assert spec.pattern is not None
     wanted = epoch_key(spec)
     groups = list(compiled(spec.pattern).groupindex)
-    step = next(filter(is_step, groups), None)
+    step = next((name for name in groups if is_step(name) or name.casefold() == str(wanted).casefold()), None)
     if wanted not in groups and (spec.epoch_key is not None or step is not None):
         mend = (
             f'set epoch_key = "{step}" to race in what it counts, or name a group `{wanted}`'

@@ -63,6 +63,7 @@ class _Epoch:
     final: dict[str, float] = field(
         default_factory=dict
     )  # of the wanted ones those that were read at its end
+    loose: set[str] = field(default_factory=set)  # of these those that a later reading may say otherwise
     untold: set[str] = field(default_factory=set)
     told: set[str] = field(default_factory=set)
     number: float = 0  # what the source calls it
@@ -115,28 +116,31 @@ class Translator:
         at_end = float(reading.epoch).is_integer()
         known = self._epochs.setdefault(epoch, _Epoch())
         several = self._doubts.hear(reading, epoch, origin, at_end=at_end)
+        settled = reading.settled and at_end and not several
         self._newest = max(self._newest, epoch)
         if at_end:
             known.has_ended, known.number = True, reading.epoch
+            self._note_final(known, reading, settled=settled)
         for name, value in reading.values.items():
-            if name not in known.told and not self._takes(name):
-                continue
-            if at_end and name in plan.wanted and not known.checked:
-                known.final[name] = value
-            if name not in known.told:
+            if name not in known.told and self._takes(name):
                 known.values[name] = value
                 known.untold.add(name)
-                self._open.add(epoch)
-        if known.final:
+        if known.untold or known.final:
             self._open.add(epoch)
-        settled = reading.settled and at_end and not several
         complete = known.checked or plan.wanted <= known.final.keys()
         if not (plan.wanted and complete):
             return []
-        if settled:
+        if settled and not known.loose:
             return [*self._tell_before(epoch, origin), *self._tell(epoch)]
         self._due[epoch] = origin
         return []
+
+    def _note_final(self, known: _Epoch, reading: Reading, *, settled: bool) -> None:
+        """What the criteria use, as it is at the epoch's end."""
+        for name in self._plan.wanted & reading.values.keys():
+            if not known.checked:
+                known.final[name] = reading.values[name]
+                known.loose = known.loose - {name} if settled else known.loose | {name}
 
     def _takes(self, name: str) -> bool:
         """Whether this metric is one of those that are kept."""
@@ -201,6 +205,7 @@ class Translator:
         self._doubts.recall(is_check=True)
         known.checked = True
         known.final.clear()
+        known.loose.clear()
 
     def _last_check(self) -> list[Made]:
         """Where the last planned check is missing: the last whole reading, whatever its number, if it came after the others."""

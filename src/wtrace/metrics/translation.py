@@ -310,8 +310,9 @@ class Translation:
         return [_encoded(record) for reading in found for record in self._translator.take(reading, origin)]
 
     def _numbering(self) -> Numbering:
-        counts = sources.counts(self._spec)
-        return Numbering(self._wanted, comes=self._spec.epoch_comes, counts=counts)
+        spec = self._spec
+        repeats = spec.pattern is not None
+        return Numbering(self._wanted, comes=spec.epoch_comes, counts=sources.counts(spec), repeats=repeats)
 
     def _hint(self, kind: str, text: str) -> None:
         if kind not in self._told:

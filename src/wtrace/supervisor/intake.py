@@ -174,7 +174,8 @@ class Intake:
 
     def _ended_well(self, exit_: Exit) -> bool:
         """Whether it ended by itself and well: what it was at is then done. One that was told to end may have been amid it."""
-        told_to = exit_.stopped or isinstance(self._journal.state.workers[self._worker].phase, Stopping)
+        phase = self._journal.state.workers[self._worker].phase
+        told_to = exit_.stopped or exit_.taken is not None or isinstance(phase, Stopping)
         return exit_.known and exit_.code == 0 and not told_to
 
     def _note_start(self, now: float) -> None:

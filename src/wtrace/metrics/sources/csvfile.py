@@ -100,7 +100,9 @@ class CsvFile:
     @property
     def _is_named(self) -> bool:
         assert self._header is not None
-        return self._key in self._header or not (self._must_name or any(map(readings.is_step, self._header)))
+        return readings.key_among(self._header, self._key) in self._header or not (
+            self._must_name or any(map(readings.is_step, self._header))
+        )
 
     def _take_header(self, line: str) -> Problem | None:
         self._delimiter, self._header = readings.header_of(line)
