@@ -1,7 +1,7 @@
 """A training that prints its metric first and saves afterwards, as many do: saver.py WAY EPOCHS LOSS EPOCH_S SAVE_S.
 
-It reaches LOSS at its second epoch. What is saved before takes a moment, from then on SAVE_S seconds. What it saves can
-be proved whole: the epoch, the weights, and at the very end their checksum. Of the standard library alone.
+It reaches LOSS at its second epoch. What it saves can be proved whole: the epoch, the weights, and at the very end their
+checksum. Of the standard library alone.
 """
 
 import hashlib
@@ -22,10 +22,6 @@ WINS_AT = 2
 PIECES, PIECE_BYTES, SHORT_S = 10, 100_000, 0.05
 
 
-def duration(epoch):
-    return SAVE_S if epoch >= WINS_AT else SHORT_S
-
-
 def write(path, epoch, take_s):
     whole = hashlib.sha256()
     piece = hashlib.sha256(f"{path} {epoch}".encode()).digest() * (PIECE_BYTES // 32)
@@ -39,20 +35,20 @@ def write(path, epoch, take_s):
 
 
 def in_place(epoch):
-    write(MODEL, epoch, duration(epoch))
+    write(MODEL, epoch, SAVE_S)
 
 
 def by_rename(epoch):
     draft = MODEL.with_suffix(".tmp")
-    write(draft, epoch, duration(epoch))
+    write(draft, epoch, SAVE_S)
     draft.replace(MODEL)
 
 
 def several(epoch):
     """One after the other, with a pause behind each."""
     for name in ("model.pt", "optimizer.pt", "scheduler.pt"):
-        write(OUTPUT / name, epoch, duration(epoch) / 6)
-        time.sleep(duration(epoch) / 6)
+        write(OUTPUT / name, epoch, SAVE_S / 6)
+        time.sleep(SAVE_S / 6)
 
 
 def by_child(epoch):
@@ -61,14 +57,14 @@ def by_child(epoch):
 
 def computed(epoch):
     """Nothing is open while what is to be saved is computed."""
-    time.sleep(duration(epoch))
+    time.sleep(SAVE_S)
     write(MODEL, epoch, SHORT_S)
 
 
 def opened_early(epoch):
     """The file is there, and empty, while what is to be saved is computed."""
     with open(MODEL, "wb"):
-        time.sleep(duration(epoch))
+        time.sleep(SAVE_S)
         write(MODEL, epoch, SHORT_S)
 
 
