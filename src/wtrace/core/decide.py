@@ -150,18 +150,20 @@ def _is_over(state: State) -> bool:
 
 def _settlings(state: State, now: float) -> Iterator[ev.Event]:
     """Who is to be ended, but not before its saves are whole."""
-    for spec in state.spec.workers:
-        worker = state.workers[spec.name]
+    winner = None if state.verdict is None else state.verdict.worker
+    for name, worker in state.workers.items():  # asked with every winning line: most are passed over at once
+        if worker.epoch <= worker.max_epochs and name != winner:
+            continue
         phase = worker.phase
         if not isinstance(phase, Running) or phase.settling is not None or worker.stop_asked:
             continue
-        if state.stop_asked or state.is_refused(spec.name):
+        if state.stop_asked or state.is_refused(name):
             continue
-        if state.is_ended_as_winner(spec.name):
-            if ends_by(state.spec, spec, saves_late=worker.saves_late) == "settle":
-                yield ev.WorkerSettling(now, spec.name, "winner", worker.epoch)
-        elif not phase.paused and state.is_past_its_end(spec.name):
-            yield ev.WorkerSettling(now, spec.name, "past_end", state.spec.epochs_of(spec))
+        if state.is_ended_as_winner(name):
+            if ends_by(state.spec, state.spec.worker(name), saves_late=worker.saves_late) == "settle":
+                yield ev.WorkerSettling(now, name, "winner", worker.epoch)
+        elif not phase.paused and state.is_past_its_end(name):
+            yield ev.WorkerSettling(now, name, "past_end", worker.max_epochs)
 
 
 def _silences(state: State, now: float) -> Iterator[ev.Event]:
@@ -378,7 +380,7 @@ def asks(state: State, event: ev.Event) -> bool:
     if not isinstance(event, ev.LinesRead):
         return True
     phase = state.workers[event.worker].phase
-    past_end = event.epoch > state.spec.epochs_of(state.spec.worker(event.worker))
+    past_end = event.epoch > state.workers[event.worker].max_epochs
     return past_end or (isinstance(phase, Running) and phase.stalled)
 
 

@@ -23,6 +23,7 @@ class Worker:
     """What is known of one worker."""
 
     phase: Phase = field(default_factory=Waiting)
+    max_epochs: int = 0  # that it may train, as the config says
     epoch: int = 0
     lines: int = 0
     bad_lines: int = 0
@@ -100,9 +101,9 @@ class State:
 
     def is_past_its_end(self, worker: str) -> bool:
         """Whether the worker trains on although nothing of what it may report will be judged any more."""
-        max_epochs = self.spec.epochs_of(self.spec.worker(worker))
-        beyond = self.workers[worker].epoch - max_epochs
-        return beyond > 0 and (self.workers[worker].has_judged(max_epochs) or beyond >= self.spec.check_every)
+        known = self.workers[worker]
+        beyond = known.epoch - known.max_epochs
+        return beyond > 0 and (known.has_judged(known.max_epochs) or beyond >= self.spec.check_every)
 
     def is_refused(self, worker: str) -> bool:
         """Whether no verdict may rest on this worker: what it trains is not its branch."""
@@ -151,4 +152,5 @@ class State:
 
 def begin(spec: RaceSpec, at: float) -> State:
     """A race that has just been created: everybody waits."""
-    return State(spec=spec, started=at, workers={worker.name: Worker() for worker in spec.workers})
+    workers = {worker.name: Worker(max_epochs=spec.epochs_of(worker)) for worker in spec.workers}
+    return State(spec=spec, started=at, workers=workers)
