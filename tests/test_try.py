@@ -125,6 +125,13 @@ def test_an_event_file(lab: Lab) -> None:
     assert [each["metrics"] for each in found["epochs"]] == [{"loss/val": 0.5}, {"loss/val": 0.25}]
 
 
+def test_a_damaged_event_file_is_told(lab: Lab) -> None:
+    (lab.root / "events.out.tfevents.1").write_bytes(b"\0\x01 no record" * 9)
+    found = tried(lab, "events.out.tfevents.1")
+    assert found["problem"] == "nothing in it looks like metrics"
+    assert found["notes"] == ["its metrics: events.out.tfevents.1 is damaged: no record begins at byte 0"]
+
+
 def test_a_trainers_state(lab: Lab) -> None:
     history = [{"epoch": 1.0, "step": 10, "eval_loss": 0.5}, {"epoch": 2.0, "step": 20, "eval_loss": 0.4}]
     (lab.root / "trainer_state.json").write_text(json.dumps({"log_history": history}))

@@ -68,8 +68,8 @@ def lines_of(tried: Tried, width: int) -> Iterator[str]:
     if tried.proposal is not None:
         yield ""
         yield from (f"  {plain(line)}" for line in proposed_lines(tried.proposal, tried.path))
-    yield ""
-    yield from _matches(tried, width)
+    matches = list(_matches(tried, width))
+    yield from ["", *matches] if matches else []
     if tried.epochs:
         yield ""
         for line in _epochs(tried):

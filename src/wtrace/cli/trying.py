@@ -80,9 +80,7 @@ def answer(setting: Setting, given: Input, folder: Path) -> Tried:
         return found
     proposal = _proposal(setting, given)
     if proposal is None:
-        nothing = found or _tried(
-            setting, given, MetricsSpec(), trial.Read(folder / "none", Witness(), (), None)
-        )
+        nothing = found or _with_its_problems(setting, given, folder)
         return replace(nothing, emptiness=nothing.emptiness or "nothing in it looks like metrics")
     path = None if proposal.source == "stdout" else _path(setting, given)
     spec = _spec_of(proposal, path)
@@ -93,6 +91,17 @@ def answer(setting: Setting, given: Input, folder: Path) -> Tried:
         emptiness, near = found.emptiness, found.near
         return replace(tried, proposal=proposal, path=path, emptiness=emptiness, near=near)
     return replace(tried, proposal=proposal, path=path, emptiness=emptiness)
+
+
+def _with_its_problems(setting: Setting, given: Input, folder: Path) -> Tried:
+    """What the reader of its kind has to say of a file in which nothing is found."""
+    kind = _kind(given.log)
+    spec = MetricsSpec() if kind == "stdout" else MetricsSpec(kind, path=_path(setting, given))
+    if kind == "stdout":
+        return _tried(setting, given, spec, trial.Read(folder / "none", Witness(), (), None))
+    return replace(
+        _tried(setting, given, spec, _translate(setting, spec, given, folder / "kind.jsonl")), emptiness=None
+    )
 
 
 def _as_configured(setting: Setting, given: Input, folder: Path) -> Tried | None:
