@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,8 +30,13 @@ def check_line(epoch: int, ratio: float, seed: int, **more: object) -> str:
         "transient": [1.0 + chance.uniform(-0.1, 0.1) for _ in range(40)],
         "accuracy": [0.9 + chance.uniform(-0.05, 0.05) for _ in range(40)],
     }
-    record = {"event": "check", "epoch": epoch, "metrics": {"val_loss": 1 / epoch}, "samples": samples}
-    return json.dumps({**record, **more}) + "\n"
+    objects = {
+        "sample": [0, 0, 1, 1, 2, 2],
+        "kind": ["persistent", "transient"] * 3,
+        "value": [ratio, 1.0, ratio + 0.1, 0.9, ratio - 0.1, 1.1],
+    }
+    record = {"event": "check", "epoch": epoch, "metrics": {"val_loss": 1 / (1 + epoch)}}
+    return json.dumps({**record, "samples": samples, "objects": objects, **more}) + "\n"
 
 
 def start_line(root: Path) -> str:
@@ -41,7 +47,13 @@ def start_line(root: Path) -> str:
 
 def scripts(root: Path) -> dict[str, Script]:
     """A winner, a loser, one that crashes with what it must not say, and one whose lines cannot be read."""
-    lines = [["raw", check_line(epoch, 1.0 + epoch / 50, 1)] for epoch in (5, 10, 15, 20)]
+    lines: list[list[str]] = []
+    for epoch in (0, 5, 10, 15, 20):  # one after the other, so that there is a pace
+        lines += [["raw", check_line(epoch, 1.0 + epoch / 50, 1)], ["wait", f"after-{epoch}"]]
+    losing: list[list[str]] = []
+    for epoch in (5, 10, 15):
+        losing += [["append", f"{epoch}.pt", "weights"]]
+        losing += [["raw", check_line(epoch, 1.1, 2, checkpoint=f"{epoch}.pt")]]
     return {
         "winner": [
             ["raw", start_line(root)],
@@ -53,7 +65,7 @@ def scripts(root: Path) -> dict[str, Script]:
         ],
         "loser": [
             ["raw", start_line(root)],
-            *[["raw", check_line(epoch, 1.1, 2)] for epoch in (5, 10, 15)],
+            *losing,
             ["mark", "judged"],
             ["forever"],
         ],
@@ -93,25 +105,53 @@ class Inbox:
         self._thread.join()
 
 
+CONFIRMS = f"""
+import os, pathlib, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from published_race import check_line
+assert pathlib.Path(sys.argv[1]).read_text() == "weights"
+pathlib.Path(os.environ["WTRACE_METRICS"]).open("a").write(check_line(25, 1.9, 3))
+"""
+
+
 def race(lab: Lab, inbox: Inbox, script: str = "winner") -> Path:
-    """Race to the end; returns the race's folder. `script`: "winner", or "nobody" for a race without one."""
+    """Race to the end; returns a copy of its results as they were before. `script`: "winner", or "nobody" who wins."""
     made = scripts(lab.root)
     if script == "nobody":
         made = {"loser": [*made["loser"][:-1], ["exit", 0]], "crashed": made["crashed"]}
     send = lab.home / "send.py"
     send.write_text(f"print('cannot reach {ELSEWHERE} with {AFTER_SECRET}'); raise SystemExit(7)")
+    (lab.home / "confirm.py").write_text(CONFIRMS)
     extra = (
+        f'[confirm]\ncommand = ["python", "{lab.home}/confirm.py", "{{checkpoint}}"]\n'
+        '[judge]\nfiles = ["train.py"]\n[figures]\nsample_pass = ["persistent / transient > 1.3"]\n'
         f'[after]\nwinner = [["python", "{send}", "--header", "{AFTER_SECRET}"]]\n'
         f'[notify]\nurls = ["{inbox.url}"]\n'
         f'[runners.far]\nengine = "ray"\naddress = "http://me:{URL_SECRET}@head.example:8265"\n'
     )
     env = f'env = {{ HF_TOKEN = "{ENV_SECRET}", OMP_NUM_THREADS = "1" }}'
     lab.env |= {"WANDB_API_KEY": INHERITED_SECRET}
-    lab.race(made, extra=extra, workers=env, race='merge = "auto"\nprogress_every = 1')
+    lab.race(made, extra=extra, workers=env, race='merge = "auto"\nprogress_every = 1\ncost_per_hour = 3.06')
     running = lab.start("run")
+    for checks, epoch in enumerate((0, 5, 10, 15, 20)):
+        if script == "winner":
+            _wait_for_checks(lab, checks)
+        lab.open_gate(f"after-{epoch}")
     lab.wait_for_mark("judged")
     lab.wait_for_mark("crashed")
+    live = lab.home / "live"
+    if script == "winner":
+        page = lab.latest / "results" / "dashboard.html"
+        lab.wait_for(
+            lambda: page.exists() and page.read_text().count('class="band"') == 4,
+            "the page to show what was judged",
+        )
+        shutil.copytree(page.parent, live)
     lab.open_gate("go")
     told, _ = running.communicate(timeout=120)
     assert running.returncode == (1 if script == "nobody" else 0), told
-    return lab.latest
+    return live
+
+
+def _wait_for_checks(lab: Lab, count: int) -> None:
+    lab.wait_for(lambda: lab.worker("winner")["checks"] == count, f"{count} checks to be judged")

@@ -26,6 +26,7 @@ class Raced:
     """Two labs after their races, one that was won and one that was not, and what was said about them."""
 
     labs: list[Lab]
+    live: Path  # the results of the first while it ran
     notices: list[str]
 
     @property
@@ -53,15 +54,21 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raced]:
     labs[0].env.pop("WTRACE_FIGURES")
     inbox = Inbox()
     try:
-        race(labs[0], inbox)
+        live = race(labs[0], inbox)
         race(labs[1], inbox, "nobody")
         wait_for(lambda: len(inbox.told) >= 5, "the notices of both races")
-        yield Raced(labs, inbox.told)
+        yield Raced(labs, live, inbox.told)
     finally:
         for lab in labs:
             lab.end_all()
         inbox.close()
     wait_for(lambda: not any(lab.survivors() for lab in labs), "the races to leave nothing running")
+
+
+FIGURES = {
+    "attention_ratio_progression.png", "before_after_comparison.png", "distribution_separation.png",
+    "sample_level_grid.png", "race_timeline.png", "SUCCESS_VISUALIZATION.png",
+}  # fmt: skip
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -97,7 +104,7 @@ def left(raced: Raced) -> Iterator[tuple[str, bytes]]:
     """Everything that leaves, by what it is called."""
     for lab in raced.labs:
         folder = lab.latest
-        for path in [*files_of(folder / "results"), folder / "wtrace.log"]:
+        for path in [*files_of(folder / "results"), *files_of(lab.home / "live"), folder / "wtrace.log"]:
             yield str(path), path.read_bytes()
         for form in ("json", "csv"):
             yield f"export {form}", lab.wtrace("export", "--to", form, folder.name).stdout.encode()
@@ -180,11 +187,12 @@ def test_pages_of_before_are_merged_without_what_they_hold(raced: Raced, tmp_pat
     [
         r"^# lab: won$",
         r"^\*\*Last updated \d{4}-.*Z\*\* \(UTC\) · race `",
-        r"^\*\*Winner: `winner`\*\* at epoch 25, .* not confirmed on held-out data",
+        r"^\*\*Winner: `winner`\*\* at epoch 25, .* confirmed on held-out data",
         r"^\| `winner` \| 25/50 \| ✓ 1\.\d+ \| ✓ 0\.\d+ \| ★ won",
         r"^\| `loser` \| 15/50 \| ✗ 1\.\d+, needs \+0\.\d+ \| ✓ .* beaten by winner",
         r"^\| `crashed` \| 0/50 \| — \| — \| ✗ failed \(exit code 3\): RuntimeError: .*; 1 bad metrics lines",
         r"^## Best so far$",
+        r"winner claims success at epoch 25",
         r"winner WINS at epoch 25",
         r"^- `ratio`: `mean\(persistent\) / mean\(transient\) >= 1.5`$",
     ],
@@ -193,7 +201,45 @@ def test_the_progress_page_tells(raced: Raced, told: str) -> None:
     assert re.search(told, raced.text("PARALLEL_PROGRESS.md"), re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        r"^# lab: running$",
+        r"^\| `winner` \| 20/50 \| ✗ 1\.\d+, needs \+0\.\d+ \| ✓ .* ● running",
+        r"^## Best so far\n\n`winner` at epoch 20: 1 of 2 criteria; needs ratio",
+        r"^## Trend and time to success\n\n(.*\n)*\| `winner` \| rising: ratio.* \| (any moment|\d).* \|$",
+    ],
+)
+def test_the_progress_page_tells_while_it_runs(raced: Raced, told: str) -> None:
+    assert re.search(told, (raced.live / "PARALLEL_PROGRESS.md").read_text(), re.MULTILINE)
+
+
+def test_only_what_is_live_is_published_while_it_runs(raced: Raced) -> None:
+    assert {path.name for path in raced.live.iterdir()} == {each.path for each in PUBLISHED if each.live}
+    found = snapshot.read(raced.live)
+    assert found is not None
+    assert not found.closed
+    assert found.standing.winner is None
+
+
 # ---- the dashboard
+
+
+@pytest.mark.parametrize(
+    ("feature", "pattern"),
+    [
+        ("the race's state", r'<span class="chip plain">running</span>'),
+        ("who leads", r'<section class="verdict plain".*?Leader.*?<bdi>winner</bdi>'),
+        ("what it lacks", r"1 of 2 criteria met at epoch 20; needs ratio"),
+        ("when all may be met", r'<td role="cell" class="eta" data-label="all met in">[^<—]+</td>'),
+        ("how long an epoch takes", r'<td role="cell" class="pace" data-label="per epoch">[^<—]+</td>'),
+        ("whose curves to show", r'<div class="legend".*?data-w="3"'),
+        ("a curve's end with its number", r'<circle cx="[\d.]+" cy="[\d.]+" r="8"/>'),
+        ("that it reloads itself", r'"live": true'),
+    ],
+)  # fmt: skip
+def test_the_dashboard_shows_while_it_runs(raced: Raced, feature: str, pattern: str) -> None:
+    assert re.search(pattern, (raced.live / "dashboard.html").read_text(), re.DOTALL), feature
 
 
 @pytest.mark.parametrize(
@@ -231,7 +277,7 @@ def test_a_band_holds_its_values(raced: Raced) -> None:
     found = snapshot.read(raced.won / "results")
     assert found is not None
     points = [point for curve in found.curves["winner"] for point in curve]
-    assert len(points) == 10
+    assert len(points) == 2 * 5
     for _, value, _, band in points:
         assert value is not None
         assert band is not None
@@ -240,7 +286,7 @@ def test_a_band_holds_its_values(raced: Raced) -> None:
 
 def test_the_dashboard_holds_the_figures(raced: Raced) -> None:
     drawn = {path.name for path in (raced.won / "results" / "success_viz").iterdir()}
-    assert len(drawn) >= 4
+    assert drawn == FIGURES
     for name in drawn:
         assert f'<span class="dim">{name}</span>' in raced.dashboard()
     assert raced.dashboard().count('src="data:image/png;base64,') == len(drawn)
@@ -252,7 +298,9 @@ def test_the_dashboard_holds_the_figures(raced: Raced) -> None:
 @pytest.mark.parametrize(
     "heading",
     [
-        "The winning check: epoch 25", "How strong the evidence is", "What the others had reached", "After the race",
+        "The winning check: epoch 25", "Claims and their confirmation on held-out data", "How strong the evidence is",
+        "What the others had reached", "After the race",
+        "What is left of the losers' checkpoints",
         "The rules", "Fair play", "What the trainings said of themselves", "If it were merged now",
         "How to reproduce", "Environment", "Every check",
     ],
@@ -274,10 +322,27 @@ def test_the_failure_report_has(raced: Raced, heading: str) -> None:
     assert re.search(rf'<h2 id="part-\d+">{heading}</h2>', raced.text("FAILURE_REPORT.html"))
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        r"confirmed on held-out data",
+        r"^Saved by stopping early: .* of training, .* a cost of .* at 3\.06 per hour\.$",
+        r"^\| 1 \| `winner` \| 25 \| confirmed \| 1 \|",
+        r"its frozen checkpoint has sha256 `[0-9a-f]{64}`",
+        r"^\| `ratio` \| held-out data \| 1\.\d+ \| 1\.\d+ . \d[\d.]* \|$",
+        r"^- loser: kept 5\.pt; removed 2 of 2 others",
+        r"^- byte-equal in every branch at the start, .* `train\.py` \(sha256 `",
+        r"^command = \[\"python\", \"~/confirm\.py\", \"\{checkpoint\}\"\]$",
+    ],
+)
+def test_the_success_report_tells(raced: Raced, told: str) -> None:
+    assert re.search(told, raced.text("SUCCESS_REPORT.md"), re.MULTILINE)
+
+
 def test_the_report_shows_the_figures_as_files_and_inside(raced: Raced) -> None:
     results = raced.won / "results"
     named = re.findall(r"!\[\w+\]\(([^)]+)\)", raced.text("SUCCESS_REPORT.md"))
-    assert len(named) >= 4
+    assert len(named) == len(FIGURES)
     assert all((results / name).read_bytes().startswith(PNG) for name in named)
     assert raced.text("SUCCESS_REPORT.html").count('<img src="data:image/png;base64,') == len(named)
 

@@ -52,16 +52,17 @@ class Pages:
         """When they should be rewritten (seconds since 1970)."""
         if self._verdict is not self._journal.state.verdict:
             return self._written + AT_MOST_EVERY_S  # once in a race: it costs what it may
-        fresh = self._told is self._journal.state.happenings
-        if fresh:
-            return self._written + self._every_s
-        return self._written + max(AT_MOST_EVERY_S, COST_SHARE * self._cost_s)
+        at_the_latest = self._written + self._every_s
+        if self._told is self._journal.state.happenings:
+            return at_the_latest
+        return min(at_the_latest, self._written + max(AT_MOST_EVERY_S, COST_SHARE * self._cost_s))
 
     def write(self, now: float) -> None:
         """Rewrite them if that is due, or the race has just ended. What fails is logged; the race goes on."""
         if now < self.due() and self._journal.state.outcome is None:
             return
-        began = time.perf_counter()
+        is_first = self._written == float("-inf")
+        began = time.thread_time()
         standing = self._journal.standing(now)
         self._told, self._verdict = self._journal.state.happenings, self._journal.state.verdict
         try:
@@ -71,7 +72,8 @@ class Pages:
             write_pages(self._race, standing, self._curves)
         except Exception:
             log.exception("the pages cannot be written")
-        self._written, self._cost_s = now, time.perf_counter() - began
+        # What the first one imports is paid once, and what others take of the processor is not the pages'.
+        self._written, self._cost_s = now, 0.0 if is_first else time.thread_time() - began
 
     def _rows(self, now: float) -> Sequence[WorkerStanding]:
         return self._journal.standing(now).workers
