@@ -453,6 +453,23 @@ def test_time_in_which_the_machine_slept_is_nobodys_silence() -> None:
     assert race.deeds[-1] == decide.Stop("a", 1, "stalled")
 
 
+def test_a_winner_settles_as_long_as_if_the_machine_had_not_slept() -> None:
+    race = Story(spec("a", on_win="settle"))
+    race.start_all()
+    race.check("a", 5, ratio=2.0)
+    began = settling_since(race)
+    race.now += 3600
+    race.note(ev.MachineSlept(race.now, 3590.0))
+    assert settling_since(race) == began + 3590
+
+
+def settling_since(race: Story) -> float:
+    phase = race.state.workers["a"].phase
+    assert isinstance(phase, Running)
+    assert phase.settling is not None
+    return phase.settling.since
+
+
 def test_whoever_leaves_while_the_machine_sleeps_has_the_rest_of_the_grace() -> None:
     race = Story(spec("a", "b", grace_s=10.0))
     race.start_all()

@@ -150,6 +150,20 @@ def test_lines_of_the_worker_protocol(lab: Lab) -> None:
     assert tried(lab, str(lab.latest / "a" / "metrics.jsonl"))["claims_at"] == 10
 
 
+def test_samples_are_the_same_at_every_check(lab: Lab) -> None:
+    lab.race({"a": []})
+    columns = {"persistent": [2, 2], "transient": [1, 1], "accuracy": [1, 1]}
+    checks = [
+        {"event": "check", "epoch": epoch, "samples": {"id": ids, **columns}}
+        for epoch, ids in ((5, [1, 2]), (10, [1, 3]), (15, [4, 4]), (20, [2, 1]))
+    ]
+    (lab.root / "m.jsonl").write_text("".join(json.dumps(check) + "\n" for check in checks))
+    found = tried(lab, "m.jsonl")
+    assert [each["epoch"] for each in found["epochs"] if each["judged"]] == [5, 20]
+    assert found["bad_lines"] == 2
+    assert "its sample ids are not those of the first check: the check at epoch 10" in found["notes"]
+
+
 def test_the_newest_log_of_a_worker_by_the_config_as_it_is_now(lab: Lab) -> None:
     said = [["print", f"step {n}: train loss 4, val loss {4 - n / 500}"] for n in range(250, 1001, 250)]
     for name in ("a", "b"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.cli.tried import Tried
-from wtrace.core import sources
+from wtrace.core import referee, sources
 from wtrace.core.data import data, replace
 from wtrace.core.proposals import files
 from wtrace.core.proposals.near import nearest
@@ -192,7 +192,11 @@ def _tried(setting: Setting, given: Input, metrics: MetricsSpec, read: trial.Rea
 def _checks(
     records: Iterator[Record], epochs: dict[int, dict[str, object]], bad: list[BadLine], lines: list[int]
 ) -> Iterator[ReportedCheck]:
-    """The checks among the records; what else they say is added to the others."""
+    """The checks among the records; what else they say is added to the others.
+
+    As in a race, samples with ids are the same at every check: those of the first one.
+    """
+    ids: str | None = None
     for record in records:
         lines[0] += 1
         if isinstance(record, BadLine):
@@ -200,6 +204,15 @@ def _checks(
         if isinstance(record, Epoch | Check):
             epochs.setdefault(record.epoch, {}).update(record.metrics)
         if isinstance(record, Check):
+            samples = record.samples or {}
+            digest = referee.ids_digest(samples)
+            problem = referee.ids_problem(samples)
+            if problem is None and digest is not None and ids is not None and digest != ids:
+                problem = "its sample ids are not those of the first check"
+            ids = ids or digest
+            if problem is not None:
+                bad.append(BadLine(problem, f"the check at epoch {record.epoch}"))
+                continue
             yield ReportedCheck(record.epoch, record.metrics, record.samples or {})
 
 

@@ -36,7 +36,9 @@ def machine_slept(state: State, event: ev.MachineSlept) -> State:
     for name, worker in workers.items():
         phase = worker.phase
         if isinstance(phase, Running):
-            workers[name] = replace(worker, phase=replace(phase, heard=later(phase.heard)))
+            settling = phase.settling and replace(phase.settling, since=later(phase.settling.since))
+            phase = replace(phase, heard=later(phase.heard), settling=settling)
+            workers[name] = replace(worker, phase=phase)
         elif isinstance(phase, Stopping):
             workers[name] = replace(worker, phase=replace(phase, asked=later(phase.asked)))
     claims = tuple(
