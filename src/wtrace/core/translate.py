@@ -57,15 +57,18 @@ def plan_of(spec: RaceSpec, worker: WorkerSpec, metrics: MetricsSpec) -> Plan:
     )
 
 
+NOTHING: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True)
 class _Epoch:
     values: dict[str, float] = field(default_factory=dict)  # all that is known of it, until it is checked
     final: dict[str, float] = field(
         default_factory=dict
     )  # of the wanted ones those that were read at its end
-    loose: set[str] = field(default_factory=set)  # of these those that a later reading may say otherwise
-    untold: set[str] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)
+    loose: frozenset[str] = NOTHING  # of these those that a later reading may say otherwise
+    untold: frozenset[str] = NOTHING
+    told: frozenset[str] = NOTHING  # the same object for all epochs of which the same was told
     number: float = 0  # what the source calls it
     has_ended: bool = False  # something was read at its end, and not only amid it
     checked: bool = False
@@ -84,6 +87,7 @@ class Translator:
         self._newest = -1
         self._doubts = Doubts(plan)
         self._names: set[str] = set()
+        self._shared_names: dict[frozenset[str], frozenset[str]] = {}
         self._told: set[str] = set()  # of what is left out
 
     @property
@@ -94,7 +98,7 @@ class Translator:
     def recall(self, epoch: int, values: Mapping[str, object], *, is_check: bool) -> None:
         """Something that was translated already, by an earlier translator."""
         known = self._epochs.setdefault(epoch, _Epoch())
-        known.told |= values.keys()
+        known.told = self._shared(known.told.union(values))
         known.checked = known.checked or is_check
         self._doubts.recall(is_check=is_check)
         if not known.checked:
@@ -124,7 +128,7 @@ class Translator:
         for name, value in reading.values.items():
             if name not in known.told and self._takes(name):
                 known.values[name] = value
-                known.untold.add(name)
+                known.untold |= {name}
         if known.untold or known.final:
             self._open.add(epoch)
         complete = known.checked or plan.wanted <= known.final.keys()
@@ -150,6 +154,9 @@ class Translator:
                 return False
             self._names.add(name)
         return True
+
+    def _shared(self, names: frozenset[str]) -> frozenset[str]:
+        return self._shared_names.setdefault(names, names)
 
     def _tell_once(self, text: str) -> None:
         if text not in self._told:
@@ -191,8 +198,7 @@ class Translator:
             "epoch": epoch,
             "metrics": {name: values[name] for name in names},
         }
-        known.told |= known.untold
-        known.untold.clear()
+        known.told, known.untold = self._shared(known.told | known.untold), NOTHING
         if check:
             self._checked(known, record)
         if known.checked or not planned:
@@ -205,7 +211,7 @@ class Translator:
         self._doubts.recall(is_check=True)
         known.checked = True
         known.final.clear()
-        known.loose.clear()
+        known.loose = NOTHING
 
     def _last_check(self) -> list[Made]:
         """Where the last planned check is missing: the last whole reading, whatever its number, if it came after the others."""
