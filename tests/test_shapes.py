@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shapes import SHAPES, Checks, Shape
 from wtrace.core.config import parse
 from wtrace.core.sources import files_place
 from wtrace.core.translate import plan_of
+from wtrace.metrics import follower
+from wtrace.metrics.sources.loglines import LogLines
 from wtrace.metrics.sources.places import located
+from wtrace.metrics.sources.witness import Witness
 from wtrace.metrics.translation import Translation
 
 CONFIG = """\
@@ -127,3 +131,65 @@ def test_pieces_and_restarts_change_nothing(
         begin = stop
     reading.end()
     assert reading.checks == shape.checks
+
+
+class Rows(Witness):
+    """The lines of a log, as they are searched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def saw(self, line: str, items: Sequence[object]) -> None:
+        self.seen.append(line.rstrip())
+        super().saw(line, items)
+
+
+def rows_of(path: Path, pieces: Sequence[bytes]) -> list[str]:
+    path.write_bytes(b"")
+    rows = Rows()
+    lines = LogLines(path, "epoch", pattern="(?P<epoch>x)", witness=rows)
+    for piece in pieces:
+        with path.open("ab") as file:
+            file.write(piece)
+        while lines.read()[1]:
+            pass
+    lines.finish(whole=True)
+    lines.close()
+    return rows.seen
+
+
+SIGNS = [
+    "\r",
+    "\n",
+    "\n",
+    "\b",
+    "\x1b[K",
+    "\x1b[2K",
+    "\x1b[A",
+    "\x1b[3C",
+    "\x1b[31m",
+    "█",
+    "é",
+    "loss=0.5",
+    "12%",
+    "\0",
+    "\r\n",
+]
+
+
+@pytest.mark.parametrize("fold_bytes", [4, 64 * 1024])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.lists(st.sampled_from(SIGNS), max_size=40).map("".join),
+    cuts=st.lists(st.integers(0, 200), max_size=6),
+)
+def test_lines_do_not_depend_on_where_a_file_was_cut_nor_on_what_was_folded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fold_bytes: int, text: str, cuts: list[int]
+) -> None:
+    content = text.encode()
+    monkeypatch.setattr(follower, "_FOLD_BYTES", 10**9)
+    at_once = rows_of(tmp_path / "log", [content])
+    monkeypatch.setattr(follower, "_FOLD_BYTES", fold_bytes)
+    ends = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
+    assert rows_of(tmp_path / "log", [content[a:b] for a, b in itertools.pairwise(ends)]) == at_once
