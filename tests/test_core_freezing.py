@@ -22,6 +22,7 @@ from wtrace.core.freezing import (
     seen_now,
 )
 from wtrace.core.spec import ConfirmSpec, MetricsSpec
+from wtrace.core.whole import Ending
 
 OWN = spec("a", confirm=ConfirmSpec(("evaluate",)))
 ONE_FILE = spec(
@@ -46,9 +47,13 @@ def after(*looks: Look) -> Seen:
 
 
 def answer(
-    *looks: Look, race: object = OWN, claim: Claim = CLAIM, habit: Habit = ANYHOW, ended: bool = False
+    *looks: Look,
+    race: object = OWN,
+    claim: Claim = CLAIM,
+    habit: Habit = ANYHOW,
+    ending: Ending = Ending(),  # noqa: B008 (it never changes)
 ) -> Take | Wait | Lost:
-    return may_copy(race, claim, after(*looks), habit, ended=ended, limit_s=60.0)  # type: ignore[arg-type]
+    return may_copy(race, claim, after(*looks), habit, ending=ending, limit_s=60.0)  # type: ignore[arg-type]
 
 
 WHOLE = Look(100.1, file(99.0), writing=False)
@@ -75,8 +80,18 @@ def test_a_file_that_is_not_whole_is_waited_for_while_it_changes_and_then_given_
 
 
 def test_of_a_worker_that_has_ended_nothing_more_is_waited_for() -> None:
-    assert answer(Look(100.1, None, writing=False), ended=True) == Lost("is not there")
-    assert answer(WHOLE, ended=True) == Take()
+    ended = Ending(at=100.05, by_itself=True)
+    assert answer(Look(100.1, None, writing=False), ending=ended) == Lost("is not there")
+    assert answer(WHOLE, ending=ended) == Take()
+
+
+def test_of_a_worker_that_was_killed_amid_its_save_nothing_is_taken() -> None:
+    killed = Ending(at=103.0)
+    late = Look(103.1, file(102.9), writing=False)
+    assert isinstance(answer(Look(100.1, None), late, ending=killed), Lost)
+    assert answer(WHOLE, ending=killed) == Take(), "it was saved before it was named"
+    assert isinstance(answer(WHOLE, late, race=ONE_FILE, ending=killed), Lost)
+    assert answer(WHOLE, late, race=ONE_FILE, ending=replace(killed, settled=True)) == Take()
 
 
 def test_where_nobody_can_say_who_writes_a_file_is_whole_when_it_is_still() -> None:

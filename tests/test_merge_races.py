@@ -113,7 +113,7 @@ def test_the_winning_checkpoint_is_committed_up_to_a_size_and_named_above_it(lab
     assert folder == f"results/{second}", "the earlier race's results are not written over"
     left_out = blob(lab, f"main:{folder}/LEFT_OUT.txt").decode()
     digest = hashlib.sha256(b"w" * 10_000_001).hexdigest()
-    assert f"checkpoint/c.pt  10000001 bytes  sha256:{digest}  c/output/best.pt" in left_out
+    assert f"checkpoint/c.pt  10000001 bytes  sha256:{digest}  claims/1/checkpoint.pt" in left_out
     assert "left out of the commit: checkpoint/c.pt" in done.stdout
     assert "checkpoint" not in lab.git("ls-tree", "-r", "--name-only", f"main:{folder}")
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.core.spec import RaceSpec, SyncSpec
+    from wtrace.sync.agent import Facts
     from wtrace.sync.ask import Answer
     from wtrace.sync.push import Push
     from wtrace.sync.states import TargetState
@@ -95,23 +96,26 @@ def _push_once(root: Path, race_id: str, target: Target) -> None:
             raise
         print(plain(f"progress is at {target} ({seconds(time.time() - began)})"))
         if facts.closed and target.results:
-            _push_results(push, target, facts.winner_output)
+            _push_results(push, target, facts)
         _remember(race.folder, target, verified=facts.closed and target.results)
 
 
-def _push_results(push: Push, target: Target, output: Path | None) -> None:
+def _push_results(push: Push, target: Target, facts: Facts) -> None:
     from wtrace.cli.transfer import bar
     from wtrace.sync.arrivals import in_words, left_here
 
+    output, left_out = facts.winner_output, facts.winner_left_out
     with bar(f"results to {target}") as told:
         push.results(told)
     if output is not None:
         with bar(f"the winner's output to {target}") as told:
-            push.winner(output, told)
-        if (left_out := in_words(left_here(output))) is not None:
-            print(left_out)
+            push.winner(output, left_out, told)
+        if (kept_here := in_words(left_here(output))) is not None:
+            print(kept_here)
     with bar("checksums of what arrived"):
-        push.verify(output)
+        push.verify(output, left_out)
+    for name in left_out:
+        print(plain(f"left out: {name} may not be whole, as the report says"))
     print("everything is there, and the same as here")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wtrace.core.spec import RaceSpec
-    from wtrace.core.standing import CriterionStanding
+    from wtrace.core.standing import CriterionStanding, Standing
 
 MOST_TRIES = 2
 """A confirmation that crashes or outlasts its timeout is tried once more, then the claim is unconfirmed."""
@@ -33,6 +33,11 @@ def reports_first(spec: RaceSpec, worker: str) -> bool:
     """
     metrics = spec.metrics_of(spec.worker(worker))
     return metrics.checkpoint is not None and "{epoch}" not in metrics.checkpoint
+
+
+def names_when_saved(spec: RaceSpec, worker: str) -> bool:
+    """Whether the worker itself names its files, in lines that it writes when they are saved."""
+    return spec.metrics_of(spec.worker(worker)).checkpoint is None
 
 
 @data
@@ -102,6 +107,12 @@ def attempts_used_up(spec: RaceSpec, worker: str, claims: Sequence[Claim]) -> bo
 def open_claim(spec: RaceSpec, claim: Claim) -> bool:
     """Whether the claim waits for its confirmation."""
     return spec.confirm is not None and claim.status == "open"
+
+
+def winning_claim(standing: Standing, claims: Sequence[Claim]) -> Claim | None:
+    """The claim that won; None where nobody has."""
+    won = (standing.winner, standing.winner_epoch)
+    return next((claim for claim in claims if (claim.worker, claim.epoch) == won), None)
 
 
 def next_to_confirm(spec: RaceSpec, claims: Sequence[Claim], now: float) -> Claim | None:

@@ -21,7 +21,7 @@ PLACEHOLDERS = {
     "max_epochs": "how many epochs this worker may train",
     "worktree": "the worker's worktree",
     "metrics": "the file that metrics are appended to",
-    "checkpoint": "the claim's frozen checkpoint; empty in a command that judges no claim",
+    "checkpoint": "the frozen copy of the claim's checkpoint, in `[after]` of the winning one; empty in any other command",
 }
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"

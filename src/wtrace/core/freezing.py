@@ -8,14 +8,17 @@ before it prints or afterwards. By its first reading it shows which: the file is
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
-from wtrace.core.claims import reports_first
+from wtrace.core.claims import names_when_saved, reports_first
 from wtrace.core.data import data, replace
+from wtrace.core.whole import doubt
 
 if TYPE_CHECKING:
     from wtrace.core.claims import Claim
     from wtrace.core.spec import RaceSpec
+    from wtrace.core.whole import Ending
 
 STILL_S = 2.0
 """Where nobody can say whether a file is open for writing, it is whole when it has not changed for so long."""
@@ -105,23 +108,31 @@ def seen_now(before: Seen | None, look: Look) -> Seen:
 
 
 def may_copy(
-    spec: RaceSpec, claim: Claim, seen: Seen, habit: Habit, *, ended: bool, limit_s: float
+    spec: RaceSpec, claim: Claim, seen: Seen, habit: Habit, *, ending: Ending, limit_s: float
 ) -> Take | Wait | Lost:
-    """What is to be done about a claim's file after a look. `ended`: no process of its worker is left.
+    """What is to be done about a claim's file after a look. `ending` says whether its worker still runs.
 
     `limit_s` is how long it is waited for while nothing changes.
     """
-    look, now = seen.last, seen.last.at
+    look, now, ended = seen.last, seen.last.at, ending.at is not None
     wait = _wait_for_whole(seen, ended=ended)
     if wait is not None:
         given_up = ended or now >= max(claim.at, seen.changed_at) + limit_s
         return Lost(f"{wait.why} after {limit_s:g} s" if not ended else wait.why) if given_up else wait
     assert look.file is not None
+    if ended and (torn := _doubt(spec, claim, look.file, ending)) is not None:
+        return torn
     if claim.overtaken is not None and seen.found_at >= claim.overtaken:
         return Lost("was overwritten by a later epoch before it could be copied")
     if habit.saves_first or not reports_first(spec, claim.worker):
         return _saved_first(claim, seen)
     return _of_one_file(claim, seen, habit, ended=ended, limit_s=limit_s)
+
+
+def _doubt(spec: RaceSpec, claim: Claim, file: FileSeen, ending: Ending) -> Lost | None:
+    named_at = claim.at if names_when_saved(spec, claim.worker) else None
+    why = doubt(posixpath.normpath(claim.checkpoint or ""), file.modified, ending, named_at)
+    return None if why is None else Lost(f"may not be whole: {why}")
 
 
 def _wait_for_whole(seen: Seen, *, ended: bool) -> Wait | None:

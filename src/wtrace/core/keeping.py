@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from wtrace.core.data import data
+from wtrace.core.whole import NOT_THERE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from wtrace.core.spec import KeepCheckpoints
 
@@ -28,15 +30,21 @@ class Thinning:
 
     kept: tuple[str, ...]
     removed: tuple[str, ...]
+    doubts: Mapping[str, str] = field(default_factory=dict)  # why some that are kept may not be whole
 
 
 def thinning(
-    policy: KeepCheckpoints, named: Sequence[Named], best_epoch: int | None, claimed: Iterable[str]
+    policy: KeepCheckpoints,
+    named: Sequence[Named],
+    best_epoch: int | None,
+    claimed: Iterable[str],
+    doubt: Callable[[str], str | None] = lambda _: None,
 ) -> Thinning:
     """What becomes of the checkpoints that checks named, in the order of their arrival.
 
     "best" is that of the check which met most criteria; where it named none, the last one stands for it. A path that
-    several checks name is one checkpoint. One that was claimed with is always kept.
+    several checks name is one checkpoint. One that was claimed with is always kept. `doubt` says why one may not be
+    whole: it is not removed, and where it is the one to be kept, nothing is.
     """
     inside = [(each, path) for each in named if (path := _inside(each.path)) is not None]
     every = tuple(dict.fromkeys(path for _, path in inside))
@@ -44,9 +52,15 @@ def thinning(
         return Thinning(every, ())
     best = [path for each, path in inside if each.judged and each.epoch == best_epoch]
     wanted = best[:1] if policy == "best" and best else [inside[-1][1]]
-    kept = {*wanted, *(path for each in claimed if (path := _inside(each)) is not None)}
+    doubts = {path: why for path in every if (why := doubt(path)) is not None}
+    if any(path in doubts for path in wanted):
+        return Thinning(every, (), doubts)
+    doubts = {path: why for path, why in doubts.items() if why != NOT_THERE}  # removed already
+    kept = {*wanted, *doubts, *(path for each in claimed if (path := _inside(each)) is not None)}
     return Thinning(
-        tuple(path for path in every if path in kept), tuple(path for path in every if path not in kept)
+        tuple(path for path in every if path in kept),
+        tuple(path for path in every if path not in kept),
+        doubts,
     )
 
 

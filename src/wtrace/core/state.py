@@ -11,6 +11,7 @@ from wtrace.core.claims import Claim, Due, attempts_used_up, open_claim
 from wtrace.core.data import data
 from wtrace.core.phases import Ended, Phase, Waiting
 from wtrace.core.standing import CheckPoint, Happening
+from wtrace.core.whole import Ending
 
 if TYPE_CHECKING:
     from wtrace.core.resources import Grant, Machine
@@ -44,6 +45,7 @@ class Worker:
     grant: Grant | None = None  # what it was given last
     passed_over: int = 0  # how often others went ahead of it that are ranked below it
     chance: float | None = None  # that it may still succeed, where that matters and can be told
+    ending: Ending = Ending()  # how its latest attempt ended
     hopeless: bool = False  # it was found to have no chance left
 
     def has_judged(self, epoch: int) -> bool:

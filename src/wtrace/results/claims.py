@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wtrace.core.claims import winning_claim
 from wtrace.core.text import bound, code, markdown
 from wtrace.results.page import bullets, table
 from wtrace.results.rows import criterion_cell, criterion_title
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from wtrace.results.evidence import Evidence
 
 NOTE_LENGTH = 300
+MOST_DOUBTS = 20
 _ENDS = {
     "refuted": "was refuted",
     "unconfirmed": "could not be confirmed, which refutes nothing",
@@ -35,6 +37,25 @@ def claims_part(standing: Standing, evidence: Evidence) -> str | None:
         f"{evidence.confirm_divisor}, the number of confirmations that this race allows."
     )
     return "\n\n".join([title, rule, table(header, rows), bullets(_details(evidence))])
+
+
+def checkpoint_part(standing: Standing, evidence: Evidence) -> str | None:
+    """Where the winning model lies, of which epoch it is, and which of the winner's files may not be whole."""
+    claim = winning_claim(standing, evidence.claims)
+    lines = []
+    if claim is not None and claim.frozen is not None and claim.sha256 is not None:
+        copy = f"claims/{claim.number}/{claim.frozen.rpartition('/')[2]}"
+        lines.append(
+            f"{code(claim.checkpoint or '')} as it was at epoch **{claim.epoch}**: {code(copy)} in the race's folder, "
+            f"sha256 {code(claim.sha256)}"
+        )
+    elif claim is not None and claim.not_frozen is not None:
+        lines.append(f"there is no copy of epoch {claim.epoch}: {markdown(claim.not_frozen[:NOTE_LENGTH])}")
+    for name, why in list(evidence.doubts.items())[:MOST_DOUBTS]:
+        lines.append(f"{code(name)} in its output folder may not be whole: {markdown(why)}")
+    if len(evidence.doubts) > MOST_DOUBTS:
+        lines.append(f"so may {len(evidence.doubts) - MOST_DOUBTS} other files there")
+    return f"## The winner's checkpoint\n\n{bullets(lines)}" if lines else None
 
 
 def _titles(standing: Standing, evidence: Evidence) -> list[str]:

@@ -57,6 +57,9 @@ class Evidence:
         default_factory=dict
     )  # by worker: what its start record said
     figures: tuple[str, ...] = ()  # paths seen from the report
+    doubts: Mapping[str, str] = field(
+        default_factory=dict
+    )  # files of the winner's output that may not be whole, and why
     saved: str | None = None  # what stopping early saved, in words
     kept: tuple[str, ...] = ()  # what became of the losers' checkpoints, a line each
     after: tuple[str, ...] = ()  # how the commands of `[after]` ended, a line each

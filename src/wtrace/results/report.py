@@ -11,7 +11,7 @@ from wtrace.core.wording import (
     confirmation,
     winner_of,
 )
-from wtrace.results.claims import claims_part
+from wtrace.results.claims import checkpoint_part, claims_part
 from wtrace.results.closest import closest_to, complements, contested, ever_met, most_at_once
 from wtrace.results.fairplay import fair_play_part
 from wtrace.results.page import bullets, page, table
@@ -52,6 +52,7 @@ def success_report(standing: Standing, evidence: Evidence) -> str:
         evidence.saved,
         pictures_part(evidence),
         _winning_check(standing, evidence, winner),
+        checkpoint_part(standing, evidence),
         claims_part(standing, evidence),
         strength_part(evidence.success, evidence.measured),
         ended_part(standing, winner),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import events as ev
 from wtrace.core.command import fill, with_python
+from wtrace.core.layout import Layout
 from wtrace.core.redaction import after_shown
 from wtrace.core.text import plain
 from wtrace.errors import ToolError
@@ -21,6 +22,7 @@ from wtrace.supervisor.attempts import command_values, environment_of, python_of
 from wtrace.supervisor.crashes import failure_of
 from wtrace.supervisor.redacting import redaction_for
 from wtrace.supervisor.requests import events_of_request, pending_requests
+from wtrace.supervisor.whole import Wholeness
 
 if TYPE_CHECKING:
     from wtrace.core.resources import Grant
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("wtrace")
 
+MOST_DOUBTS = 5
 LOOK_EVERY_S = 0.5
 """A request to stop is looked for this often while a command runs."""
 
@@ -46,10 +49,15 @@ def run_for_winner(race: RaceContext, journal: Journal, runner: Runner, clock: C
     if winner is None or not race.spec.after_winner:
         return False
     grant = journal.state.workers[winner.worker].grant
+    won = (winner.worker, winner.epoch)
+    copies = (claim.frozen for claim in journal.state.claims if (claim.worker, claim.epoch) == won)
+    checkpoint = next(copies, None) or ""
+    for name, doubt in list(Wholeness(race, Layout(race.root)).doubts(winner.worker).items())[:MOST_DOUBTS]:
+        _tell(journal, clock, f"{name} of {winner.worker} may not be whole: {doubt}")
     for step, command in enumerate(race.spec.after_winner, 1):
         folder = race.layout.after(winner.worker, step)
         try:
-            why = _run(race, journal, runner, _launch(race, winner.worker, step, grant), clock)
+            why = _run(race, journal, runner, _launch(race, winner.worker, step, checkpoint, grant), clock)
         except (OSError, ToolError) as error:
             why = f"it could not be started: {error}"
         _tell(journal, clock, _line(race, command, folder, why))
@@ -83,11 +91,12 @@ def _shown(race: RaceContext, command: Argv) -> str:
     return plain(" ".join(after_shown(command, redaction_for(race))), 80)
 
 
-def _launch(race: RaceContext, winner: str, step: int, grant: Grant | None) -> Launch:
+def _launch(race: RaceContext, winner: str, step: int, checkpoint: str, grant: Grant | None) -> Launch:
     folder = race.layout.after(winner, step)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     metrics = folder / "metrics.jsonl"
-    command = fill(race.spec.after_winner[step - 1], command_values(race, winner, metrics))
+    values = {**command_values(race, winner, metrics), "checkpoint": checkpoint}
+    command = fill(race.spec.after_winner[step - 1], values)
     return Launch(
         folder=folder,
         command=with_python(command, python_of(Path(race.places[winner].worktree))),

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wtrace.core.claims import winning_claim
 from wtrace.core.data import data
 
 if TYPE_CHECKING:
@@ -47,11 +48,13 @@ def collect(
     *,
     limit_bytes: int = LARGEST_BYTES,
     without_limit: Callable[[str], bool] = lambda _: False,
+    doubt: Callable[[Path], str | None] = lambda _: None,
 ) -> Exhibits:
     """Copy what is to be committed into the folder `desk`: nobody can change it any more after it was hashed.
 
     Texts are copied without what `redaction` takes out, also those that were written before it was known.
-    A file over the limit is named, unless `without_limit` says of its path that git keeps such files elsewhere.
+    A file over the limit is named, unless `without_limit` says of its path that git keeps such files elsewhere. So is
+    one of which `doubt` says why it may not be whole.
     """
     files: dict[str, bytes | Path] = {}
     sums: dict[str, str] = {}
@@ -61,7 +64,9 @@ def collect(
         if _size(source) > limit_bytes and without_limit(name):
             allowed = _size(source)
         copy = desk / str(len(files))
-        problem, digest = _copy(source, copy, name, allowed, redaction)
+        problem, digest = doubt(source), ""
+        if problem is None:
+            problem, digest = _copy(source, copy, name, allowed, redaction)
         if problem is None:
             files[name], sums[name] = copy, digest
         else:
@@ -96,14 +101,14 @@ def _sources(race: RaceLayout, standing: Standing, claims: tuple[Claim, ...]) ->
 
 def winning_checkpoint(race: RaceLayout, standing: Standing, claims: tuple[Claim, ...]) -> Path | None:
     """The checkpoint of the winning check: its frozen copy, else the winner's own file if it lies in its output."""
-    for claim in claims:
-        if (claim.worker, claim.epoch) == (standing.winner, standing.winner_epoch) and claim.checkpoint:
-            if claim.frozen is not None:
-                return Path(claim.frozen)
-            output = os.path.realpath(race.output(claim.worker))
-            file = Path(os.path.realpath(Path(output, claim.checkpoint)))
-            return file if file.is_relative_to(output) and file.is_file() else None
-    return None
+    claim = winning_claim(standing, claims)
+    if claim is None or claim.checkpoint is None:
+        return None
+    if claim.frozen is not None:
+        return Path(claim.frozen)
+    output = os.path.realpath(race.output(claim.worker))
+    file = Path(os.path.realpath(Path(output, claim.checkpoint)))
+    return file if file.is_relative_to(output) and file.is_file() else None
 
 
 def _size(file: Path) -> int:
@@ -125,7 +130,9 @@ def _copy(
         if not stat.S_ISREG(status.st_mode):
             return "it is no regular file", ""
         if status.st_size > limit_bytes:
-            return f"{status.st_size} bytes", hashlib.file_digest(file, "sha256").hexdigest()
+            has_holes = status.st_blocks * 512 < status.st_size // 2  # they may be longer than any disk
+            digest = "" if has_holes else hashlib.file_digest(file, "sha256").hexdigest()
+            return f"{status.st_size} bytes", digest
         with copy.open("xb") as target:
             if name.endswith((*TEXTS, *RECORDS)):
                 target.write(_redacted(file.read(), redaction, whole=name.endswith(RECORDS)))

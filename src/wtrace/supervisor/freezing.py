@@ -13,6 +13,7 @@ from wtrace.core.claims import reports_first
 from wtrace.core.data import replace
 from wtrace.core.phases import ALIVE
 from wtrace.supervisor import copying
+from wtrace.supervisor.whole import ending_of
 
 if TYPE_CHECKING:
     from wtrace.core.claims import Claim
@@ -181,8 +182,8 @@ class Freezer:
             return
         job.seen = rules.seen_now(job.seen, look)
         habit = self._habits.get(claim.worker, rules.Habit())
-        ended = not isinstance(self._state.workers[claim.worker].phase, ALIVE)
-        match rules.may_copy(self._race.spec, claim, job.seen, habit, ended=ended, limit_s=LIMIT_S):
+        ending = ending_of(self._race.layout, claim.worker, self._state.workers[claim.worker])
+        match rules.may_copy(self._race.spec, claim, job.seen, habit, ending=ending, limit_s=LIMIT_S):
             case rules.Wait(why):
                 self._tell_waiting(now, claim, job, why)
             case rules.Lost(why):

@@ -6,11 +6,13 @@ import contextlib
 import logging
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wtrace.core.keeping import Named, thinning
 from wtrace.metrics.records import Check, decode
 from wtrace.store.reader import Reader
+from wtrace.supervisor.whole import Wholeness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +51,9 @@ def told(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[Cl
             lines.append(
                 f"{worker}: kept {', '.join(plan.kept)}; removed {gone} of {len(plan.removed)} others"
             )
+        elif plan.doubts and len(plan.kept) > 1:
+            lines.append(f"{worker}: kept {', '.join(plan.kept)}")
+        lines += [f"{worker}: {path} may not be whole: {why}" for path, why in plan.doubts.items()]
     return tuple(lines)
 
 
@@ -64,11 +69,21 @@ def _plans(
             record = decode(check.raw)
             if isinstance(record, Check) and record.checkpoint is not None:
                 named.setdefault(check.worker, []).append(Named(check.epoch, record.checkpoint, check.judged))
+    whole = Wholeness(race, layout)
     for row in standing.workers:
         if row.name != standing.winner:
             claimed = [c.checkpoint for c in claims if c.worker == row.name and c.checkpoint is not None]
             best = None if row.best is None else row.best.epoch
-            yield row.name, thinning(race.spec.keep_checkpoints, named.get(row.name, []), best, claimed)
+            yield (
+                row.name,
+                thinning(
+                    race.spec.keep_checkpoints,
+                    named.get(row.name, []),
+                    best,
+                    claimed,
+                    partial(whole.doubt, row.name),
+                ),
+            )
 
 
 def _identity(path: Path) -> Identity | None:

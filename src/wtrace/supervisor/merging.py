@@ -16,6 +16,7 @@ from wtrace.repo.merge import MergeRequest, merge
 from wtrace.store.reader import Reader
 from wtrace.supervisor.exhibits import LARGEST_BYTES, Exhibits, collect
 from wtrace.supervisor.redacting import redaction_for
+from wtrace.supervisor.whole import Wholeness
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -55,6 +56,7 @@ def merge_winner(
             Path(desk),
             redaction_for(race),
             limit_bytes=limit_bytes,
+            doubt=Wholeness(race, layout).doubt_of,
             without_limit=lambda name: goes_to_lfs(root, winner.commit, f"results/{race.spec.name}/{name}"),
         )
         request = MergeRequest(

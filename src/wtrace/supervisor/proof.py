@@ -32,6 +32,7 @@ from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import write_pages
 from wtrace.supervisor.record import recall_curves
 from wtrace.supervisor.redacting import redaction_for
+from wtrace.supervisor.whole import Wholeness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -155,7 +156,8 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         correction=race.spec.judge.correction,
         divisor=divisor(race.spec),
         confirmed=race.spec.confirm is not None,
-        claims=tuple(replace(each, why=each.why and redaction.text(each.why)) for each in claims),
+        claims=tuple(_claim(each, redaction) for each in claims),
+        doubts={redaction.text(name): why for name, why in _doubts(race, layout, standing).items()},
         confirm_divisor=confirm_divisor(race.spec),
         success=race.spec.success,
         measured=tuple(measured),
@@ -167,6 +169,18 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         fair=_fair(fair, redaction),
         written_at=time.time(),
     )
+
+
+def _claim(claim: Claim, redaction: Redaction) -> Claim:
+    return replace(
+        claim,
+        why=claim.why and redaction.text(claim.why),
+        not_frozen=claim.not_frozen and redaction.text(claim.not_frozen),
+    )
+
+
+def _doubts(race: RaceContext, layout: Layout, standing: Standing) -> Mapping[str, str]:
+    return {} if standing.winner is None else Wholeness(race, layout).doubts(standing.winner)
 
 
 def _fair(fair: FairPlay, redaction: Redaction) -> FairPlay:

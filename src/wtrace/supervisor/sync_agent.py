@@ -5,6 +5,7 @@ It ends by itself once the race is closed and everything has arrived; SIGTERM en
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import signal
@@ -21,7 +22,9 @@ from wtrace.metrics.watcher import make_watcher
 from wtrace.results.files import write_atomically
 from wtrace.store import home
 from wtrace.store.reader import Reader
+from wtrace.supervisor.record import recall
 from wtrace.supervisor.redacting import redact_log, redaction_in, start_log
+from wtrace.supervisor.whole import Wholeness
 from wtrace.sync import states
 from wtrace.sync.agent import Agent, Facts
 from wtrace.sync.connection import Connection
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
     from wtrace.core.layout import RaceLayout
     from wtrace.core.standing import Standing
+
+log = logging.getLogger("wtrace.sync")
 
 NICENESS = 10
 RUNNING, DECIDED, CLOSED = "running", "decided", "closed"
@@ -48,6 +53,7 @@ class RaceFacts:
         self._race_id = race_id
         self._parent = os.getppid()
         self.acted_on = ""
+        self._left_out: tuple[str, ...] | None = None  # of the winner's output, once the race is closed
 
     def __call__(self) -> Facts:
         """Read anew, for the agent to act on."""
@@ -64,11 +70,24 @@ class RaceFacts:
         ids = [race.id for race in races]
         later = races[ids.index(self._race_id) + 1 :] if self._race_id in ids else []
         superseded = standing is None or any(race.name == standing.name for race in later)
-        facts = Facts(closed, orphaned and not closed, superseded, self._output_of(standing))
+        output = self._output_of(standing)
+        left_out = (
+            self._doubtful(standing.winner) if closed and output and standing and standing.winner else ()
+        )
+        facts = Facts(closed, orphaned and not closed, superseded, output, left_out)
         if closed or facts.abandoned or superseded:
             return facts, CLOSED
         decided = standing is not None and (standing.decided or standing.ended) is not None
         return facts, DECIDED if decided else RUNNING
+
+    def _doubtful(self, winner: str) -> tuple[str, ...]:
+        if self._left_out is None:
+            race, _, _ = recall(self._layout, self._race_id)
+            doubts = Wholeness(race, self._layout).doubts(winner)
+            for name, why in doubts.items():
+                log.warning("%s is not sent: %s", name, why)
+            self._left_out = tuple(doubts)
+        return self._left_out
 
     def _is_supervised(self) -> bool:
         """Whether the supervisor that started this agent is there: another one starts its own."""

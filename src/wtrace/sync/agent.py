@@ -39,6 +39,7 @@ class Facts:
     abandoned: bool = False  # its supervisor is gone before that; the next one starts an agent anew
     superseded: bool = False  # a newer race of the same name has taken the target's folder
     winner_output: Path | None = None
+    winner_left_out: tuple[str, ...] = ()  # files in it that may not be whole
 
 
 class Waits(Protocol):
@@ -118,10 +119,10 @@ class Agent:
             return False
         self._push.results()
         if facts.winner_output is not None:
-            self._push.winner(facts.winner_output)
+            self._push.winner(facts.winner_output, facts.winner_left_out)
             if (left_out := in_words(left_here(facts.winner_output))) is not None:
                 log.info("%s: %s", self._target.name, left_out)
-        self._push.verify(facts.winner_output)
+        self._push.verify(facts.winner_output, facts.winner_left_out)
         return True
 
     def _failed(self, error: SyncError, facts: Facts) -> TargetState:

@@ -9,7 +9,7 @@ from wtrace.core.text import plain
 from wtrace.sync import far, process, rsync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from wtrace.sync.connection import Connection
@@ -44,15 +44,21 @@ class Push:
             [*_RESULTS, "--checksum", rsync.RESUMES, "./", self._there("results/")], self._results, told=told
         )
 
-    def winner(self, output: Path, told: Callable[[str], None] | None = None) -> None:
-        """Send the winner's output as `winner/`; after a break it goes on where it ended.
+    def winner(
+        self, output: Path, left_out: Sequence[str] = (), told: Callable[[str], None] | None = None
+    ) -> None:
+        """Send the winner's output as `winner/`, without `left_out`; after a break it goes on where it ended.
 
-        What would act on its own where it lies, such as `.git`, stays here: `arrivals.left_here` names it.
+        What would act on its own where it lies, such as `.git`, stays here too: `arrivals.left_here` names it.
         """
         self._prepare()
-        self._send([*_WINNER, rsync.RESUMES, "./", self._there("winner/")], output, told=told)
+        self._send(
+            [*rsync.without(left_out), *_WINNER, rsync.RESUMES, "./", self._there("winner/")],
+            output,
+            told=told,
+        )
 
-    def verify(self, output: Path | None) -> None:
+    def verify(self, output: Path | None, left_out: Sequence[str] = ()) -> None:
         """Compare what arrived, byte by byte through checksums, and send again what differs.
 
         SyncError when it then still differs.
@@ -60,7 +66,7 @@ class Push:
         self._prepare()
         self._verify(_RESULTS, self._results, "results/")
         if output is not None:
-            self._verify(_WINNER, output, "winner/")
+            self._verify((*rsync.without(left_out), *_WINNER), output, "winner/")
 
     def _verify(self, options: tuple[str, ...], here: Path, there: str) -> None:
         rsync.verify(lambda each: self._send(each, here), options, ["./", self._there(there)])

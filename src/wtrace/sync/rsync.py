@@ -37,6 +37,7 @@ VANISHED = 24  # a file went away while it was sent: it is not needed any more
 IDLE_S = 600  # without a byte; a checksum of a large file takes its time, and ssh sees by itself who is gone
 LONGEST_S = 12 * 3600.0
 
+MOST_LEFT_OUT = 1000
 PROGRESS_S = 300.0  # what is small and takes longer is given up
 
 
@@ -46,6 +47,18 @@ def only(published: Iterable[Published]) -> tuple[str, ...]:
     folders = dict.fromkeys(path.rpartition("/")[0] for path in paths if "/" in path)
     included = [*(f"/{folder}/" for folder in folders), *(f"/{path}" for path in paths)]
     return (*(f"--include={path}" for path in included), "--exclude=*")
+
+
+def without(paths: Sequence[str]) -> tuple[str, ...]:
+    """The options that leave out these files, seen from the folder that is sent; where there are too many, all of it."""
+    if len(paths) > MOST_LEFT_OUT:
+        return ("--exclude=/*",)
+    return tuple(f"--exclude=/{_no_pattern(path)}" for path in paths)
+
+
+def _no_pattern(path: str) -> str:
+    """A backslash means itself unless there is a wildcard in the pattern."""
+    return re.sub(r"([*?[\\])", r"\\\1", path) if re.search(r"[*?[]", path) else path
 
 
 class Version(NamedTuple):

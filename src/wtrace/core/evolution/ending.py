@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from wtrace.core.phases import Ended, Launching, Phase, Retrying, Running, Stopp
 from wtrace.core.settling import Settling
 from wtrace.core.standing import ExitStanding
 from wtrace.core.telling import still_writing
+from wtrace.core.whole import Ending
 
 if TYPE_CHECKING:
     from typing import Any
@@ -73,6 +75,8 @@ def saving_seen(state: State, event: ev.SavingSeen) -> State:
 
 def worker_settled(state: State, event: ev.WorkerSettled) -> State:
     state = _change_settling(state, event.worker, done=True)
+    ending = Ending(settled=event.file is None, writing=event.file)
+    state = change(state, event.worker, ending=ending)
     if event.file is None:
         return state
     return change(state, event.worker, note=still_writing(event.file, state.spec.settle_s))
@@ -113,7 +117,13 @@ def worker_exited(state: State, event: ev.WorkerExited) -> State:
     exit_ = ExitStanding(event.code, event.signal, event.known)
     phase = _phase_after_exit(state, event, exit_)
     note = _note_after_exit(state, event, phase) or worker.note
-    return change(state, event.worker, phase=phase, ended=event.at, note=note)
+    ending = replace(
+        worker.ending,
+        at=event.at,
+        by_itself=event.known and event.code == 0 and not event.taken,
+        settled=worker.ending.settled and event.signal != signal.SIGKILL,
+    )
+    return change(state, event.worker, phase=phase, ended=event.at, note=note, ending=ending)
 
 
 def _phase_after_exit(state: State, event: ev.WorkerExited, exit_: ExitStanding) -> Phase:

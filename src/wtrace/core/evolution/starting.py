@@ -10,6 +10,7 @@ from wtrace.core.data import replace
 from wtrace.core.evolution.changes import change
 from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping
 from wtrace.core.standing import ExitStanding
+from wtrace.core.whole import Ending
 
 if TYPE_CHECKING:
     from wtrace.core.state import State
@@ -124,6 +125,7 @@ def worker_launched(state: State, event: ev.WorkerLaunched) -> State:
         started=event.at,
         ended=None,
         reported=False,
+        ending=Ending(),
     )
 
 
