@@ -171,10 +171,26 @@ def test_where_the_habit_is_not_known_the_nearer_epoch_counts() -> None:
     assert answer(near, Look(100.6, file(100.5), writing=False), race=ONE_FILE) == Take()
 
 
-def test_the_habit_shows_at_the_first_reading() -> None:
-    assert habit_at_first(ANYHOW, None, began=10.0, now=20.0).saves_first is False
-    assert habit_at_first(ANYHOW, file(5.0), began=10.0, now=20.0).saves_first is False, (
-        "of an earlier attempt"
-    )
-    assert habit_at_first(ANYHOW, file(19.0), began=10.0, now=20.0).saves_first is True
-    assert habit_at_first(ANYHOW, file(19.95), began=10.0, now=20.0).saves_first is None
+def test_a_line_that_was_read_late_was_printed_before_what_is_saved_now() -> None:
+    """The worker printed at 95, and had saved by 97; the line was read at 100."""
+    saved = Look(100.1, file(97.0), writing=False, printed_at=95.0)
+    assert answer(saved, race=ONE_FILE, habit=AFTERWARDS) == Take()
+    assert isinstance(answer(replace(saved, printed_at=98.0), race=ONE_FILE, habit=AFTERWARDS), Wait)
+
+
+@pytest.mark.parametrize(
+    ("there", "silent_at", "printed_at", "saves_first"),
+    [
+        (None, 15.0, 20.0, False),
+        (file(5.0), 15.0, 20.0, False),  # of an earlier attempt
+        (file(14.0), 15.0, 20.0, True),
+        (file(19.0), 15.0, 18.0, False),  # printed, saved, and read later
+        (file(19.0), 15.0, 20.0, None),
+        (file(14.0), None, None, None),
+    ],
+)
+def test_the_habit_shows_at_the_first_reading(
+    there: FileSeen | None, silent_at: float | None, printed_at: float | None, saves_first: bool | None
+) -> None:
+    habit = habit_at_first(there, began=10.0, silent_at=silent_at, printed_at=printed_at)
+    assert habit.saves_first is saves_first

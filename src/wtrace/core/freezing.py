@@ -52,6 +52,7 @@ class Look:
     at: float
     file: FileSeen | None
     writing: bool | None = None  # somebody of the worker's has it open for writing; None: it cannot be told
+    printed_at: float | None = None  # when the worker last printed, where what it prints is read
 
 
 @data
@@ -62,6 +63,7 @@ class Seen:
     changed_at: float  # when a look first showed what the last one shows
     found_at: float  # when a look first showed the present content, or the save that it is from
     began: float  # when that save began: as the first look has it by its own time, else when it was found
+    printed_at: float | None  # at the first look
     first_whole: FileSeen | None = None  # the content, where the first look found a whole file
 
 
@@ -96,7 +98,7 @@ def seen_now(before: Seen | None, look: Look) -> Seen:
     """The looks so far, and this one."""
     if before is None:
         began = look.at if look.file is None or look.writing else min(look.file.modified, look.at)
-        first = Seen(look, look.at, look.at, began)
+        first = Seen(look, look.at, look.at, began, look.printed_at)
         return replace(first, first_whole=look.file) if _wait_for_whole(first, ended=False) is None else first
     if look.file == before.last.file:
         return replace(before, last=look)
@@ -170,12 +172,14 @@ def _of_one_file(
     claim: Claim, seen: Seen, habit: Habit, *, ended: bool, limit_s: float
 ) -> Take | Wait | Lost:
     """A file that is the same for all epochs, of a training that may save it before it reports one or afterwards."""
-    if seen.began > claim.at:  # written since
+    # The line may have been read long after it was written; nothing that was printed later came before it.
+    reported = claim.at if seen.printed_at is None else min(claim.at, seen.printed_at)
+    if seen.began > reported:
         return Take()
     now = seen.last.at
     until = claim.at + limit_s
     if habit.saves_first is None:  # the nearer of the two epochs that it may be of
-        until = min(until, claim.at + (claim.at - seen.began))
+        until = min(until, claim.at + (reported - seen.began))
     if now < until and claim.overtaken is None and not ended:
         return Wait(f"has not been written since epoch {claim.epoch} was reported")
     if habit.previous is not None and seen.began < habit.previous:
@@ -183,10 +187,17 @@ def _of_one_file(
     return Take()
 
 
-def habit_at_first(before: Habit, file: FileSeen | None, *, began: float, now: float) -> Habit:
-    """The habit after the first reading of an attempt that began at `began`, read now."""
+def habit_at_first(
+    file: FileSeen | None, *, began: float, silent_at: float | None, printed_at: float | None
+) -> Habit:
+    """The habit, after the first reading of an attempt that began at `began`.
+
+    `silent_at`: when nothing had been reported yet; `printed_at`: when the worker last printed, where that is read.
+    """
     if file is None or file.modified < began - CLOCK_S:
-        return replace(before, saves_first=False)
-    if file.modified < now - CLOCK_S / 5:
-        return replace(before, saves_first=True)
-    return replace(before, saves_first=None)  # within a moment of the line: nobody can say which came first
+        return Habit(saves_first=False)
+    if printed_at is not None and file.modified > printed_at:
+        return Habit(saves_first=False)
+    if silent_at is not None and file.modified < silent_at:
+        return Habit(saves_first=True)
+    return Habit()

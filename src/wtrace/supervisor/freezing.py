@@ -11,13 +11,14 @@ from wtrace.core import events as ev
 from wtrace.core import freezing as rules
 from wtrace.core.claims import reports_first
 from wtrace.core.data import replace
-from wtrace.core.phases import ALIVE
+from wtrace.core.phases import ALIVE, SettingUp, Waiting
 from wtrace.supervisor import copying
 from wtrace.supervisor.whole import ending_of
 
 if TYPE_CHECKING:
     from wtrace.core.claims import Claim
     from wtrace.core.events import Event
+    from wtrace.core.phases import Launching, Running, Stopping
     from wtrace.core.state import State
     from wtrace.runners.base import Runner
     from wtrace.supervisor.context import RaceContext
@@ -54,6 +55,7 @@ class Freezer:
         self._looks_at = 0.0
         self._removed: set[int] = set()
         self._habits: dict[str, rules.Habit] = {}
+        self._silent: dict[str, float] = {}  # when a worker was last known to have reported nothing
         self._heard: dict[
             str, tuple[int, int, float | None]
         ] = {}  # attempt, epoch, when: of the latest reading
@@ -176,7 +178,8 @@ class Freezer:
             return
         try:
             source = copying.source_of(self._race.layout.output(claim.worker), claim.checkpoint)
-            look = rules.Look(now, copying.look_at(source), self._is_written(claim.worker, source))
+            writing = self._is_written(claim.worker, source)
+            look = rules.Look(now, copying.look_at(source), writing, self._printed_before(claim))
         except copying.CopyError as error:
             self._fail(now, claim, str(error))
             return
@@ -196,6 +199,13 @@ class Freezer:
         with contextlib.suppress(OSError):  # full, so that it rings already; or closed
             os.write(self._rung, b"\0")
 
+    def _printed_before(self, claim: Claim) -> float | None:
+        phase = self._state.workers[claim.worker].phase
+        attempt = 0 if isinstance(phase, Waiting | SettingUp) else phase.attempt
+        return (
+            self._printed_at(claim.worker, attempt) if reports_first(self._race.spec, claim.worker) else None
+        )
+
     def _is_written(self, worker: str, source: Path) -> bool | None:
         """Whether any process of the worker's has the file open for writing; None: it cannot be told."""
         phase = self._state.workers[worker].phase
@@ -208,21 +218,38 @@ class Freezer:
         """Whether a training that keeps one file for all epochs saves before it reports one, or afterwards."""
         for name in self._watched:
             worker = self._state.workers[name]
-            if not isinstance(worker.phase, ALIVE) or not worker.reported:
+            if not isinstance(worker.phase, ALIVE):
                 continue
             attempt, epoch, at = self._heard.get(name, (0, 0, None))
-            if attempt == worker.phase.attempt and epoch >= worker.epoch:
-                continue
-            self._heard[name] = (worker.phase.attempt, worker.epoch, now)
-            habit = replace(self._habits.get(name, rules.Habit()), previous=at)
-            is_first = attempt != worker.phase.attempt
-            if is_first:
-                habit = rules.Habit()
-            if is_first and worker.epoch == epoch + 1:
-                habit = rules.habit_at_first(
-                    habit, self._file_of_all(name), began=worker.phase.since, now=now
-                )
-            self._habits[name] = habit
+            if not worker.reported:
+                self._silent[name] = now
+            elif attempt != worker.phase.attempt:
+                self._habits[name] = self._first_habit(name, worker.phase, alone=worker.epoch == epoch + 1)
+                self._heard[name] = (worker.phase.attempt, worker.epoch, now)
+            elif worker.epoch > epoch:
+                self._habits[name] = replace(self._habits[name], previous=at)
+                self._heard[name] = (attempt, worker.epoch, now)
+
+    def _first_habit(self, name: str, phase: Launching | Running | Stopping, *, alone: bool) -> rules.Habit:
+        """`alone`: not more than one epoch was read at once."""
+        if not alone:
+            return rules.Habit()
+        return rules.habit_at_first(
+            self._file_of_all(name),
+            began=phase.since,
+            silent_at=self._silent.get(name),
+            printed_at=self._printed_at(name, phase.attempt),
+        )
+
+    def _printed_at(self, worker: str, attempt: int) -> float | None:
+        """When it last wrote to its log, where its metrics are read from that."""
+        spec = self._race.spec
+        if spec.metrics_of(spec.worker(worker)).source != "stdout":
+            return None
+        try:
+            return (self._race.layout.attempt(worker, attempt) / "training.log").stat().st_mtime
+        except OSError:
+            return None
 
     def _file_of_all(self, worker: str) -> rules.FileSeen | None:
         name = self._race.spec.metrics_of(self._race.spec.worker(worker)).checkpoint or ""
