@@ -286,6 +286,60 @@ PRINTED: dict[str, tuple[str, dict[str, object], Epochs]] = {
         {},
         {1: {"val_bpb": 0.9979}},
     ),
+    "CatBoost": (
+        "0:\tlearn: 0.6\ttest: 0.61\tbest: 0.61 (0)\ttotal: 1ms\n1:\tlearn: 0.5\ttest: 0.51\tbest: 0.51 (1)\ttotal: 2ms\n",
+        {"epoch_key": "round", "first_epoch": 0},
+        {1: {"learn": 0.6, "test": 0.61}, 2: {"learn": 0.5, "test": 0.51}},
+    ),
+    "a GAN, its losses in brackets": (
+        (
+            "[Epoch 0/2] [Batch 0/9] [D loss: 0.693] [G loss: 0.690]\n[Epoch 0/2] [Batch 1/9] [D loss: 0.593] [G loss: 0.790]\n"
+            "[Epoch 1/2] [Batch 0/9] [D loss: 0.493] [G loss: 0.890]\n"
+        ),
+        {"first_epoch": 0},
+        {1: {"d_loss": 0.593, "g_loss": 0.79}, 2: {"d_loss": 0.493, "g_loss": 0.89}},
+    ),
+    "PyTorch Geometric's examples": (
+        "Epoch: 001, Loss: 0.6931, Val: 0.7012, Test: 0.6950\nEpoch: 002, Loss: 0.5931, Val: 0.7212, Test: 0.7050\n",
+        {},
+        {
+            1: {"loss": 0.6931, "val": 0.7012, "test": 0.695},
+            2: {"loss": 0.5931, "val": 0.7212, "test": 0.705},
+        },
+    ),
+    "PyTorch's transfer learning tutorial": (
+        (
+            "Epoch 0/24\n----------\ntrain Loss: 0.5 Acc: 0.75\nval Loss: 0.3 Acc: 0.88\n\n"
+            "Epoch 1/24\n----------\ntrain Loss: 0.4 Acc: 0.80\nval Loss: 0.2 Acc: 0.90\n\nTraining complete in 1m 2s\n"
+        ),
+        {"first_epoch": 0},
+        {1: {"val_loss": 0.3, "acc": 0.88}, 2: {"val_loss": 0.2, "acc": 0.9}},
+    ),
+    "llm.c, a step on one line and the validation on another": (
+        "".join(
+            f"step {n:4d}/1000 | loss {11 - n / 100:.4f} (+nanz)| lr 1.00e-04\n"
+            + f"val loss {11 - n / 50:.2f}\n" * (n % 5 == 0)
+            for n in range(11)
+        ),
+        {"epoch_key": "step"},
+        {0: {"val_loss": 11.0}, 5: {"val_loss": 10.9}, 10: {"val_loss": 10.8}},
+    ),
+    "modded-nanogpt": (
+        (
+            "step:0/250 val_loss:5.0 train_time:0ms step_avg:98.1ms\nstep:1/250 train_time:50ms step_avg:98ms\n"
+            "step:125/250 val_loss:4.875 train_time:9ms step_avg:98.1ms\n"
+        ),
+        {"epoch_key": "step"},
+        {0: {"val_loss": 5.0}, 125: {"val_loss": 4.875}},
+    ),
+    "Ignite": (
+        (
+            "Training Results - Epoch: 1  Avg accuracy: 0.95 Avg loss: 0.15\nValidation Results - Epoch: 1  Avg accuracy: 0.93 Avg"
+            " loss: 0.20\nTraining Results - Epoch: 2  Avg accuracy: 0.97 Avg loss: 0.12\n"
+        ),
+        {},
+        {1: {"avg_accuracy": 0.93, "avg_loss": 0.2}},
+    ),
 }
 CONFIG = '[race]\nname = "r"\n[success]\na = "a > 1"\n[workers.w]\nbranch = "b"\ncommand = ["true"]\n'
 
@@ -313,6 +367,7 @@ def test_what_is_proposed_reads_what_is_printed(
         "\0\0\0\n",
         "{\n",
         "step 1\nstep 2\n",
+        "                   all        128        929      0.64      0.537\n",
         "()[]|\\*\n" * 50,
     ],
 )

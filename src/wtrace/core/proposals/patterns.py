@@ -61,7 +61,8 @@ def _between(text: str, name: Named, *, after: str, strict: bool) -> str:
     if not re.search(r"[\d#█▏▎▍▌▋▊▉]", text) and len(text) <= 12 and not strict:
         return _literal(text)
     if name.name == "step":
-        return f".*?{_literal(text[len(text.rstrip()) - 1 :])}"
+        nearby = re.search(r"[A-Za-z]*\W{1,3}$", text)
+        return f".*?{_literal(nearby[0] if nearby else text[-1:])}"
     if text[-1:] in "'\"":
         return f".*?{text[-1:]}"
     return r".*?(?<![\w.-])" if strict else r".*?\b"

@@ -38,11 +38,11 @@ def _counter(words: str) -> re.Pattern[str]:
 
 _COUNTERS = (_counter(EPOCHS), _counter(STEPS_WORDS))
 _NESTED = re.compile(r"['\"]\w+['\"]: *\{['\"]")
-BRACKET = re.compile(r"^\s*\[(?P<value>\d+)\](?=\s)")  # xgboost, LightGBM
+BRACKET = re.compile(r"^\s*(?:\[(?=\d+\]\s)|(?=\d+:\t))(?P<value>\d+)")  # xgboost, LightGBM; CatBoost
 VALIDATION = re.compile(r"(?:^|[\W_])(?:val|valid|validation|test|eval|dev)(?=$|[\W_\d])", re.IGNORECASE)
 METRIC = re.compile(
     r"loss|acc|f1|auc|auroc|rmse|mae|mse|mape|err|ppl|perplex|bleu|rouge|wer|cer|iou|map|dice|psnr|ssim|fid|rew|return"
-    r"|score|prec|recall|r2|bpb|bpc|ndcg|mrr|elbo|nll|top[_-]?[15]|corr|success|l1|l2|reward|metric"
+    r"|^(?:train|training|learn|val|valid|validation|test|eval|dev)$|score|prec|recall|r2|bpb|bpc|ndcg|mrr|elbo|nll|top[_-]?[15]|corr|success|l1|l2|reward|metric"
 )
 _NO_METRIC = re.compile(
     r"(?:.*_)?(?:time|eta|lr|learning_rate|mfu|runtime|elapsed|secs?|seconds|s|ms|mem|memory|norm|gnorm|wps|ups|wpb|bsz|fps"
@@ -78,6 +78,7 @@ class Named:
     at: int  # where the number begins
     end: int
     value: float
+    is_given: bool = True  # by a sign such as `=`, and not only by standing beside its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ def take_apart(index: int, text: str) -> PrintedLine:
         if not inside and may_be_metric(name) and name not in {value.name for value in values}:
             number = readings.number(found["value"])
             if number is not None:
-                values.append(Named(name, start, found.start("value"), found.end("value"), number))
+                given = bool(found["gap"].strip(" \t"))
+                values.append(Named(name, start, *found.span("value"), number, given))
     known = [value for value in values if METRIC.search(value.name)]
     return PrintedLine(index, text, epoch, tuple((known or values)[:MOST_METRICS]))
 
@@ -136,7 +138,7 @@ def _named(pair: re.Match[str], nested: bool) -> tuple[str, int]:
     """
     words = list(re.finditer(r"\S+", pair["key"]))
     kept = [words.pop()]
-    while words and (words[-1][0].lower() in _MODIFIERS or re.search(r"['\u2019]s$", words[-1][0])):
+    while words and (words[-1][0].lower() in _MODIFIERS or re.search(r"^[A-Z]$|['\u2019]s$", words[-1][0])):
         kept.insert(0, words.pop())
     above = _key_above(pair.string[: pair.start("key")]) if nested else ""
     return name_of(" ".join([above, *(word[0] for word in kept)])), pair.start("key") + kept[0].start()

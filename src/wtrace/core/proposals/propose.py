@@ -171,13 +171,15 @@ def _proposal(
         source,
         tuple(ordered[: 2 * MOST_METRICS]),
         epoch_key=given,
-        first_epoch=_first_epoch(epochs),
+        first_epoch=_first_epoch(epochs, given),
         counted=key is None,
     )
 
 
-def _first_epoch(epochs: Sequence[float]) -> int:
-    """0 where the numbers begin with 0 and none is left out; a step that is told now and then is no such count."""
+def _first_epoch(epochs: Sequence[float], key: str | None) -> int:
+    """0 where the numbers begin with 0 and none is left out. Steps are numbered as they are: they are raced by their number."""
+    if key is not None and readings.is_step(key):
+        return 1
     different = sorted(set(epochs))
     counts = different[:1] == [0] and all(b - a == 1 for a, b in itertools.pairwise(different))
     return 0 if counts and len(different) > 1 else 1
@@ -195,6 +197,8 @@ def _of_lines(lines: Sequence[str], wanted: frozenset[str]) -> Proposal | None:
     if best.epoch is not None:
         others = [line for line in taken_apart if line.values and line.shape != best.lines[0].shape]
         return _with_epoch(best, others[:MOST_CHECKED])
+    if not any(METRIC.search(each.name) or each.is_given for each in best.lines[0].values):
+        return None  # some numbers, and nothing that makes metrics of them
     return _with_epoch_elsewhere(_beside(best, shapes.values(), wanted), taken_apart)
 
 
@@ -244,7 +248,7 @@ def _with_epoch(shape: _Shape, others: Sequence[PrintedLine]) -> Proposal | None
         shape.names,
         pattern,
         epoch_key=None if shape.epoch.name == EPOCH else shape.epoch.name,
-        first_epoch=_first_epoch([line.epoch.value for line in shape.lines if line.epoch is not None]),
+        first_epoch=_first_epoch([line.epoch.value for line in shape.lines if line.epoch], shape.epoch.name),
     )
 
 
@@ -273,7 +277,7 @@ def _with_epoch_elsewhere(shapes: Sequence[_Shape], lines: Sequence[PrintedLine]
             names,
             pattern,
             epoch_key=None if first.epoch.name == EPOCH else first.epoch.name,
-            first_epoch=_first_epoch([line.epoch.value for line in naming if line.epoch is not None]),
+            first_epoch=_first_epoch([line.epoch.value for line in naming if line.epoch], first.epoch.name),
             epoch_comes="last" if comes_last else "first",
         )
     )
