@@ -69,10 +69,11 @@ def opened_early(epoch):
 
 
 def by_thread(epoch):
-    """The next epochs go on meanwhile; one save at a time."""
-    if not any(saver.is_alive() for saver in savers):
-        savers.append(threading.Thread(target=in_place, args=(epoch,)))
-        savers[-1].start()
+    """The next epoch goes on meanwhile; one save at a time."""
+    for saver in savers:
+        saver.join()
+    savers[:] = [threading.Thread(target=in_place, args=(epoch,))]
+    savers[0].start()
 
 
 def beside_logs(epoch):
