@@ -48,7 +48,10 @@ if LONG:
 @pytest.mark.parametrize("way", WAYS)
 def test_the_winner_keeps_what_it_was_about_to_save(lab: Lab, way: str) -> None:
     checkpoint = 'checkpoint = "model.pt"\n' if WAYS[way] else ""
-    write_race(lab, way, metrics=METRICS + checkpoint)
+    epoch_s = (
+        0.6 if way == "by_thread" else 0.3
+    )  # a save that goes on from one reading to the next is of an unknown epoch
+    write_race(lab, way, epoch_s=epoch_s, metrics=METRICS + checkpoint)
     lab.wtrace("run")
     status = lab.status()
     assert (status["race"]["winner"], status["race"]["winner_epoch"]) == ("a", WINS_AT)
@@ -58,7 +61,7 @@ def test_the_winner_keeps_what_it_was_about_to_save(lab: Lab, way: str) -> None:
     assert all(epoch is not None and epoch >= WINS_AT for epoch in saved.values()), saved
     frozen = lab.latest / "claims" / "1" / "checkpoint.pt"
     assert not frozen.exists() or epoch_of_whole(frozen) == WINS_AT
-    assert frozen.exists() or way in {"by_thread", "never"}  # where the next save may begin at once
+    assert frozen.exists() or way == "never"
     assert exit_of(lab, "b")["at"] < exit_of(lab, "a")["at"], "the loser was told first"
     assert status["workers"][0]["note"] is None
     report = (lab.latest / "results" / "SUCCESS_REPORT.md").read_text()
