@@ -165,6 +165,21 @@ def test_a_save_that_grows_is_waited_for_beyond_every_limit() -> None:
     assert ends(late, saves=(Saved("/out/model.pt", 0, late - GROWTH_S),))
 
 
+def test_a_training_that_saves_into_one_file_all_the_time_is_ended_when_its_time_is_over() -> None:
+    found, again = [file(size=1000)], [file(size=10)]
+    first = saves({}, found, (), 0.0)
+    assert not first[0, 1].again
+    assert not saves(first, found, (), 1.0)[0, 1].again
+    second = saves(first, again, (), 2.0)
+    assert second[0, 1].again
+    assert saves(second, found, (), 3.0)[0, 1].again
+    renamed = saves({}, [file(inode=2)], (), 4.0, finished={"/out/model.pt"})
+    assert renamed[0, 2].again
+    assert not ends(100.0 + LIMIT_S - 1, saves=(renamed[0, 2],))
+    assert ends(100.0 + LIMIT_S, saves=(Saved("/out/model.pt", 0, 100.0 + LIMIT_S, again=True),))
+    assert not ends(100.0 + LIMIT_S, saves=(Saved("/out/shard-2", 0, 100.0 + LIMIT_S),))
+
+
 def test_where_open_files_cannot_be_asked_for_they_must_be_still_too() -> None:
     assert not ends(100.0 + STILL_S - 0.1, epoch=6, asked=False)
     assert ends(100.0 + STILL_S, epoch=6, asked=False)

@@ -124,7 +124,7 @@ def test_the_race_says_that_the_winner_saves_while_it_does(lab: Lab) -> None:
 
 
 def test_a_supervisor_that_is_killed_meanwhile_loses_nothing_of_the_save(lab: Lab) -> None:
-    write_race(lab, "by_thread", save_s=2.0)
+    write_race(lab, "by_thread", save_s=1.5, epoch_s=2.0)
     lab.wtrace("run", "--detach")
     lab.wait_for(lambda: lab.worker("a")["note"] == "saving model.pt", "the save to be told")
     os.kill(lab.status()["supervisor"]["pid"], signal.SIGKILL)

@@ -14,7 +14,7 @@ from wtrace.core.data import data
 from wtrace.core.open_file import FileId, OpenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from wtrace.core.spec import RaceSpec, WorkerSpec
 
@@ -115,30 +115,43 @@ def logs_among(seen: Mapping[FileId, Seen]) -> tuple[FileId, ...]:
 
 @data
 class Saved:
-    """A file that is being saved: `size` when it had last grown by as much as a save does, and when that was."""
+    """A file that is being saved: `size` when it had last grown by as much as a save does, and when that was.
+
+    `again`: it was saved to its end before, since the worker settles; this is the save of a later epoch.
+    """
 
     path: str
     size: int
     grew: float
+    again: bool = False
 
 
 def saves(
-    before: Mapping[FileId, Saved], found: Iterable[OpenFile], logs: Iterable[FileId], now: float
+    before: Mapping[FileId, Saved],
+    found: Iterable[OpenFile],
+    logs: Iterable[FileId],
+    now: float,
+    *,
+    finished: Container[str] = (),
 ) -> dict[FileId, Saved]:
-    """The saves in progress: what is open and no log, with how far each has come."""
+    """The saves in progress: what is open and no log, with how far each has come. `finished`: paths saved before."""
     known = frozenset(logs)
     return {
-        file.identity: grown(before.get(file.identity), file.path, file.size, now)
+        file.identity: grown(
+            before.get(file.identity), file.path, file.size, now, again=file.path in finished
+        )
         for file in found
         if file.identity not in known and not is_log(Seen(file, now, now))
     }
 
 
-def grown(before: Saved | None, path: str, size: int, now: float) -> Saved:
-    """A file's growth after another look at it."""
-    if before is None or size < before.size or size - before.size >= GROWTH_BYTES:
-        return Saved(path, size, now)
-    return Saved(path, before.size, before.grew)
+def grown(before: Saved | None, path: str, size: int, now: float, *, again: bool = False) -> Saved:
+    """A file's growth after another look at it; one that was cut short is saved again."""
+    if before is None:
+        return Saved(path, size, now, again)
+    if size < before.size:
+        return Saved(path, size, now, again=True)
+    return Saved(path, size, now, before.again) if size - before.size >= GROWTH_BYTES else before
 
 
 @data
@@ -151,11 +164,14 @@ class Activity:
 
 
 def may_end(settling: Settling, epoch: int, activity: Activity, limit_s: float, now: float) -> bool:
-    """Whether the worker is to be ended: its saves are whole, or its time is over and none of them grows any more."""
+    """Whether the worker is to be ended: its saves are whole, or its time is over and none of them grows any more.
+
+    One that saves all the time, into the same file, would never be ended: beyond its time a file is waited for once.
+    """
     over = now >= settling.since + limit_s
     if activity.saves:
         patience_s = min(GROWTH_S, max(limit_s, SHORTEST_S))
-        return over and all(now >= each.grew + patience_s for each in activity.saves)
+        return over and all(each.again or now >= each.grew + patience_s for each in activity.saves)
     still_s = now - max(activity.changed, settling.since)
     gone_on = epoch > settling.epoch and (activity.asked or still_s >= STILL_S)
     return over or gone_on or still_s >= QUIET_S

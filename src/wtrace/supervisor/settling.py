@@ -32,7 +32,7 @@ from wtrace.core.telling import TORN
 from wtrace.supervisor.scanning import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from wtrace.core.open_file import FileId, OpenFile
     from wtrace.core.settling import Seen, Settling
@@ -149,6 +149,7 @@ class _Attempt:
         self._pause_s = REMEMBER_S[0]
         self._logs: tuple[FileId, ...] = ()
         self._saves: dict[FileId, Saved] = {}
+        self._finished: set[str] = set()  # paths of saves that were seen to end
         self._told_at = 0.0
         self._scanned: Scan | None = None
         self._scan_at = 0.0
@@ -179,7 +180,7 @@ class _Attempt:
         asked = found is not None and self._is_here
         if not asked or epoch <= settling.epoch:  # else it has gone on, and quiet is not waited for
             self._scan(now)
-        self._saves = {} if found is None else saves(self._saves, found, self._logs, now)
+        self._look_at_saves(found or (), now)
         activity = Activity(self._saved(found, now), self._changed, asked=asked)
         file = self._told(activity.saves[0].path) if activity.saves else None
         is_new = file not in {None, settling.saving} and now >= self._told_at + TELL_EVERY_S
@@ -202,6 +203,11 @@ class _Attempt:
         """The file that it wrote when it was killed; None: none, as far as was seen."""
         writes = self._writes
         return self._told(writes.path) if writes is not None and now < writes.grew + UNFINISHED_S else None
+
+    def _look_at_saves(self, found: Iterable[OpenFile], now: float) -> None:
+        before = self._saves
+        self._saves = saves(before, found, self._logs, now, finished=self._finished)
+        self._finished |= {each.path for identity, each in before.items() if identity not in self._saves}
 
     def let_go(self) -> None:
         """Go on, if it was halted to be ended."""
