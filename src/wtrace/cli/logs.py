@@ -11,6 +11,7 @@ import typer
 from wtrace.cli import complete
 from wtrace.cli.common import RaceOption, find_root, require_standing, require_workers
 from wtrace.cli.logfile import LONGEST_LINE, LogFile
+from wtrace.core.layout import Layout
 from wtrace.core.text import plain, unstyled
 from wtrace.errors import ToolError, UsageError
 
@@ -31,7 +32,7 @@ def logs(
     standing = require_standing(root, race)
     require_workers(standing, [worker])
     row = next(row for row in standing.workers if row.name == worker)
-    path = Path(row.log)
+    path = Layout(root).race(standing.id).worker(worker) / "training.log"  # whatever the record calls it
     if not path.exists():
         path = _log_of_setup(path.parent) or path
     if not path.exists() and not follow:
