@@ -8,7 +8,7 @@ import json
 import os
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -426,6 +426,63 @@ class TestTranslation:
         self.translation(tmp_path, MetricsSpec("stdout", PATTERN)).pump(ended=False)
         lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
         assert lines[0] == '{"event": "epoch", "epo' and json.loads(lines[1])["event"] == "check"
+
+    @pytest.mark.parametrize("shortened_first", [False, True])
+    def test_a_file_that_lay_there_and_is_written_anew_is_read_by_whoever_takes_over(
+        self, tmp_path: Path, shortened_first: bool
+    ) -> None:
+        """The same bytes, written after the file was found, while nobody looked; then a row that makes it longer."""
+        path, metrics = tmp_path / "m.csv", tmp_path / "metrics.jsonl"
+        metrics.touch()
+        rows = "loss,acc\n0.9,1\n0.8,1\n"  # counted: another beginning would be another number
+        path.write_text(rows)
+        where = Where(tmp_path, ("*.csv",))
+        left = dict(places.leftovers(where))
+
+        def note(now: Mapping[str, places.Leftover]) -> None:
+            left.clear()
+            left.update(now)
+
+        def translation() -> Translation:
+            plan = Plan(1, 4, frozenset({"loss"}))
+            return Translation(
+                MetricsSpec("csv"), plan, metrics=metrics, log=tmp_path / "log", where=where, leftovers=dict(left), note_leftovers=note,
+            )  # fmt: skip
+
+        def epochs() -> list[int]:
+            return [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()]
+
+        first = translation()
+        first.pump(ended=False)
+        assert epochs() == []
+        if shortened_first:
+            path.write_text("")
+            first.pump(ended=False)
+        written = path.stat().st_mtime_ns
+        while path.stat().st_mtime_ns == written:
+            path.write_text(rows)
+        first.pump(ended=False)
+        assert epochs() == [1, 2]
+        first.close()
+        append(path, "0.1,1\n")
+        translation().pump(ended=True)
+        assert epochs() == [1, 2, 3]
+
+    def test_what_is_appended_to_a_file_that_lay_there_is_all_that_is_read(self, tmp_path: Path) -> None:
+        path, metrics = tmp_path / "m.csv", tmp_path / "metrics.jsonl"
+        metrics.touch()
+        path.write_text("epoch,loss\n1,0.9\n")
+        where = Where(tmp_path, ("*.csv",))
+        plan = Plan(1, 4, frozenset({"loss"}))
+        translation = Translation(
+            MetricsSpec("csv"), plan, metrics=metrics, log=tmp_path / "log", where=where, leftovers=places.leftovers(where)
+        )  # fmt: skip
+        translation.pump(ended=False)
+        append(path, "2,0.8\n")
+        translation.pump(ended=False)
+        append(path, "3,0.7\n")
+        translation.pump(ended=True)
+        assert [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()] == [2, 3]
 
     def test_what_the_disk_does_not_take_waits(self, tmp_path: Path) -> None:
         append(tmp_path / "training.log", "epoch 2 loss 0.5\n")

@@ -24,20 +24,20 @@ from wtrace.metrics.sources.eventfile import EventFile
 from wtrace.metrics.sources.items import Anew, OwnLine, Problem
 from wtrace.metrics.sources.limit import CpuLimit, TookTooLongError
 from wtrace.metrics.sources.loglines import LogLines
+from wtrace.metrics.sources.oldfiles import OldFiles
 from wtrace.metrics.sources.places import (
     MOST_ENTRIES,
     MOST_FILES,
     MOST_FOLDERS,
     Leftover,
     Where,
-    not_ours,
     search,
 )
 from wtrace.metrics.sources.trainerstate import TrainerState
 from wtrace.metrics.sources.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wtrace.core.readings import Reading
@@ -74,15 +74,19 @@ class Translation:
         log: Path,
         where: Where | None,
         leftovers: Mapping[str, Leftover],
+        note_leftovers: Callable[[Mapping[str, Leftover]], None] | None = None,
         hints: Iterable[str] = (),
         witness: Witness | None = None,
     ) -> None:
-        """`where` is None where the log is the source. Appends to `metrics`, which exists. `hints`: the first ones."""
+        """`where` is None where the log is the source. Appends to `metrics`, which exists. `hints`: the first ones.
+
+        `leftovers` lay there before; `note_leftovers` writes down which of them still count as that.
+        """
         self._spec = spec
         self._wanted = plan.wanted
         self._log = log
         self._where = where
-        self._leftovers = leftovers
+        self._old_files = OldFiles(leftovers, note_leftovers)
         self._translator = Translator(plan)
         self._passed_on: Counter[bytes] = Counter()
         self._mirror = _Mirror(metrics)
@@ -168,6 +172,8 @@ class Translation:
                 True,
                 0,
             )  # once more all of them: what was written before the end is then read
+        for path in self._old_files.written_anew():
+            self._begin_again(path)
         searching = self._look()
         lines, more = self._read_pieces(within)
         more = more or searching
@@ -249,7 +255,7 @@ class Translation:
             if len(self._readers) >= MOST_FILES:
                 self._forget_all_but(found.files)
             if len(self._readers) < MOST_FILES:
-                self._add(path, not_ours(path, self._leftovers))
+                self._add(path, self._old_files.bytes_to_skip(path))
         if found.too_many:
             self._hint(
                 "too many",
@@ -268,6 +274,12 @@ class Translation:
         self._readers[path] = self._reader(path, skip)
         self._numberings[path] = self._numbering()
         self._origins.setdefault(path, len(self._origins))
+
+    def _begin_again(self, path: Path) -> None:
+        if path in self._readers:
+            self._readers[path].close()
+            self._add(path, 0)
+            self._translator.anew(self._origins[path])
 
     def _reader(self, path: Path, skip: int) -> Reader:
         key = sources.epoch_key(self._spec)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from wtrace.metrics.sources.places import Leftover, Where
 from wtrace.metrics.translation import Translation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wtrace.supervisor.context import RaceContext
 
 LEFTOVERS = "leftovers.json"
@@ -31,6 +35,7 @@ def translation_of(race: RaceContext, worker: str, folder: Path) -> Translation 
         log=folder / "training.log",
         where=_where(race, worker),
         leftovers=read_leftovers(folder),
+        note_leftovers=partial(_note_again, folder),
         hints=sources.doubts(race.spec, spec),
     )
 
@@ -43,8 +48,18 @@ def note_leftovers(race: RaceContext, worker: str, folder: Path) -> None:
     where, file = _where(race, worker), folder / LEFTOVERS
     if where is None or file.exists():
         return
+    _write(file, places.leftovers(where))
+
+
+def _note_again(folder: Path, left: Mapping[str, Leftover]) -> None:
+    """One of them was written anew since. Where the disk does not take it, it is found out once more."""
+    with contextlib.suppress(OSError):
+        _write(folder / LEFTOVERS, left)
+
+
+def _write(file: Path, left: Mapping[str, Leftover]) -> None:
     draft = file.with_name(f".{LEFTOVERS}.new")
-    draft.write_text(json.dumps(places.leftovers(where)))
+    draft.write_text(json.dumps(left))
     draft.replace(file)
 
 
