@@ -142,3 +142,12 @@ def open_regular(name: str | Path, folder: int | None = None, *, flags: int = os
         os.close(descriptor)
         raise OSError(f"not a regular file: {name}")
     return descriptor
+
+
+def read_small(path: Path, most_bytes: int = 1024 * 1024) -> bytes:
+    """The whole of a regular file. OSError for what `open_regular` refuses, and for one that is larger. It never waits."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(f"larger than {most_bytes} bytes: {path}")
+    return content

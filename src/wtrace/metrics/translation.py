@@ -17,6 +17,7 @@ from wtrace.core.data import data
 from wtrace.core.numbering import Numbering
 from wtrace.core.proposals.near import Near, nearest
 from wtrace.core.translate import Translator
+from wtrace.files import open_regular
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.records import Check, Epoch, printable
 from wtrace.metrics.sources.csvfile import CsvFile
@@ -367,7 +368,7 @@ class _Mirror:
 
 def _ends_whole(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 1))
             return file.read(1) in {b"", b"\n"}

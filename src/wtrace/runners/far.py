@@ -9,6 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from wtrace.core.data import data
+from wtrace.files import read_small
 from wtrace.runners.base import Started
 
 if TYPE_CHECKING:
@@ -32,11 +33,9 @@ class Record:
 def read_record(folder: Path) -> Record | None:
     """Who has the attempt; None: this machine itself."""
     try:
-        content = json.loads((folder / RECORD).read_bytes())
+        content = json.loads(read_small(folder / RECORD))
         return Record(str(content["runner"]), str(content["job"]), float(content["grace_s"]))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # it appears whole; what else lies there is not ours
 
 
@@ -80,11 +79,11 @@ def launch_json(
 def started_elsewhere(folder: Path, kind: str) -> Started | None:
     """What `start.claim` says of a process on another machine: it has no pid here."""
     try:
-        worker = json.loads((folder / "start.claim").read_text().splitlines()[0])
+        worker = json.loads(read_small(folder / "start.claim").splitlines()[0])
         pid = int(worker["pid"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
         pid = 0
     record = read_record(folder)
     job = record.job if record else ""

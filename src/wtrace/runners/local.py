@@ -72,6 +72,7 @@ class LocalRunner:
         self._elsewhere: set[Path] = set()  # begun by somebody else's shim, which has yet to say so
         self._orphaned: dict[Path, Trace] = {}  # the guardian is gone, the exit not yet written
         self._lost: list[Path] = []
+        self._left: set[Path] = set()
 
     def start(self, launch: Launch) -> None:
         """Begin an attempt; `start.claim` appears in its folder when it runs. Returns at once.
@@ -141,12 +142,20 @@ class LocalRunner:
         return None
 
     def news(self) -> set[Path]:
-        """None: all files are written on this machine."""
-        return set()
+        """Where a guardian has left since the last call: its `exit.json` counts from then on."""
+        news, self._left = self._left, set()
+        return news
 
     def exited(self, folder: Path) -> Exit | None:
-        """How the attempt ended, or None while it has not."""
-        return records.read_exit(folder)
+        """How the attempt ended, or None while it has not: an `exit.json` beside a living guardian is somebody else's."""
+        folder = folder.absolute()
+        if folder in self._attempts and self._see_who_left():
+            self._exits.nudge()  # who waits for the descriptor is still to hear of it
+        if folder in self._attempts or folder in self._orphaned:
+            return None
+        ending = records.read_exit(folder)
+        claim = None if ending is None else records.read_claim(folder)
+        return None if claim is not None and processes.is_alive(claim.shim) else ending
 
     def stop(self, folder: Path) -> None:
         """End the attempt, see `Runner.stop`. Again: nothing."""
@@ -171,7 +180,7 @@ class LocalRunner:
         self._end_orphans()
 
     def _stoppable(self, folder: Path) -> _Attempt | None:
-        if folder not in self._attempts and records.read_exit(folder) is not None:
+        if folder not in self._attempts and self.exited(folder) is not None:
             return None
         attempt = self._reach(folder)
         if attempt is None or attempt.worker is None:
@@ -270,8 +279,7 @@ class LocalRunner:
         Their trees have been ended, unless they are of another boot, and each has an `exit.json` with `known: false`.
         Where that cannot be written or a process cannot be killed yet, a later call tries again: ask on a timer too.
         """
-        for shim in self._exits.gone():
-            self._guardian_left(next(a for a in self._attempts.values() if a.shim is shim))
+        self._see_who_left()
         self._end_orphans()
         lost, self._lost = self._lost, []
         return lost
@@ -306,27 +314,39 @@ class LocalRunner:
         if attempt.claim is None and attempt.worker is not None:
             attempt.claim = records.open_claim(attempt.folder)
 
+    def _see_who_left(self) -> bool:
+        gone = self._exits.gone()
+        for shim in gone:
+            self._guardian_left(next(a for a in self._attempts.values() if a.shim is shim))
+        return bool(gone)
+
     def _guardian_left(self, attempt: _Attempt) -> None:
         del self._attempts[attempt.folder]
         code = _reap(attempt.shim.identity) if attempt.is_child else None
         attempt.close()
         if code != NOT_STARTED:
             claim = records.read_claim(attempt.folder)
-            self._orphan(attempt.folder, claim.trace if claim else attempt.trace)
+            self._orphan(attempt.folder, claim.trace if claim else attempt.trace, vouched=code == 0)
+            self._left.add(attempt.folder)
         elif not self.adopt(attempt.folder) and records.read_claim(attempt.folder) is None:
             self._elsewhere.add(attempt.folder)
 
-    def _orphan(self, folder: Path, trace: Trace) -> None:
-        if records.read_exit(folder) is None:
-            self._orphaned[folder] = trace
-            self._exits.nudge()
+    def _orphan(self, folder: Path, trace: Trace, *, vouched: bool = False) -> None:
+        """The guardian is gone. It has left its word in `exit.json`, or what is left of the tree is to be ended.
+
+        The word is its own where it ended as it does (`vouched`), or where nobody of the tree is left: it leaves last.
+        """
+        if records.has_sound_exit(folder) and (vouched or not processes.find([trace])):
+            return
+        self._orphaned[folder] = trace
+        self._exits.nudge()
 
     def _end_orphans(self) -> None:
         if not self._orphaned:
             return
         processes.end_trees(self._orphaned.values())
         for folder, trace in list(self._orphaned.items()):
-            if not processes.find([trace]) and records.write_unknown_exit(folder):
+            if not processes.find([trace]) and _write_unknown_exit(folder):
                 del self._orphaned[folder]
                 self._lost.append(folder)
 
@@ -336,6 +356,15 @@ def _members(claim: records.Claim) -> set[int]:
     if open_files.HAS_CHILDREN and processes.is_alive(claim.shim):
         return open_files.tree(claim.shim.pid)
     return processes.find([claim.trace])
+
+
+def _write_unknown_exit(folder: Path) -> bool:
+    """In the place of whatever lies there. False: not now."""
+    try:
+        records.put_exit_aside(folder)
+    except OSError:
+        return False
+    return records.write_unknown_exit(folder)
 
 
 def _reap(child: Identity) -> int | None:

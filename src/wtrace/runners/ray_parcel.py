@@ -30,6 +30,7 @@ LOCAL_RUNNER = (
 OF_WTRACE = (
     "__init__.py",
     "errors.py",
+    "files.py",
     "core/__init__.py",
     "core/data.py",
     "core/open_file.py",

@@ -5,18 +5,26 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from wtrace.core.data import data
+from wtrace.files import open_regular, read_small
 from wtrace.runners.base import Exit
 from wtrace.runners.processes import Identity, Trace, boot_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+log = logging.getLogger("wtrace")
+
 NOBODY = Trace(None, "", 0)
+LARGEST_BYTES = 64 * 1024
+MOST_PID = 2**31 - 1
+LAST_MOMENT = 1e11  # seconds since 1970
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError)
 NO_BOOT = ""  # of a claim that cannot be read: no process that runs can be its
 
 
@@ -41,35 +49,88 @@ def read_claim(folder: Path) -> Claim | None:
     """
     path = folder / "start.claim"
     try:
-        written_at = path.stat().st_mtime
-        records = {record["role"]: record for record in map(json.loads, path.read_text().splitlines())}
+        written_at = path.lstat().st_mtime
+        lines = read_small(path, LARGEST_BYTES).decode().splitlines()
+        records = {_text(record, "role"): record for record in map(_object, lines)}
         worker, shim = (_identity(records[role], written_at) for role in ("worker", "shim"))
-        trace = Trace(worker, str(records["shim"]["marker"]), int(records["shim"]["stamp"]))
+        trace = Trace(worker, _text(records["shim"], "marker"), _whole(records["shim"], "stamp", 2**62))
         return Claim(worker, shim, trace if worker.boot_id == boot_id() else NOBODY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError):
+    except UNREADABLE:
         nobody = Identity(0, 0, NO_BOOT)
         return Claim(nobody, nobody, NOBODY)
 
 
 def _identity(record: dict[str, Any], written_at: float) -> Identity:
-    return Identity(int(record["pid"]), int(record["start_ticks"]), str(record["boot_id"]), written_at)
+    pid, ticks = _whole(record, "pid", MOST_PID), _whole(record, "start_ticks", 2**63)
+    return Identity(pid, ticks, _text(record, "boot_id"), written_at)
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError("not an object")
+    return found
+
+
+def _text(record: dict[str, Any], name: str) -> str:
+    found = record[name]
+    if not isinstance(found, str):
+        raise TypeError(f"{name} is no text")
+    return found
+
+
+def _whole(record: dict[str, Any], name: str, most: int) -> int:
+    """A whole number of that range; True, which Python counts as one, is none."""
+    found = record[name]
+    if type(found) is not int or not 0 <= found <= most:
+        raise ValueError(f"{name} is no whole number up to {most}")
+    return found
 
 
 def read_exit(folder: Path) -> Exit | None:
-    """What `exit.json` says, or None while it is not there. One that cannot be read tells of no known exit."""
+    """What `exit.json` says, or None while it is not there. One that cannot be read tells of no known exit.
+
+    Whether it is the guardian's own word is for whoever knows the guardian to say.
+    """
     path = folder / "exit.json"
     try:
-        at = path.stat().st_mtime
-        record = json.loads(path.read_bytes())
-        how = record["code"], record["signal"], record["known"]
-        oom, stopped = (record.get(name) is True for name in ("oom", "stopped"))
-        return Exit(*how, record["at"], record["leftovers"], oom, stopped)
-    except FileNotFoundError:
+        return _exit_of(_object(read_small(path, LARGEST_BYTES)))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError):
-        return Exit(code=None, signal=None, known=False, at=at)
+    except UNREADABLE:
+        return Exit(code=None, signal=None, known=False, at=time.time())
+
+
+def _exit_of(record: dict[str, Any]) -> Exit:
+    code, signum, known = record["code"], record["signal"], record["known"]
+    ends = [
+        _whole(record, name, most)
+        for name, most in (("code", 255), ("signal", 64))
+        if record[name] is not None
+    ]
+    at = float(record["at"])
+    if len(ends) != known or type(known) is not bool or not 0 <= at < LAST_MOMENT:
+        raise ValueError("not how a process ends")
+    oom, stopped = (record.get(name) is True for name in ("oom", "stopped"))
+    return Exit(code, signum, known, at, _whole(record, "leftovers", 2**31), oom, stopped)
+
+
+def has_sound_exit(folder: Path) -> bool:
+    """Whether there is an `exit.json` that says what such a file can say."""
+    try:
+        return bool(_exit_of(_object(read_small(folder / "exit.json", LARGEST_BYTES))))
+    except UNREADABLE:
+        return False
+
+
+def put_exit_aside(folder: Path) -> None:
+    """Take an `exit.json` that no guardian wrote, whatever it is, out of the way; it stays beside it. OSError."""
+    path = folder / "exit.json"
+    if os.path.lexists(path):
+        path.rename(folder / f"exit.json.bad-{time.time_ns()}")
+        log.warning("%s was none of its guardian's, and was put aside", path)
 
 
 def write_unknown_exit(folder: Path) -> bool:
@@ -103,7 +164,7 @@ def request_stop(folder: Path) -> None:
 def open_claim(folder: Path) -> int | None:
     """A descriptor of `start.claim`, for `lock_stop`; None where there is none to be had."""
     try:
-        return os.open(folder / "start.claim", os.O_RDONLY | os.O_CLOEXEC)
+        return open_regular(folder / "start.claim")
     except OSError:
         return None
 

@@ -51,7 +51,7 @@ def wait(timeout_s: float) -> int:
 
 def write_whole(folder: int, name: str, text: str, *, sync: bool) -> None:
     """Write a file that is not yet in its place. Raises OSError, also for a disk that takes only a part."""
-    file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=folder)
+    file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
     try:
         rest = text.encode()
         while rest:
@@ -70,11 +70,23 @@ def remove(folder: int, name: str) -> None:
         pass
 
 
+def clear(folder: int, name: str) -> None:
+    """Take away what the worker has put where a file of the shim's belongs; a folder is put aside."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+    except OSError:  # a folder, which may hold anything
+        os.rename(name, f"{name}.bad-{time.time_ns()}", src_dir_fd=folder, dst_dir_fd=folder)
+
+
 def write_exit(folder: int, text: str) -> None:
     """Make `exit.json` appear, whole, as soon as there is room for it; give up only when the folder is gone."""
     draft = f"exit.json.{os.getpid()}"
     while True:
         try:
+            clear(folder, draft)
+            clear(folder, "exit.json")
             write_whole(folder, draft, text, sync=True)
             os.rename(draft, "exit.json", src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)

@@ -86,7 +86,9 @@ def detach() -> None:
 
 def open_log(folder: int) -> None:
     """Make `training.log` the standard output and error, of the shim's own last words too."""
-    log = os.open("training.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600, dir_fd=folder)
+    log = os.open(
+        "training.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600, dir_fd=folder
+    )
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
@@ -163,6 +165,7 @@ def identity(pid: int, boot_id: str, role: str, extra: str = "") -> str:
 def claim(folder: int, text: str) -> int:
     """Make `start.claim` appear, whole and at most once; else returns the code to leave with."""
     draft = f"start.claim.{os.getpid()}"
+    shim_guard.remove(folder, draft)
     try:
         shim_guard.write_whole(folder, draft, text, sync=False)
         os.link(draft, "start.claim", src_dir_fd=folder, dst_dir_fd=folder)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from wtrace.core.data import replace
 from wtrace.core.text import plain
 from wtrace.errors import ToolError, WtraceError
+from wtrace.files import read_small
 from wtrace.runners import far, records
 from wtrace.runners import slurm_commands as slurm
 from wtrace.runners.base import Exit, Launch, Started
@@ -36,6 +37,7 @@ ASK_EVERY_S = 1.0
 ASK_SOON_S = 0.3  # while somebody waits for what Slurm has to say
 FILES_COME_WITHIN_S = 5.0  # after the end of a job, on a file system that takes its time
 JUDGED_WITHIN_S = 20.0  # an exit is told after this, whatever Slurm does not say
+ANSWER_HOLDS_S = 5.0  # of Slurm's that a job runs, where it does not answer any more
 INSIST_AFTER_S = 10.0
 WATCHED = ("start.claim", "metrics.jsonl", "training.log", "exit.json")
 TAKEN = {
@@ -88,6 +90,7 @@ class SlurmRunner:
         self._todo: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._asked_at = 0.0
+        self._answered_at = 0.0
 
     def start(self, launch: Launch) -> None:
         """Have the attempt handed in. One that Slurm has already, from an earlier supervisor, is taken over."""
@@ -279,6 +282,7 @@ class SlurmRunner:
         except ToolError as error:
             log.warning("%s: %s", self._name, error)
             return
+        self._answered_at = now
         for attempt in living:
             attempt.job = jobs.get(attempt.record.job)
             attempt.missed = 0 if attempt.job else attempt.missed + 1
@@ -298,13 +302,17 @@ class SlurmRunner:
 
     def _judge(self, attempt: _Attempt, now: float) -> None:
         """Whether nothing is left to learn about the attempt's end."""
-        ending = records.read_exit(attempt.folder)
+        ending = None if self._runs(attempt, now) else records.read_exit(attempt.folder)
         if ending is not None and (attempt.asked or attempt.over_since is not None):
             self._end(attempt, ending if attempt.asked else self._explained(attempt, ending))
         elif ending is not None and attempt.exit_since and now > attempt.exit_since + JUDGED_WITHIN_S:
             self._end(attempt, ending)
         elif attempt.over_since is not None and now > attempt.over_since + FILES_COME_WITHIN_S:
             self._end(attempt, self._unseen(attempt))
+
+    def _runs(self, attempt: _Attempt, now: float) -> bool:
+        """Whether Slurm said so lately: then an `exit.json` is not its guardian's word."""
+        return attempt.state == "RUNNING" and now < self._answered_at + ANSWER_HOLDS_S
 
     def _explained(self, attempt: _Attempt, ending: Exit) -> Exit:
         """The exit that the shim saw, with what Slurm knows of its cause. Only a SIGTERM that we did not ask for needs one."""
@@ -368,7 +376,7 @@ def _sign(path: Path) -> tuple[int, int] | None:
 
 def _last_words(path: Path) -> str:
     try:
-        lines = path.read_text(errors="replace").split("\n")
+        lines = read_small(path, 2**26).decode(errors="replace").split("\n")
     except OSError:
         return ""
     last = next((line for line in reversed(lines) if line.strip()), "")

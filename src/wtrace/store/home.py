@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wtrace.errors import ToolError, UsageError
-from wtrace.store import foreign
+from wtrace.store import foreign, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,11 @@ def require_own(layout: Layout) -> None:
 
 
 def require_own_race(race: RaceLayout) -> None:
-    """The same of one race's folder."""
+    """The same of one race's folder; of one that this user started and that is still open, its workers may have put anything
+    there, nothing of it is followed, and they must be ended all the same.
+    """
+    if trusted.has_start(race.folder.parents[2], race.folder.name):
+        return
     _refuse(foreign.problem_of_race(str(race.folder)))
 
 

@@ -70,6 +70,14 @@ def was_started(root: Path, race_id: str, digest: str) -> bool:
         return False
 
 
+def has_start(root: Path, race_id: str) -> bool:
+    """Whether this user started that race here, and it has not been closed."""
+    try:
+        return bool(_content(_started(root, race_id)))
+    except (OSError, ToolError):
+        return False
+
+
 def forget_start(root: Path, race_id: str) -> None:
     """The race is closed: nothing of it will be started again."""
     with contextlib.suppress(OSError, ToolError):

@@ -21,7 +21,7 @@ from wtrace.runners.records import read_exit
 from wtrace.supervisor.attempts import command_values, environment_of, python_of, working_directory
 from wtrace.supervisor.crashes import failure_of
 from wtrace.supervisor.redacting import redaction_for
-from wtrace.supervisor.requests import events_of_request, pending_requests
+from wtrace.supervisor.requests import events_of_request, pending_requests, put_aside, read_request, remove
 from wtrace.supervisor.whole import Wholeness
 
 if TYPE_CHECKING:
@@ -133,9 +133,13 @@ def _stop_asked(race: RaceContext, journal: Journal, clock: Clock) -> str | None
     """Who asks to stop the race: this is what is left of it. Requests are taken."""
     by = None
     for path in pending_requests(race.layout.requests):
-        events = events_of_request(path, journal.state, clock.now())
+        request = read_request(path)
+        if request is None:
+            log.warning("%s", put_aside(path))
+            continue
+        events = events_of_request(request, journal.state, clock.now())
         by = next((event.by for event in events if isinstance(event, ev.StopAsked)), by)
-        path.unlink(missing_ok=True)
+        remove(path)
     return by
 
 

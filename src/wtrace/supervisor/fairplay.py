@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from wtrace.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+LARGEST_BYTES = 64 * 1024 * 1024
 
 
 def judge_digests(worktrees: Mapping[str, Path], files: Sequence[str]) -> dict[str, str]:
@@ -50,9 +54,15 @@ def changed_judge_file(worktree: Path, digests: Mapping[str, str]) -> str | None
 
 
 def read(worktree: Path, name: str) -> bytes | None:
-    """The file's bytes; None where there is no such file."""
+    """The file's bytes; None where there is no such file, or something else than one that could judge. It never waits."""
     try:
-        return (worktree / name).read_bytes()
+        file = os.open(
+            worktree / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # a link of the branch's is followed
+        with os.fdopen(file, "rb") as opened:
+            info = os.fstat(file)
+            is_one = stat.S_ISREG(info.st_mode) and info.st_size <= LARGEST_BYTES
+            return opened.read() if is_one else None
     except OSError:
         return None
 

@@ -94,7 +94,8 @@ class Following:
 
     def read(self, now: float, changed: set[Path], *, everything: bool) -> None:
         """Note what is new in these paths, or everywhere."""
-        changed = changed | self._runner.news() | self._lost()
+        lost = self._lost()  # first: whoever is found to have left is news
+        changed = changed | lost | self._runner.news()
         again, self._unread = self._unread | self.hindered, set()
         names = {self._watching.owner(path) for path in changed} | again
         names |= {

@@ -32,7 +32,7 @@ from wtrace.supervisor.freezing import Freezer
 from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.pages import Pages
 from wtrace.supervisor.redacting import redaction_for
-from wtrace.supervisor.requests import events_of_request, pending_requests
+from wtrace.supervisor.requests import events_of_request, pending_requests, put_aside, read_request, remove
 from wtrace.supervisor.room import RoomWatch
 from wtrace.supervisor.setting_up import note_set_up
 from wtrace.supervisor.settling import Settler
@@ -246,7 +246,12 @@ class Supervisor:
         for path in pending_requests(self._layout.requests):
             if path in self._taken:
                 continue
-            for event in events_of_request(path, self.state, now):
+            request = read_request(path)
+            if request is None:
+                self._journal.note(ev.Noticed(now, None, put_aside(path)))
+                self._taken.append(path)  # where it could not be moved, it is told of once all the same
+                continue
+            for event in events_of_request(request, self.state, now):
                 self._journal.note(event)
                 if isinstance(event, ev.WorkerPaused | ev.WorkerUnpaused):
                     self._deeds.ask(event)
@@ -290,9 +295,7 @@ class Supervisor:
             self._journal.note(ev.Noticed(now, None, text))
             log.warning(text)
             self._stuck_since = None
-        for path in self._taken:
-            path.unlink(missing_ok=True)
-        self._taken.clear()
+        self._taken = [path for path in self._taken if not remove(path)]
         return True
 
     def let_agents_finish(self) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from wtrace.core import events as ev
+from wtrace.core.data import data
 from wtrace.core.phases import Ended, Running
+from wtrace.core.text import plain
 from wtrace.errors import ToolError
+from wtrace.files import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +20,19 @@ if TYPE_CHECKING:
 
     from wtrace.core.state import State
 
+LARGEST_BYTES = 256 * 1024
+LONGEST_BY = 200
+ASKS = ("stop", "pause", "unpause")
 WITHOUT_REQUEST = "make room or make the folder writable; the supervisor reads its requests there"
+
+
+@data
+class Request:
+    """What another command asks for; without workers it means all of them."""
+
+    ask: Literal["stop", "pause", "unpause"]
+    workers: tuple[str, ...]
+    by: str
 
 
 def leave_request(folder: Path, ask: str, workers: tuple[str, ...], by: str) -> Path:
@@ -44,25 +59,45 @@ def pending_requests(folder: Path) -> Iterator[Path]:
     yield from sorted(folder.glob("[!.]*.json"))
 
 
-def events_of_request(path: Path, state: State, now: float) -> list[ev.Event]:
-    """What a request amounts to. A file that nobody of ours wrote amounts to nothing."""
-    request: object = None
-    with contextlib.suppress(OSError, ValueError):
-        request = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(request, dict):
-        return []
-    names = [name for name in request.get("workers") or () if name in state.workers]
-    match request.get("ask"):
+def read_request(path: Path) -> Request | None:
+    """What it asks for; None for what nobody of ours wrote: no regular file, too large, or not of that form."""
+    try:
+        content = json.loads(read_small(path, LARGEST_BYTES))
+        ask, workers, by = content["ask"], content.get("workers") or [], content.get("by", "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    is_names = isinstance(workers, list) and all(isinstance(name, str) for name in workers)
+    if ask not in ASKS or not is_names or not isinstance(by, str):
+        return None
+    return Request(ask, tuple(workers), plain(by, LONGEST_BY))
+
+
+def put_aside(path: Path) -> str:
+    """Take what is no request out of the way, so that no supervisor looks at it again; what to tell of it."""
+    with contextlib.suppress(OSError):
+        path.rename(path.with_name(f".bad-{time.time_ns()}"))
+    return f"what lay at requests/{plain(path.name, 80)} is no request of wtrace's, and was put aside"
+
+
+def remove(path: Path) -> bool:
+    """Remove a request that was taken; False: the folder does not let us, and it must not be taken again."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def events_of_request(request: Request, state: State, now: float) -> list[ev.Event]:
+    """What a request amounts to."""
+    names = [name for name in request.workers if name in state.workers]
+    match request.ask:
         case "stop":
-            return _stop(
-                names, all_=not request.get("workers"), by=str(request.get("by", "")), state=state, now=now
-            )
+            return _stop(names, all_=not request.workers, by=request.by, state=state, now=now)
         case "pause":
             return [ev.WorkerPaused(now, name) for name in names if _may_pause(state, name)]
         case "unpause":
             return [ev.WorkerUnpaused(now, name) for name in names if _is_paused(state, name)]
-        case _:
-            return []
 
 
 def _stop(names: list[str], *, all_: bool, by: str, state: State, now: float) -> list[ev.Event]:

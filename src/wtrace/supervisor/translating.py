@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import sources
 from wtrace.core.translate import plan_of
+from wtrace.files import read_small
 from wtrace.metrics.sources import places
 from wtrace.metrics.sources.places import Leftover, Where
 from wtrace.metrics.translation import Translation
@@ -74,8 +75,9 @@ def _where(race: RaceContext, worker: str) -> Where | None:
 
 def read_leftovers(folder: Path) -> dict[str, Leftover]:
     """What lay there before the attempt whose folder this is began."""
+    """What was noted. A file that is damaged says nothing: all that lies there then counts as the attempt's."""
     try:
-        noted = json.loads((folder / LEFTOVERS).read_text())
-    except FileNotFoundError:
+        noted = json.loads(read_small(folder / LEFTOVERS))
+        return {path: Leftover(*each) for path, each in noted.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
-    return {path: Leftover(*each) for path, each in noted.items()}
