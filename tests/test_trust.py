@@ -45,7 +45,7 @@ def edited(old: str, new: str) -> RaceSpec:
         ("max_epochs = 30", "max_epochs = 10"),
         ("check_every = 2", "check_every = 4"),
         ("priority = 85", "priority = 1"),
-        ("attempts = 3", "attempts = 1"),
+        ("attempts = 2", "attempts = 1"),
         ("before = 1", "before = 2"),
         ("cost_per_hour = 3.06", "cost_per_hour = 1"),
         ("gpus = 0.25", "gpus = 1"),

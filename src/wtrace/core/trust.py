@@ -24,7 +24,7 @@ FORM = "wtrace commands 2"  # part of every digest: another form of the same con
 FREE: Mapping[type, frozenset[str]] = {
     RaceSpec: frozenset({
         "success", "check_every", "max_epochs", "max_parallel", "grace_s", "stall_after_s", "progress_every_s",
-        "cost_per_hour", "signal", "wait_for_gpu_memory_bytes", "memory_floor_bytes", "judge", "figures", "hopeless_below",
+        "cost_per_hour", "signal", "on_win", "settle_s", "wait_for_gpu_memory_bytes", "memory_floor_bytes", "judge", "figures", "hopeless_below",
     }),
     WorkerSpec: frozenset({"max_epochs", "priority", "gpus", "cpus", "memory_bytes"}),
     ConfirmSpec: frozenset({"attempts", "timeout_s"}),
