@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import threading
@@ -71,7 +72,10 @@ class Client:
         if answer.status_code == 404:
             return None
         self._check(answer)
-        found: dict[str, Any] = answer.json()
+        found = job_info(answer.content)
+        if found is None:
+            seen = plain(answer.text, 200)
+            raise ToolError(f"Ray at {self.address} says of a job what cannot be understood", seen=seen)
         return found
 
     def stop(self, job: str) -> None:
@@ -183,6 +187,15 @@ def _told(error: Exception, what: str, address: str | None) -> ToolError:
         hint = "is it up, and is this its dashboard's address (usually http://HEAD:8265)?"
         return UnreachableError(f"no Ray answers at {address}", hint=hint)
     return ToolError(f"Ray at {address} could not be asked about {what}", seen=text)
+
+
+def job_info(content: bytes) -> dict[str, Any] | None:
+    """What an answer says of a job; None where it is no such answer."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("status"), str) else None
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -251,7 +251,7 @@ def _folder(target: Target, writable: bool) -> Answer:
 
 def _space(target: Target, said: str) -> Answer | None:
     """From `df -Pk`: device, blocks, used, available, …"""
-    figures = re.findall(r"\s(\d+)(?=\s)", said)
+    figures = re.findall(r"\s([0-9]{1,18})(?=\s)", said)
     if len(figures) < 3:
         return None
     free = 1024 * int(figures[2])
@@ -266,7 +266,7 @@ def _space(target: Target, said: str) -> Answer | None:
 
 
 def _clock(said: str, now: float) -> Answer:
-    ahead_s = float(said) + 0.5 - now if said.isdigit() else 0.0
+    ahead_s = float(said) + 0.5 - now if re.fullmatch(r"[0-9]{1,12}", said) else 0.0
     if abs(ahead_s) <= CLOCK_OFF_S:
         return Answer("clock", "ok", "as here")
     word = "ahead" if ahead_s > 0 else "behind"

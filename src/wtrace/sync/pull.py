@@ -130,7 +130,7 @@ class Pull:
 
 
 def _found(done: Done, now: float) -> Found:
-    said = re.search(r"now=(\d{1,12}) folder=(/.*)\Z", done.out, re.DOTALL)
+    said = re.search(r"now=([0-9]{1,12}) folder=(/.*)\Z", done.out, re.DOTALL)
     race_id = said[2].rsplit("/", 1)[-1] if said else ""
     if said is None or CONTROL.search(said[2]) or not RACE_ID.fullmatch(race_id):
         raise SyncError("the other machine's answer cannot be understood", seen=plain(done.out.strip(), 200))

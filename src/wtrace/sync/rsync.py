@@ -76,7 +76,7 @@ class Version(NamedTuple):
 
 def parse_version(text: str) -> Version | None:
     """From the first lines of `rsync --version`; None when no rsync would say that."""
-    found = re.search(r"rsync\s+version v?(\d+(?:\.\d+)*)", text)
+    found = re.search(r"rsync\s+version v?([0-9]{1,6}(?:\.[0-9]{1,6})*)", text)
     number = tuple(map(int, found[1].split("."))) if found else ()
     if "openrsync" in text:
         return Version("openrsync", number, "openrsync")
@@ -134,7 +134,7 @@ def verify(transfer: Callable[[list[str]], Done], options: Sequence[str], ends: 
 
 
 def _differing(done: Done) -> int:
-    found = re.search(r"Number of (?:regular )?files transferred: ([\d,.]+)", done.out)
+    found = re.search(r"Number of (?:regular )?files transferred: ([0-9,.]{1,20})", done.out)
     if found is None:
         raise SyncError("what arrived could not be checked: this rsync does not count", seen=done.out[-200:])
     return int(re.sub(r"\D", "", found[1]))
