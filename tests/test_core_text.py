@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from wtrace.core import text
+from wtrace.core.text import beside, bound, digits_for, numbers
 
 PIECES = (
     "\x1b[2J", "\x1b]52;c;aGk=\x07", "\x9b31m", "\r", "\n", "\t", "\x00", "\u202e", "\u2066", "\u200b", "\ufeff",
@@ -189,3 +190,51 @@ def test_a_sparkline_rises_with_its_values() -> None:
     assert text.sparkline([1, 2, None, 3, 8], 4) == "▁ ▂█"
     assert text.sparkline([2, 2], 8) == "▅▅"
     assert text.sparkline([None], 8) == ""
+
+
+# As many digits as it takes
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold", "shown"),
+    [
+        (0.9982, 0.9979, "0.9982"),
+        (0.8, 0.9979, "0.8"),
+        (0.99788, 0.9979, "0.99788"),
+        (0.9979, 0.9979, "0.9979"),
+        (0.99784, 0.9979, "0.9978"),
+        (1.4996, 1.5, "1.4996"),
+        (1.5, 1.5, "1.5"),
+        (1.62, 1.5, "1.62"),
+        (2.0000001, 2.0, "2.0000001"),
+        (0.000209, 0.01 / 48, "0.00021"),
+        (-0.70001, -0.7, "−0.70001"),  # noqa: RUF001
+        (None, 1.5, "—"),
+        (math.nan, 1.5, "not a number"),
+    ],
+)
+def test_a_value_is_told_from_its_threshold(value: float | None, threshold: float, shown: str) -> None:
+    assert beside(value, threshold) == shown
+
+
+def test_values_are_told_from_one_another() -> None:
+    assert numbers(0.99812, 0.99824, 1.25) == ["0.9981", "0.9982", "1.25"]
+    assert numbers(0.5, 0.5, None, 3) == ["0.5", "0.5", "—", "3"]
+    assert digits_for([0.81234567, 0.81234568]) == 6  # no more is spent on that
+
+
+@pytest.mark.parametrize(
+    ("threshold", "shown"),
+    [(0.9979, "≤ 0.9979"), (0.70, "≤ 0.7"), (20.0, "≤ 20"), (0.00025, "≤ 0.00025"), (0.01 / 48, "≤ 0.000208"),
+     (1.23456, "≤ 1.23456"), (-1.5, "≤ −1.5"), (1e-12, "≤ 1e-12"), (123456.5, "≤ 123456.5")],  # noqa: RUF001
+)  # fmt: skip
+def test_a_threshold_is_shown_as_it_was_written(threshold: float, shown: str) -> None:
+    assert bound("<=", threshold) == shown
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e6, 1e6))
+def test_what_is_shown_lies_on_the_side_of_the_threshold_on_which_the_value_lies(
+    value: float, threshold: float
+) -> None:
+    shown = float(beside(value, threshold).replace("−", "-"))  # noqa: RUF001
+    assert (shown > threshold, shown < threshold) == (value > threshold, value < threshold)

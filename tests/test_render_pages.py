@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from standing_samples import big_race, evidence_of, lost_race, running_race, standings_of, won_race
 from wtrace.cli.table import status_lines
-from wtrace.core.standing import CheckPoint, Happening, Standing
+from wtrace.core.standing import CheckPoint, CriterionInfo, CriterionStanding, Happening, Standing
 from wtrace.results.closest import closest_to, complements, contested, most_at_once
 from wtrace.results.dashboard import model as dashboard
 from wtrace.results.evidence import CheckRow, Evidence
@@ -345,3 +345,25 @@ def test_hostile_names_change_no_page_s_structure(texts: list[str]) -> None:
 def test_sixty_four_workers_make_a_page_too() -> None:
     page = progress_page(big_race(64))
     assert sum(line.startswith("| `approach-") for line in page.splitlines()) >= 64
+
+
+def test_values_near_their_threshold_and_near_one_another_are_told_apart_everywhere() -> None:
+    """`val_bpb <= 0.9979` was shown as ≤ 0.998, and 0.9982 as ✗ 0.998."""
+    info = CriterionInfo("val_bpb", "val_bpb <= 0.9979", "<=", 0.9979, 0.9979)
+    race = running_race()
+    values = (0.9982, 0.99814, 1.25)
+    workers = tuple(
+        replace(
+            worker,
+            criteria=(CriterionStanding("val_bpb", value, "<=", 0.9979, met=False),),
+            recent=(CheckPoint(5, race.started, (value,), (False,)),),
+            best=None,
+        )
+        for worker, value in zip(race.workers, values, strict=False)
+    )
+    race = replace(race, criteria=(info,), workers=workers)
+    cells = [cell for row in dashboard.model(race).rows for cell in row.cells]
+    board = " ".join(f"{cell.value} {cell.bound}" for cell in cells)
+    for page in ("\n".join(status_lines(race, 160, race.at)), progress_page(race), board):
+        for shown in ("0.9982", "0.9981", "≤ 0.9979"):
+            assert shown in page.replace("\\", ""), (shown, page)

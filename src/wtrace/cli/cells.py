@@ -11,7 +11,7 @@ from wtrace.core.wording import ALIVE, SYMBOLS, epoch_of, epoch_pace_s, gap, how
 
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from wtrace.core.standing import (
         CriterionInfo,
@@ -99,8 +99,16 @@ def text_of(cell: Cell) -> str:
     return "".join(text for text, _ in cell)
 
 
-def worker_cells(worker: WorkerStanding, criteria: Sequence[CriterionInfo], eta: str | None) -> Cells:
-    """All cells of one worker that follow from its standing. `eta` is the forecast in words, or None."""
+def worker_cells(
+    worker: WorkerStanding,
+    criteria: Sequence[CriterionInfo],
+    eta: str | None,
+    digits: Mapping[str, int] | None = None,
+) -> Cells:
+    """All cells of one worker that follow from its standing. `eta` is the forecast in words, or None.
+
+    `digits`: how many each criterion's values are shown with; None: as the worker's own need.
+    """
     control = " (control)" if worker.control else ""
     name_style = "good" if worker.state == "won" else "name" if worker.state in ALIVE else "dim"
     row: Cells = {
@@ -115,7 +123,7 @@ def worker_cells(worker: WorkerStanding, criteria: Sequence[CriterionInfo], eta:
         ),
         "note": _note(worker),
     }
-    return row | _criteria_cells(worker, criteria)
+    return row | _criteria_cells(worker, criteria, digits)
 
 
 def _told(text: str) -> Cell:
@@ -136,13 +144,15 @@ def _note(worker: WorkerStanding) -> Cell:
     return (("; ".join(parts), "warn" if worker.state in ALIVE else "dim"),) if parts else ()
 
 
-def _criteria_cells(worker: WorkerStanding, criteria: Sequence[CriterionInfo]) -> Cells:
+def _criteria_cells(
+    worker: WorkerStanding, criteria: Sequence[CriterionInfo], digits: Mapping[str, int] | None
+) -> Cells:
     found = {criterion.name: criterion for criterion in worker.criteria}
     row: Cells = {}
     lacks: list[str] = []
     for index, info in enumerate(criteria):
         criterion = found.get(info.name)
-        row[f"short{index}"], row[f"full{index}"] = _criterion(criterion)
+        row[f"short{index}"], row[f"full{index}"] = _criterion(criterion, digits)
         if criterion is not None and not criterion.met:
             lacks.append(_lack(index, criterion))
     met = sum(criterion.met for criterion in worker.criteria)
@@ -151,10 +161,10 @@ def _criteria_cells(worker: WorkerStanding, criteria: Sequence[CriterionInfo]) -
     return row
 
 
-def _criterion(criterion: CriterionStanding | None) -> tuple[Cell, Cell]:
+def _criterion(criterion: CriterionStanding | None, digits: Mapping[str, int] | None) -> tuple[Cell, Cell]:
     if criterion is None:
         return NOTHING, NOTHING
-    value, why = verdict_of(criterion)
+    value, why = verdict_of(criterion, digits)
     style = "met" if criterion.met else "unmet"
     short: Cell = ((value, style),)
     return short, (*short, (f" {plain(why, 20)}", "dim")) if why else short

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wtrace.cli.cells import clipped
-from wtrace.core.text import bound, cells, clock, cut, number, plain, seconds, utc
+from wtrace.core.text import bound, cells, clock, cut, plain, seconds, utc
 from wtrace.core.wording import (
     FIRST_NOT_BEST,
     MET,
@@ -14,6 +14,7 @@ from wtrace.core.wording import (
     elapsed_s,
     needs,
     state_of,
+    value_of,
     winner_of,
 )
 
@@ -127,4 +128,4 @@ def over_lines(standing: Standing, width: int) -> list[Cell]:
 
 
 def _met(criterion: CriterionStanding) -> str:
-    return f"{MET if criterion.met else UNMET} {plain(criterion.name, 40)} {number(criterion.value)}"
+    return f"{MET if criterion.met else UNMET} {plain(criterion.name, 40)} {value_of(criterion)}"

@@ -16,7 +16,7 @@ from wtrace.cli.common import JsonOption, find_root, require_standing
 from wtrace.cli.standing import current_standing
 from wtrace.core.contract import iso, race_json
 from wtrace.core.layout import Layout
-from wtrace.core.text import cells, csv_cell, markdown, number, pad, plain, seconds
+from wtrace.core.text import beside, bound, cells, csv_cell, markdown, pad, plain, seconds
 from wtrace.store.reader import Reader
 
 if TYPE_CHECKING:
@@ -117,13 +117,13 @@ def _facts(standing: Standing) -> Iterator[tuple[str, str]]:
     yield "duration", seconds((standing.ended or standing.at) - standing.started)
     for criterion in standing.criteria:
         yield f"criterion {criterion.name}", criterion.text
-        yield f"threshold of {criterion.name}", number(criterion.applied)
+        yield f"threshold of {criterion.name}", bound(criterion.op, criterion.applied)
     for worker in standing.workers:
         yield f"{worker.name}: outcome", f"{worker.state} at epoch {worker.epoch}"
         for criterion, value in zip(
             standing.criteria, worker.best.values if worker.best else (), strict=False
         ):
-            yield f"{worker.name}: best {criterion.name}", number(value)
+            yield f"{worker.name}: best {criterion.name}", beside(value, criterion.applied)
 
 
 def _commits(root: Path, one: Standing, other: Standing) -> Iterator[tuple[str, str, str]]:

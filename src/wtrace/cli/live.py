@@ -20,7 +20,7 @@ from wtrace.cli.header import (
     verdict_line,
 )
 from wtrace.core.text import plain, size
-from wtrace.core.wording import ALIVE, better, counts
+from wtrace.core.wording import ALIVE, better, counts, digits_of
 from wtrace.sync import brief
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class LiveView:
         self._keys = keys
         self._rows: dict[str, _Row] = {}
         self._criteria: tuple[CriterionInfo, ...] = ()
+        self._digits: dict[str, int] = {}
 
     def render(
         self,
@@ -85,8 +86,9 @@ class LiveView:
         return Frame([*picture, *map(line_of, lately), *map(line_of, foot)][:height], width)
 
     def _refresh(self, standing: Standing, gauges: Mapping[str, Gauge], now: float) -> list[_Row]:
-        if standing.criteria != self._criteria:
-            self._criteria, self._rows = standing.criteria, {}
+        digits = digits_of(standing)
+        if (standing.criteria, digits) != (self._criteria, self._digits):
+            self._criteria, self._digits, self._rows = standing.criteria, digits, {}
         eta_at = now - now % _ETA_EVERY_S
         rows = {
             worker.name: self._row(worker, gauges.get(worker.name, _UNKNOWN), standing, eta_at)
@@ -100,7 +102,7 @@ class LiveView:
         if row is not None and row.gauge == gauge and row.eta_at == eta_at and row.worker == worker:
             return row
         eta = self._eta(worker, row, standing, eta_at)
-        cells = worker_cells(worker, standing.criteria, eta) | _gauge_cells(worker, gauge)
+        cells = worker_cells(worker, standing.criteria, eta, self._digits) | _gauge_cells(worker, gauge)
         cells["log"] = cells["note"] if cells["note"] and worker.state not in ALIVE else cells["last"]
         return _Row(worker, gauge, eta_at, eta, cells, sizes_of(cells))
 
@@ -199,7 +201,9 @@ def summary(standing: Standing, *, width: int, report: str | None = None, log: s
 
     Print it with `soft_wrap=True`: the paths are kept whole, however long, so that they can be copied.
     """
-    cells = [worker_cells(worker, standing.criteria, None) for worker in standing.workers]
+    cells = [
+        worker_cells(worker, standing.criteria, None, digits_of(standing)) for worker in standing.workers
+    ]
     layout = lay_out(widest(map(sizes_of, cells)), standing.criteria, width, ("full", "spark", "titles"))
     cost = cost_cell(standing, width, standing.at)
     lines: list[Cell] = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wtrace.cli.common import ConfigOption, JsonOption, RaceOption, find_root, read_config, require_standing
 from wtrace.core.contract import iso
 from wtrace.core.layout import Layout
-from wtrace.core.text import bound, number, plain, seconds
+from wtrace.core.text import beside, bound, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def _lines(outcome: Outcome, standing: Standing) -> Iterator[str]:
         after = seconds(outcome.at - standing.started)
         yield f"{outcome.winner} would have won at epoch {outcome.epoch}, after {after} (at {iso(outcome.at)})"
         for result in outcome.results:
-            yield f"  {result.name}: {number(result.value)} ({bound(result.op, result.threshold)})"
+            yield f"  {result.name}: {beside(result.value, result.threshold)} ({bound(result.op, result.threshold)})"
         if outcome.unconfirmed:
             yield "  its claim was never tried on held-out data"
     yield LABEL

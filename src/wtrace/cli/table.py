@@ -17,14 +17,14 @@ from wtrace.cli.header import (
     verdict_line,
 )
 from wtrace.core.text import ago, plain
-from wtrace.core.wording import epoch_of, verdict_of
+from wtrace.core.wording import digits_of, epoch_of, verdict_of
 from wtrace.sync import brief
 
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wtrace.cli.cells import Cell, Cells
+    from wtrace.cli.cells import Cell
     from wtrace.core.standing import Standing, WorkerStanding
     from wtrace.sync.brief import Row
 
@@ -36,7 +36,11 @@ _HAPPENINGS = 5
 
 def status_lines(standing: Standing, width: int, now: float) -> list[str]:
     """The race as lines of at most `width` cells, without colours. `now`: seconds since 1970."""
-    rows = [_cells(worker, standing, now) for worker in standing.workers]
+    digits = digits_of(standing)
+    rows = [
+        worker_cells(worker, standing.criteria, eta_of(worker, standing, now), digits)
+        for worker in standing.workers
+    ]
     layout = lay_out(widest(map(sizes_of, rows)), standing.criteria, width, _WANTED)
     lines: list[Cell | None] = [
         title_line(standing, width, now),
@@ -50,10 +54,6 @@ def status_lines(standing: Standing, width: int, now: float) -> list[str]:
         lines += note_lines(row, width)
     lines += [(), verdict_line(standing, width), *_lately(standing, width), _asof(standing, width, now)]
     return [text_of(line).rstrip() for line in lines if line is not None]
-
-
-def _cells(worker: WorkerStanding, standing: Standing, now: float) -> Cells:
-    return worker_cells(worker, standing.criteria, eta_of(worker, standing, now))
 
 
 def _lately(standing: Standing, width: int) -> Iterable[Cell]:

@@ -10,7 +10,7 @@ from wtrace.core.contract import criterion_json, finite
 from wtrace.core.data import data
 from wtrace.core.plan import planned_epochs
 from wtrace.core.sources import epoch_key, told_source
-from wtrace.core.text import bound, cut, number, pad, plain
+from wtrace.core.text import beside, bound, cut, pad, plain
 from wtrace.metrics.sources.items import OwnLine
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _table(checks: Sequence[JudgedCheck], unit: str) -> Iterator[str]:
 
 
 def _cell(result: CriterionStanding) -> str:
-    return f"{'✓' if result.met else '✗'} {number(result.value)}"
+    return f"{'✓' if result.met else '✗'} {beside(result.value, result.threshold)}"
 
 
 def _standing(tried: Tried) -> Iterator[str]:
@@ -170,7 +170,7 @@ def _standing(tried: Tried) -> Iterator[str]:
     for criterion, result in zip(tried.spec.success, last.results, strict=True):
         why = f" ({result.reason})" if result.reason else ""
         needs = f" {bound(result.op, result.threshold)}"
-        yield f"  {'✓' if result.met else '✗'} {criterion.name}: {number(result.value)}, asked for{needs}{why}"
+        yield f"  {'✓' if result.met else '✗'} {criterion.name}: {beside(result.value, result.threshold)}, asked for{needs}{why}"
     first = next((check.epoch for check in tried.checks if check.claims), None)
     control = tried.worker is not None and tried.worker.control
     if control:

@@ -10,6 +10,7 @@ TYPE_CHECKING = (
 )
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterable
 
 _MOST_MARKS = (
     2  # combining marks on one letter; real languages need no more, and a stack of them climbs out of its row
@@ -147,17 +148,58 @@ def code(text: str) -> str:
 MINUS = "\u2212"  # as wide as a plus sign
 
 
-def number(value: float | None) -> str:
-    """A value at 3 significant digits, `1.62`; below a thousandth at 2, `3.1e-05`; `—` where there is none."""
+FEWEST_DIGITS = 3
+NEIGHBOUR_DIGITS = 6  # that are spent on telling values apart
+MOST_DIGITS = 17  # tell any two floats apart
+
+
+def number(value: float | None, digits: int = FEWEST_DIGITS) -> str:
+    """A value at 3 significant digits, `1.62`; below a thousandth at 2, `3.1e-05`; `—` where there is none.
+
+    With more `digits` at so many, where `digits_for` says that they are needed.
+    """
     if value is None:
         return "—"
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite" if value > 0 else f"{MINUS}infinite"
     if value == int(value) and abs(value) < 1e6:
-        digits = f"{abs(value):.0f}"
+        told = f"{abs(value):.0f}"
     else:
-        digits = f"{abs(value):.{2 if abs(value) < 1e-3 else 3}g}"
-    return f"{MINUS}{digits}" if value < 0 else digits
+        told = f"{abs(value):.{2 if abs(value) < 1e-3 and digits == FEWEST_DIGITS else digits}g}"
+    return f"{MINUS}{told}" if value < 0 else told
+
+
+def digits_for(values: Iterable[float | None], threshold: float | None = None) -> int:
+    """How many significant digits it takes to show on which side of the threshold each value lies, and to tell them apart.
+
+    Three at least, and as many as the threshold is written with. No more than six are spent on telling values apart; a
+    threshold is told from every value but itself.
+    """
+    known = {value for value in values if value is not None and math.isfinite(value)}
+    written = "" if threshold is None else _written(threshold) or ""
+    least = max(FEWEST_DIGITS, len(written.partition("e")[0].replace(".", "").strip("0")))
+    for digits in range(least, MOST_DIGITS):
+        told = {value: float(number(value, digits).replace(MINUS, "-")) for value in known}
+        apart = digits >= NEIGHBOUR_DIGITS or len(set(told.values())) == len(known)
+        if apart and all(_side(told[value], threshold) == _side(value, threshold) for value in known):
+            return digits
+    return MOST_DIGITS
+
+
+def _side(value: float, threshold: float | None) -> int:
+    """-1 below the threshold, 1 above it, else 0."""
+    return 0 if threshold is None else (value > threshold) - (value < threshold)
+
+
+def beside(value: float | None, threshold: float) -> str:
+    """A value with as many digits as tell it from its threshold: `0.9982` beside 0.9979."""
+    return number(value, digits_for([value], threshold))
+
+
+def numbers(*values: float | None) -> list[str]:
+    """Values with as many digits as tell them apart."""
+    digits = digits_for(values)
+    return [number(value, digits) for value in values]
 
 
 def signed(value: float) -> str:
@@ -168,11 +210,20 @@ def signed(value: float) -> str:
 
 
 _SIGNS = {">=": "≥", "<=": "≤"}
+WRITTEN_DIGITS = 10
+"""Nobody writes more; a quotient has more."""
 
 
 def bound(op: str, threshold: float) -> str:
-    """A threshold with its operator: `≥ 1.5`."""
-    return f"{_SIGNS.get(op, op)} {number(threshold)}"
+    """A threshold with its operator, as it was written: `≥ 1.5`, `≤ 0.9979`; one that was calculated at 3 digits."""
+    written = _written(threshold) or f"{abs(threshold):.{FEWEST_DIGITS}g}"
+    return f"{_SIGNS.get(op, op)} {MINUS if threshold < 0 else ''}{written}"
+
+
+def _written(threshold: float) -> str | None:
+    """The threshold without its sign as somebody wrote it; None where it was calculated."""
+    written = f"{abs(threshold):.{WRITTEN_DIGITS}g}"
+    return written if float(written) == abs(threshold) else None
 
 
 def seconds(duration_s: float | None) -> str:

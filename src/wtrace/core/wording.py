@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from wtrace.core.forecast import seconds_per_epoch
-from wtrace.core.text import number, seconds, signed
+from wtrace.core.text import beside, digits_for, number, seconds, signed
 
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
@@ -78,13 +78,32 @@ def gap(value: float | None, threshold: float) -> float | None:
     return threshold - value
 
 
-def verdict_of(criterion: CriterionStanding) -> tuple[str, str]:
+def digits_of(standing: Standing) -> dict[str, int]:
+    """For each criterion how many digits tell the workers' values from the threshold and from one another."""
+    values: dict[str, list[float | None]] = {}
+    for worker in standing.workers:
+        for criterion in worker.criteria:
+            values.setdefault(criterion.name, []).append(criterion.value)
+    return {
+        criterion.name: digits_for(values.get(criterion.name, ()), criterion.applied)
+        for criterion in standing.criteria
+    }
+
+
+def value_of(criterion: CriterionStanding, digits: Mapping[str, int] | None = None) -> str:
+    """A criterion's value, with the digits that `digits_of` says; on its own with those that tell it from the threshold."""
+    if digits is None or criterion.name not in digits:
+        return beside(criterion.value, criterion.threshold)
+    return number(criterion.value, digits[criterion.name])
+
+
+def verdict_of(criterion: CriterionStanding, digits: Mapping[str, int] | None = None) -> tuple[str, str]:
     """A criterion's sign and value, and by how much it falls short, or why: `("✗ 1.32", "(-0.18)")`."""
     if criterion.met:
-        return f"{MET} {number(criterion.value)}", ""
+        return f"{MET} {value_of(criterion, digits)}", ""
     missing = gap(criterion.value, criterion.threshold)
     why = criterion.reason or ("" if missing is None else signed(-missing))
-    return f"{UNMET} {number(criterion.value)}", f"({why})" if why else ""
+    return f"{UNMET} {value_of(criterion, digits)}", f"({why})" if why else ""
 
 
 def needs(point: CheckPoint, criteria: Sequence[CriterionInfo]) -> list[str]:

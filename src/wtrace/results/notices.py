@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wtrace.core import events as ev
 from wtrace.core.data import data
-from wtrace.core.text import bound, number, plain, seconds
+from wtrace.core.text import beside, bound, plain, seconds
 from wtrace.core.wording import (
     FIRST_NOT_BEST,
     MET,
@@ -92,7 +92,7 @@ def winner_notice(standing: Standing) -> Notice | None:
     lines = [
         f"{_safe(winner.branch)} at epoch {standing.winner_epoch}{after}; {confirmation(standing)}. {FIRST_NOT_BEST}",
         *(
-            f"{MET if c.met else UNMET} {_safe(c.name)} {number(c.value)} ({bound(c.op, c.threshold)})"
+            f"{MET if c.met else UNMET} {_safe(c.name)} {beside(c.value, c.threshold)} ({bound(c.op, c.threshold)})"
             for c in winner.criteria
         ),
     ]

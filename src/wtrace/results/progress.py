@@ -12,6 +12,7 @@ from wtrace.core.wording import (
     SYMBOLS,
     best_so_far,
     confirmation,
+    digits_of,
     duration,
     epoch_of,
     how_ended,
@@ -24,7 +25,7 @@ from wtrace.results.page import bullets, page, table
 from wtrace.results.rows import criterion_cell, criterion_title, criterion_written
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from wtrace.core.standing import Standing, WorkerStanding
 
@@ -79,12 +80,13 @@ def _decided_after(standing: Standing) -> float | None:
 
 def _workers(standing: Standing) -> str:
     header = ["Worker", "Epoch:", *map(criterion_title, standing.criteria), "Status"]
-    return table(header, [_worker(worker, standing) for worker in standing.workers])
+    digits = digits_of(standing)
+    return table(header, [_worker(worker, standing, digits) for worker in standing.workers])
 
 
-def _worker(worker: WorkerStanding, standing: Standing) -> list[str]:
+def _worker(worker: WorkerStanding, standing: Standing, digits: Mapping[str, int]) -> list[str]:
     found = {criterion.name: criterion for criterion in worker.criteria}
-    cells = [criterion_cell(found.get(criterion.name)) for criterion in standing.criteria]
+    cells = [criterion_cell(found.get(criterion.name), digits) for criterion in standing.criteria]
     return [code(worker.name), epoch_of(worker), *cells, _status(worker)]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.core.text import code, markdown, number, utc
+from wtrace.core.text import code, digits_for, markdown, number, utc
 from wtrace.core.wording import how_ended
 from wtrace.results.page import bullets, fenced, folded, table
 from wtrace.results.rows import criterion_cell, criterion_title, criterion_written, point_cell
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wtrace.core.standing import Standing, WorkerStanding
     from wtrace.results.evidence import CheckRow, Evidence
 
@@ -96,15 +98,20 @@ def checks_part(standing: Standing, evidence: Evidence) -> str | None:
         return None
     shown = evidence.checks[-CHECKS_SHOWN:]
     header = ["At (UTC)", "Worker", "Attempt:", "Epoch:", *map(criterion_title, standing.criteria), "Met:"]
-    body = table(header, [_check_row(row, standing) for row in shown])
+    values: dict[str, list[float | None]] = {criterion.name: [] for criterion in standing.criteria}
+    for row in shown:
+        for found in row.criteria:
+            values.setdefault(found.name, []).append(found.value)
+    digits = {each.name: digits_for(values[each.name], each.applied) for each in standing.criteria}
+    body = table(header, [_check_row(row, standing, digits) for row in shown])
     if len(shown) < len(evidence.checks):
         body = f"The latest {len(shown)} of {len(evidence.checks)}; the race's database holds them all.\n\n{body}"
     return f"## Every check\n\n{folded(f'{len(evidence.checks)} checks', body)}"
 
 
-def _check_row(row: CheckRow, standing: Standing) -> list[str]:
+def _check_row(row: CheckRow, standing: Standing, digits: Mapping[str, int]) -> list[str]:
     found = {criterion.name: criterion for criterion in row.criteria}
-    cells = [criterion_cell(found.get(criterion.name)) for criterion in standing.criteria]
+    cells = [criterion_cell(found.get(criterion.name), digits) for criterion in standing.criteria]
     met = f"{row.met} of {len(standing.criteria)}" if row.judged else "not judged"
     return [utc(row.at), code(row.worker), number(row.attempt), number(row.epoch), *cells, met]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from wtrace.core.text import bound, code, markdown, number, signed
-from wtrace.core.wording import MET, UNMET, gap, holds
+from wtrace.core.text import beside, bound, code, markdown, signed
+from wtrace.core.wording import MET, UNMET, gap, holds, value_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wtrace.core.standing import CriterionInfo, CriterionStanding
 
 
@@ -17,28 +19,29 @@ def criterion_title(criterion: CriterionInfo) -> str:
     return f"{markdown(criterion.name)} {markdown(bound(criterion.op, criterion.applied))}"
 
 
-def criterion_cell(criterion: CriterionStanding | None) -> str:
-    """`✓ 1.62` or `✗ 1.32, needs +0.18`; `—` before the first check."""
+def criterion_cell(criterion: CriterionStanding | None, digits: Mapping[str, int] | None = None) -> str:
+    """`✓ 1.62` or `✗ 1.32, needs +0.18`; `—` before the first check. `digits`: as `wording.value_of` has it."""
     if criterion is None:
         return "—"
     if criterion.met:
-        return f"{MET} {number(criterion.value)}"
+        return f"{MET} {value_of(criterion, digits)}"
     missing = gap(criterion.value, criterion.threshold)
     if criterion.reason or missing is None:
-        return f"{UNMET} {number(criterion.value)}, {markdown((criterion.reason or 'no value')[:120])}"
-    return f"{UNMET} {number(criterion.value)}, {_short_of(criterion.op, missing)}"
+        return f"{UNMET} {value_of(criterion, digits)}, {markdown((criterion.reason or 'no value')[:120])}"
+    return f"{UNMET} {value_of(criterion, digits)}, {_short_of(criterion.op, missing)}"
 
 
 def point_cell(criterion: CriterionInfo, value: float | None, met: bool) -> str:
     """The same for a criterion at some earlier check."""
+    told = beside(value, criterion.applied)
     if met:
-        return f"{MET} {number(value)}"
+        return f"{MET} {told}"
     missing = gap(value, criterion.applied)
     if value is None or missing is None:
-        return f"{UNMET} {number(value)}"
+        return f"{UNMET} {told}"
     if holds(value, criterion.op, criterion.applied):
-        return f"{UNMET} {number(value)}, must hold again"
-    return f"{UNMET} {number(value)}, {_short_of(criterion.op, missing)}"
+        return f"{UNMET} {told}, must hold again"
+    return f"{UNMET} {told}, {_short_of(criterion.op, missing)}"
 
 
 def _short_of(op: str, missing: float) -> str:
@@ -60,7 +63,7 @@ def winning_row(criterion: CriterionInfo, found: CriterionStanding | None) -> li
     return [
         code(criterion.name),
         code(criterion.text),
-        "—" if found is None else number(found.value),
+        "—" if found is None else value_of(found),
         markdown(bound(criterion.op, criterion.threshold)),
         markdown(bound(criterion.op, criterion.applied)),
         "—" if found is None else f"{MET} yes" if found.met else f"{UNMET} no",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import referee
 from wtrace.core.data import data
-from wtrace.core.text import code, number
+from wtrace.core.text import code, number, numbers
 from wtrace.results.page import bullets, table
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ def _rows(criteria: Sequence[Criterion], measured: Measured) -> list[list[str]]:
     for criterion in criteria:
         interval = referee.interval(criterion, measured.metrics, measured.samples)
         if interval is not None:
-            between = f"{number(interval.low)} – {number(interval.high)}"  # noqa: RUF001 (a range)
-            rows.append([code(criterion.name), measured.split, number(interval.estimate), between])
+            low, estimate, high = numbers(interval.low, interval.estimate, interval.high)
+            between = f"{low} – {high}"  # noqa: RUF001 (a range)
+            rows.append([code(criterion.name), measured.split, estimate, between])
     return rows
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.core import forecast
 from wtrace.core.data import data
-from wtrace.core.text import bound, number, plain
+from wtrace.core.text import beside, bound, number, plain
 from wtrace.core.wording import MET, best_so_far
 from wtrace.results.dashboard.badges import Badge, placed
 from wtrace.results.dashboard.lines import Box, Line, end_of, line
@@ -181,7 +181,7 @@ def _constant(series: Series, values: Sequence[float]) -> str | None:
 def _summary(info: CriterionInfo, standing: Standing, series: Series) -> str:
     """The chart in words, for who cannot see it."""
     ends = [
-        f"{plain(worker.name, 40)} {number(points[-1].value)}{' (met)' if points[-1].met else ''}"
+        f"{plain(worker.name, 40)} {beside(points[-1].value, info.applied)}{' (met)' if points[-1].met else ''}"
         for worker, points in zip(standing.workers, series, strict=True)
         if points
     ]

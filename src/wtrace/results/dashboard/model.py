@@ -19,7 +19,7 @@ from wtrace.core.wording import (
     state_of,
     winner_of,
 )
-from wtrace.results.dashboard.table import NAME_CELLS, NOTE_CELLS, Cell, Row, Tone, cells, cells_at, row
+from wtrace.results.dashboard.table import NAME_CELLS, NOTE_CELLS, Cell, Row, Tone, cells, cells_at, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def model(standing: Standing) -> Model:
         ended=None if standing.ended is None else utc(standing.ended),
         alone=_alone(standing),
         verdict=_verdict(standing),
-        rows=[row(n, worker, standing) for n, worker in enumerate(standing.workers, 1)],
+        rows=rows(standing),
         columns=[(plain(c.name, NAME_CELLS), bound(c.op, c.applied)) for c in standing.criteria],
         events=[_event(h.at, h.text, standing.started) for h in reversed(standing.happenings)],
         check_every=standing.check_every,

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Literal
 from wtrace.core import forecast
 from wtrace.core.data import data, replace
 from wtrace.core.standing import CriterionStanding
-from wtrace.core.text import bound, number, pace, plain
+from wtrace.core.text import bound, pace, plain
 from wtrace.core.wording import (
     ALIVE,
     MET,
     SYMBOLS,
     UNMET,
+    digits_of,
     epoch_pace_s,
     holds,
     how_ended,
     state_word,
+    value_of,
     verdict_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from wtrace.core.standing import CheckPoint, CriterionInfo, Standing, WorkerStanding, WorkerState
 
@@ -85,7 +87,7 @@ class Row:
 def cells_at(point: CheckPoint, criteria: Sequence[CriterionInfo]) -> list[Cell]:
     """Every criterion at one check."""
     rows = zip(criteria, point.values, point.met, strict=False)
-    return [_cell(info, _standing(info, value, met)) for info, value, met in rows]
+    return [_cell(info, _standing(info, value, met), None) for info, value, met in rows]
 
 
 def _standing(info: CriterionInfo, value: float | None, met: bool) -> CriterionStanding:
@@ -94,22 +96,32 @@ def _standing(info: CriterionInfo, value: float | None, met: bool) -> CriterionS
     return replace(found, reason="must hold again") if again else found
 
 
-def cells(found: Sequence[CriterionStanding], criteria: Sequence[CriterionInfo]) -> list[Cell]:
-    """Every criterion of the race, those without a value too."""
+def cells(
+    found: Sequence[CriterionStanding],
+    criteria: Sequence[CriterionInfo],
+    digits: Mapping[str, int] | None = None,
+) -> list[Cell]:
+    """Every criterion of the race, those without a value too. `digits`: as `wording.value_of` has it."""
     by_name = {criterion.name: criterion for criterion in found}
-    return [_cell(info, by_name.get(info.name)) for info in criteria]
+    return [_cell(info, by_name.get(info.name), digits) for info in criteria]
 
 
-def _cell(info: CriterionInfo, found: CriterionStanding | None) -> Cell:
+def _cell(info: CriterionInfo, found: CriterionStanding | None, digits: Mapping[str, int] | None) -> Cell:
     label, goal = plain(info.name, NAME_CELLS), bound(info.op, info.applied)
     if found is None:
         return Cell(label, goal, "", "—", "", met=False)
     _, why = verdict_of(found)
     sign = MET if found.met else UNMET
-    return Cell(label, goal, sign, number(found.value), plain(why, NAME_CELLS), met=found.met)
+    return Cell(label, goal, sign, value_of(found, digits), plain(why, NAME_CELLS), met=found.met)
 
 
-def row(index: int, worker: WorkerStanding, standing: Standing) -> Row:
+def rows(standing: Standing) -> list[Row]:
+    """A row for every worker."""
+    digits = digits_of(standing)
+    return [row(number, worker, standing, digits) for number, worker in enumerate(standing.workers, 1)]
+
+
+def row(index: int, worker: WorkerStanding, standing: Standing, digits: Mapping[str, int]) -> Row:
     """One worker's row; `index` from 1."""
     alive = worker.state in ALIVE
     return Row(
@@ -124,7 +136,7 @@ def row(index: int, worker: WorkerStanding, standing: Standing) -> Row:
         tone=_STATE_TONES.get(worker.state, "dim"),
         epoch=worker.epoch,
         max_epochs=worker.max_epochs,
-        cells=cells(worker.criteria, standing.criteria),
+        cells=cells(worker.criteria, standing.criteria, digits),
         met=sum(criterion.met for criterion in worker.criteria),
         spark=_spark(worker),
         pace=pace(epoch_pace_s(worker)) if alive else "—",

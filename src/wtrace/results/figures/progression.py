@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from wtrace.core.text import bound, number
+from wtrace.core.text import beside, bound
 from wtrace.core.wording import rank, winner_of
 from wtrace.results.figures.evidence import NotDrawableError
 from wtrace.results.figures.style import MARKERS, heading, shown, tick
@@ -51,7 +51,7 @@ def subtitle(evidence: FigureEvidence) -> str:
     interval = next((point.interval for point in points if point.epoch == check.epoch), None)
     banded = any(point.interval is not None for curve in evidence.curves.values() for point in curve)
     bands = " · bands: 95 % bootstrap intervals" if banded else ""
-    return f"{which(evidence)}: {number(check.results[0].value)}{with_interval(interval)}{bands}"
+    return f"{which(evidence)}: {beside(check.results[0].value, check.results[0].threshold)}{with_interval(interval)}{bands}"
 
 
 def named(evidence: FigureEvidence) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.core.text import bound, number, seconds
+from wtrace.core.text import beside, bound, seconds
 from wtrace.core.wording import FIRST_NOT_BEST, MET, UNMET, confirmation, state_of
 from wtrace.results.figures.style import shown, text_only
 from wtrace.results.figures.words import with_interval
@@ -90,7 +90,7 @@ def details(evidence: FigureEvidence) -> list[str]:
     if evidence.held_out is not None and evidence.held_out.results:
         first = evidence.held_out.results[0]
         words.append(
-            f"held-out {shown(first.name, 26)} {number(first.value)}{with_interval(evidence.held_out.interval)}"
+            f"held-out {shown(first.name, 26)} {beside(first.value, first.threshold)}{with_interval(evidence.held_out.interval)}"
         )
     if standing.decided is not None:
         words.append(f"decided after {seconds(standing.decided - standing.started)}")
@@ -108,6 +108,8 @@ def _held_out(evidence: FigureEvidence, name: str) -> CriterionStanding | None:
 
 def criterion(result: CriterionStanding, held_out: CriterionStanding | None) -> str:
     """`✓ val_accuracy 0.81 (≥ 0.75)`, and what held-out data said."""
-    text = f"{MET if result.met else UNMET} {shown(result.name, 22)}  {number(result.value)}"
+    text = (
+        f"{MET if result.met else UNMET} {shown(result.name, 22)}  {beside(result.value, result.threshold)}"
+    )
     text += f" ({bound(result.op, result.threshold)})"
-    return text if held_out is None else f"{text}\n   held-out {number(held_out.value)}"
+    return text if held_out is None else f"{text}\n   held-out {beside(held_out.value, held_out.threshold)}"

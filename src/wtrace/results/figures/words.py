@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.core.text import number
+from wtrace.core.text import numbers
 from wtrace.results.figures.evidence import NotDrawableError
 from wtrace.results.figures.style import shown
 
@@ -37,6 +37,5 @@ def with_interval(interval: Interval | None) -> str:
     """` (95 % interval 1.57 to 1.70)`; nothing where there is none."""
     if interval is None:
         return ""
-    return f" ({interval.level:.0%} interval {number(interval.low)} to {number(interval.high)})".replace(
-        "%", " %"
-    )
+    low, high = numbers(interval.low, interval.high)
+    return f" ({interval.level:.0%} interval {low} to {high})".replace("%", " %")
