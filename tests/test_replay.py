@@ -32,7 +32,7 @@ def test_a_control_does_not_win_a_replay_either() -> None:
 
 
 def test_a_recorded_confirmation_refutes_and_uses_the_attempts_up() -> None:
-    race = spec("a", "b", confirm=ConfirmSpec(("x",)))
+    race = spec("a", "b", confirm=ConfirmSpec(("x",), attempts=1))
     held_out = {("a", 5): check("a", 5, 1.0)}
     checks = [check("a", 5, 2.0), check("a", 10, 2.0), check("b", 10, 2.0)]
     outcome = replay(race, checks, held_out)
