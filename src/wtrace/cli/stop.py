@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ from wtrace.store import home
 from wtrace.supervisor.requests import leave_request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from wtrace.core.spec import RaceSpec
@@ -32,6 +35,7 @@ Worker = Annotated[str, typer.Argument(metavar="WORKER", autocompletion=complete
 PATIENCE_S = (
     15.0  # for a supervisor that has lost its record; what it has not ended by then is ended without it
 )
+MOST_WAKES = 10  # of a supervisor that is halted, about a second apart
 OVER = ("won", "terminated", "stopped", "finished", "failed", "lost", "skipped", "refuted")
 
 
@@ -89,8 +93,32 @@ def _stop_without_record(root: Path, names: tuple[str, ...], error: RecordError)
 def end_race(root: Path, race_id: str, by: str) -> Standing:
     """End the whole race in good order and wait until it is over; returns its last standing."""
     leave_request(Layout(root).race(race_id).requests, "stop", (), by)
-    *_, last = standings(root, race_id)
+    *_, last = _answered(root, race_id)
     return last
+
+
+def _answered(root: Path, race_id: str) -> Iterator[Standing]:
+    """As `standings`; a supervisor that is halted (SIGSTOP, a Ctrl-Z that was meant for something else) is let go on.
+
+    ToolError where it does not stay awake.
+    """
+    from wtrace.runners import processes
+
+    woken = 0
+    for standing in standings(root, race_id):
+        pid = standing.supervisor_pid
+        if standing.supervisor_alive and pid is not None and processes.is_halted(pid):
+            if woken == 0:
+                print(plain(f"the race's supervisor (process {pid}) was halted: it goes on"), file=sys.stderr)
+            if woken == MOST_WAKES:
+                raise ToolError(
+                    f"the race's supervisor (process {pid}) is halted again and again, and takes no request",
+                    hint=f"`kill -KILL {pid}`, then the same command again: a new one takes the race up and does it",
+                )
+            woken += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        yield standing
 
 
 def pause(worker: Worker) -> None:
@@ -159,7 +187,7 @@ def _ask_one(worker: str, ask: str, until: str) -> None:
             "the race's supervisor is gone", hint="`wtrace run --resume` takes the race up again"
         )
     _ask(root, standing.id, ask, (worker,))
-    for now in standings(root, standing.id):
+    for now in _answered(root, standing.id):
         row = next(row for row in now.workers if row.name == worker)
         if row.state == until or row.state in OVER:
             print(plain(f"{worker} is {row.state}"))
@@ -173,7 +201,7 @@ def _has_ended(worker: WorkerStanding) -> bool:
 
 def _wait_for_stop(root: Path, race_id: str, names: tuple[str, ...]) -> None:
     """Until those workers, or the race, have ended: whoever asked may rely on it."""
-    for standing in standings(root, race_id):
+    for standing in _answered(root, race_id):
         asked = [worker for worker in standing.workers if not names or worker.name in names]
         if standing.ended is not None or (names and all(map(_has_ended, asked))):
             for worker in asked:
