@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wtrace.cli.tried import proposed_lines
 from wtrace.cli.trying import Input, Setting, answer
-from wtrace.core import config
+from wtrace.core import config, crash
 from wtrace.core.proposals.near import nearest
+from wtrace.core.proposals.propose import propose
 from wtrace.core.spec import MetricsSpec
 
 Epochs = dict[int, dict[str, float]]
@@ -426,3 +429,26 @@ def test_a_pattern_with_quotes_is_written_so_that_it_is_read(tmp_path: Path) -> 
     assert isinstance(spec, MetricsSpec)
     assert spec.pattern is not None
     assert re.search(spec.pattern, "{'eval_loss': 0.3, 'epoch': 1.0}")
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        ["epoch", "Epoch 3/20", "step", "loss", "val_loss", "=", ": ", " ", "0.5", "1e-3", "nan", "[1/9]", "{", "}", "'", '"', "|", "\n", "\r", "\t", "\\", "(", ")", "?P<", "%", "…", "\x1b[31m", 'File "a", line 3', "  ", "Error:", "é", "²", "loss 0.5\n", "*val ", "0", ",", "*"]
+    ),
+    max_size=60,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(PIECES, st.text(max_size=200)))
+def test_whatever_is_printed_what_is_proposed_is_a_config(text: str) -> None:
+    lines = text.split("\n")
+    proposal = propose(lines)
+    crash.missing_paths(crash.reason(text) or "")
+    if proposal is None:
+        return
+    spec = config.parse(CONFIG + "\n".join(proposed_lines(proposal, None)), source="wtrace.toml").metrics
+    assert (spec.pattern, spec.epoch_key or "epoch") == (proposal.pattern, proposal.epoch_key or "epoch")
+    if proposal.pattern is not None:
+        assert any(re.search(proposal.pattern, line) for line in lines)
+        nearest(proposal.pattern, lines)

@@ -39,7 +39,7 @@ def _counter(words: str) -> re.Pattern[str]:
 _COUNTERS = (_counter(EPOCHS), _counter(STEPS_WORDS))
 _NESTED = re.compile(r"['\"]\w+['\"]: *\{['\"]")
 BRACKET = re.compile(r"^\s*(?:\[(?=\d+\]\s)|(?=\d+:\t))(?P<value>\d+)")  # xgboost, LightGBM; CatBoost
-VALIDATION = re.compile(r"(?:^|[\W_])(?:val|valid|validation|test|eval|dev)(?=$|[\W_\d])", re.IGNORECASE)
+VALIDATION = re.compile(r"(?:^|[\W_])(val|valid|validation|test|eval|dev)(?=$|[\W_\d])", re.IGNORECASE)
 METRIC = re.compile(
     r"loss|acc|f1|auc|auroc|rmse|mae|mse|mape|err|ppl|perplex|bleu|rouge|wer|cer|iou|map|dice|psnr|ssim|fid|rew|return"
     r"|^(?:train|training|learn|val|valid|validation|test|eval|dev)$|score|prec|recall|r2|bpb|bpc|ndcg|mrr|elbo|nll|top[_-]?[15]|corr|success|l1|l2|reward|metric"
@@ -159,12 +159,14 @@ def _key_above(text: str) -> str:
 def name_of(text: str) -> str:
     """The text as the name of a group."""
     name = re.sub(r"\W+", "_", re.sub(r"['\u2019]s\b", "", text)).strip("_").lower()
-    return f"m_{name}" if name[:1].isdigit() else name
+    if name and not name.isidentifier():  # a digit first, or a letter such as a small 2 above the line
+        name = f"m_{re.sub(r'[^A-Za-z0-9_]', '_', name)}"
+    return name
 
 
 def may_be_metric(name: str) -> bool:
     """Whether a number of that name may be a metric, and not a time, a counter or a setting."""
-    return bool(name) and not _NO_METRIC.fullmatch(name_of(name))
+    return bool(name) and not readings.is_step(name) and not _NO_METRIC.fullmatch(name_of(name))
 
 
 def key_of(names: Iterable[str]) -> str | None:

@@ -335,7 +335,7 @@ def _told_apart(line: PrintedLine, pattern: str) -> str:
     """The pattern behind the line's own word for a validation, which stands before all numbers."""
     first = min(each.start for each in (*line.values, *([line.epoch] if line.epoch else [])))
     word = VALIDATION.search(line.text[:first])
-    return pattern if word is None else rf"\b{word[0].strip(' _-|:[]()')}\b.*?{pattern}"
+    return pattern if word is None else rf"\b{word[1]}\b.*?{pattern}"
 
 
 def _share(pattern: str, lines: Sequence[PrintedLine]) -> float:
