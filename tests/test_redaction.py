@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from dataclasses import fields, is_dataclass
 from html import escape
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config_samples import MINIMAL
+from standing_samples import running_race
 from wtrace.core import config
 from wtrace.core.data import replace
 from wtrace.core.redaction import FEWEST, LEFT_OUT, Redaction, published, redaction_of
@@ -107,3 +111,47 @@ def test_addresses_are_taken_out_of_what_is_said_about_them() -> None:
         "mac: me@10.0.0.8 refuses; laptop: asleep; 10.0.0.7:8265 and http://10.0.0.9:8265 and hooks.example"
     )
     assert redaction.text(said) == "mac: … refuses; laptop: asleep; … and … and …"
+
+
+SECRET = "s3cret-value"
+SHOWN = {
+    "Standing.id", "Standing.name", "Standing.winner", "WorkerStanding.name", "WorkerStanding.branch", "WorkerStanding.commit",
+    "CriterionInfo.name", "CriterionInfo.text", "CriterionInfo.op", "CriterionStanding.name", "CriterionStanding.op",
+}  # fmt: skip
+"""Fields that hold names. Whoever adds a field of text decides: a name, or taken out."""
+
+
+def filled(value: Any) -> Any:
+    """The value with every text in it, also those that may be missing, being a secret; states stay."""
+    if isinstance(value, tuple):
+        return tuple(map(filled, value))
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    texts = {each.name for each in fields(value) if str(each.type) in ("str", "str | None")}
+    return dataclasses.replace(
+        value,
+        **{
+            each.name: SECRET if each.name in texts else filled(getattr(value, each.name))
+            for each in fields(value)
+        },
+    )
+
+
+def texts_with(value: Any, part: str) -> set[str]:
+    """The fields, anywhere in the value, whose text holds that part."""
+    if isinstance(value, tuple):
+        return {found for each in value for found in texts_with(each, part)}
+    if not is_dataclass(value) or isinstance(value, type):
+        return set()
+    here = {
+        f"{type(value).__name__}.{each.name}"
+        for each in fields(value)
+        if isinstance(text := getattr(value, each.name), str) and part in text
+    }
+    return here.union(*(texts_with(getattr(value, each.name), part) for each in fields(value)))
+
+
+def test_of_a_standing_every_text_but_names_goes_through() -> None:
+    standing = filled(running_race())
+    assert len(texts_with(standing, SECRET)) > len(SHOWN)
+    assert texts_with(Redaction((SECRET,)).standing(standing), SECRET) == SHOWN

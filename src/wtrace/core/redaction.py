@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from wtrace.core.spec import Argv, MetricsSpec, RaceSpec, RunnerSpec, WorkerSpec
-    from wtrace.core.standing import Standing, WorkerStanding
+    from wtrace.core.standing import CriterionStanding, Standing, WorkerStanding
 
 LEFT_OUT = "…"
 FEWEST = 6
@@ -90,9 +90,15 @@ class Redaction:
             row,
             note=None if row.note is None else self.text(row.note),
             handle=None,
+            criteria=tuple(map(self._criterion, row.criteria)),
             worktree=self.text(row.worktree),
             output=self.text(row.output),
             log=self.text(row.log),
+        )
+
+    def _criterion(self, criterion: CriterionStanding) -> CriterionStanding:
+        return (
+            criterion if criterion.reason is None else replace(criterion, reason=self.text(criterion.reason))
         )
 
 
