@@ -13,8 +13,8 @@ import pytest
 import forgery
 from forgery import EVERY_COMMAND, home_of
 from race_lab import Lab
-from wtrace.errors import NewerRecordError, RecordError
-from wtrace.store.database import open_writer
+from wtrace.errors import DamagedRecordError, NewerRecordError, RecordError
+from wtrace.store.database import open_writer, readable
 from wtrace.store.reader import Reader
 
 SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"  # without end
@@ -221,3 +221,13 @@ def test_a_view_without_end_does_not_hold_status_up(lab: Lab) -> None:
         view_for_a_table(made)
     for words in (["status"], ["status", "--json"], ["history"]):
         assert "it holds view races" in lab.wtrace(*words, expect=4, timeout_s=30).stderr
+
+
+def test_what_may_go_by_is_no_damage(database: Path) -> None:
+    """A lock, a full disk: `run --resume` must not put the record aside for that."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RecordError, match="cannot be read") as caught, readable(database):
+            sqlite3.connect(database, timeout=0).execute("SELECT * FROM races")
+    assert not isinstance(caught.value, DamagedRecordError)

@@ -40,7 +40,11 @@ class ToolError(WtraceError):
 
 
 class RecordError(ToolError):
-    """`wtrace.db` is damaged, of a newer version, or not what wtrace made."""
+    """`wtrace.db` cannot be read."""
+
+
+class DamagedRecordError(RecordError):
+    """`wtrace.db` is damaged, or not what wtrace made: no later try will read it."""
 
 
 class NewerRecordError(RecordError):

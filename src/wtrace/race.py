@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.core.layout import Layout
-from wtrace.errors import ConfigError, NewerRecordError, RecordError, UsageError
+from wtrace.errors import ConfigError, DamagedRecordError, RecordError, UsageError
 from wtrace.store import home, trusted
 from wtrace.supervisor.spawn import only_race, supervisor_ahead, wait_for_race
 
@@ -147,9 +147,7 @@ def _to_resume(layout: Layout) -> tuple[str, RecordError | None]:
                 raise UsageError("there is no race to resume", hint="start one with `wtrace run`")
             closed = reader.closed(race_id)
             recall(layout, race_id)  # all of it can be read, or it is told here and not in a log
-    except NewerRecordError:
-        raise
-    except RecordError as error:
+    except DamagedRecordError as error:
         return _newest_by_its_folder(layout, error), error
     if closed is not None:  # one that has ended may still want its report
         raise UsageError(f"race {race_id} has ended", hint="`wtrace run` starts a new one")

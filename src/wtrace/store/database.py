@@ -10,12 +10,15 @@ import re
 import sqlite3
 from typing import TYPE_CHECKING
 
-from wtrace.errors import NewerRecordError, RecordError
+from wtrace.errors import DamagedRecordError, NewerRecordError, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+OF_CONTENT = ("no such table", "no such column", "Could not decode")
+"""How an OperationalError begins that is about what the file holds."""
+MAY_GO_BY = "try again; `wtrace stop` ends what runs all the same"
 MEND = "`wtrace stop` ends what runs; `wtrace run --resume` goes on with a new record beside it, or move the file away"
 
 SCHEMA_VERSION = 1
@@ -71,19 +74,21 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """The connection that writes; makes the file (mode 0600) and its tables where they are missing.
 
     RecordError for a file that is damaged, of a newer version, or not of our making: it is left as it is.
+    sqlite3.OperationalError where the disk does not let us.
     """
     path.touch(mode=0o600, exist_ok=True)
-    with readable(path):
-        connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-        try:
-            version = _require_own(connection, path)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            if version != SCHEMA_VERSION:
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        except BaseException:
-            connection.close()
-            raise
+    connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+    try:
+        version = _require_own(connection, path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        if version != SCHEMA_VERSION:
+            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+    except BaseException as error:
+        connection.close()
+        if type(error) is sqlite3.DatabaseError:
+            raise damaged(path, str(error)) from error
+        raise
     return connection
 
 
@@ -111,13 +116,17 @@ def readable(path: Path) -> Iterator[None]:
     """Within this, what SQLite says of a file that it cannot read becomes a RecordError that names it."""
     try:
         yield
+    except sqlite3.OperationalError as error:  # a lock, a disk: it may go by
+        if str(error).startswith(OF_CONTENT):
+            raise damaged(path, str(error)) from error
+        raise RecordError(f"the record {path} cannot be read", seen=str(error), hint=MAY_GO_BY) from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise damaged(path, str(error)) from error
 
 
-def damaged(path: Path, seen: str) -> RecordError:
+def damaged(path: Path, seen: str) -> DamagedRecordError:
     """That the record cannot be read, and what to do."""
-    return RecordError(f"the record {path} cannot be read", seen=seen, hint=MEND)
+    return DamagedRecordError(f"the record {path} cannot be read", seen=seen, hint=MEND)
 
 
 def _require_own(connection: sqlite3.Connection, path: Path) -> int:
