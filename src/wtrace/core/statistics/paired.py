@@ -158,13 +158,13 @@ def studentized_p(difference: Rows) -> float:
 
     n = len(difference)
     ordered = np.sort(difference)
-    not_above = np.searchsorted(ordered, -ordered, side="right") + np.searchsorted(
-        ordered, -ordered, side="left"
-    )
+    mirrored = -ordered
+    not_above = ordered.searchsorted(mirrored, "right") + ordered.searchsorted(mirrored, "left")
     itself = (ordered > 0).astype(int) + (ordered >= 0)
     shares = (n - (not_above + itself) / 2) / (n - 1)
-    beyond = float(shares.mean()) - 0.5
-    error = 2 * float(shares.std(ddof=1)) / math.sqrt(n)
+    share = float(shares.sum()) / n
+    around = shares - share
+    beyond, error = share - 0.5, 2 * math.sqrt(float(around @ around) / (n - 1) / n)
     if error == 0:
         return 0.0 if beyond > 0 else 1.0
     return float(stdtr(n - 1, -beyond / error))
