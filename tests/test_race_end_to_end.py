@@ -473,3 +473,27 @@ def test_a_hybrid_whose_branches_conflict_ends_the_race_with_the_way_on(lab: Lab
     assert "needed" in both["note"]
     assert "git" in both["note"]
     assert lab.status()["race"]["state"] == "no_winner"
+
+
+def test_a_race_may_start_as_soon_as_the_one_before_was_stopped(lab: Lab) -> None:
+    """Its supervisor still writes the report, here for two seconds."""
+    lab.race({"a": [["mark", "up"], ["forever"]]})
+    lab.env["WTRACE_TEST_POINTS"] = "before-close:1:2.0"
+    lab.wtrace("run", "--detach")
+    lab.wait_for_mark("up")
+    lab.wtrace("stop")
+    first = lab.latest.name
+    lab.wtrace("run", "--detach")
+    assert lab.latest.name != first
+    lab.wtrace("stop")
+
+
+def test_a_race_that_only_closes_is_waited_for(lab: Lab) -> None:
+    lab.race({"a": [["check", 5, 2.0]]})
+    lab.env["WTRACE_TEST_POINTS"] = "before-close:1:2.0"
+    lab.wtrace("run", "--detach")
+    lab.wait_for(lambda: lab.status()["race"] and lab.status()["race"]["ended"], "the race to end")
+    assert lab.status()["supervisor"]["alive"]
+    del lab.env["WTRACE_TEST_POINTS"]
+    lab.wtrace("run")
+    assert len(list((lab.root / ".wtrace" / "races").iterdir())) == 2

@@ -201,10 +201,14 @@ def _has_ended(worker: WorkerStanding) -> bool:
 
 def _wait_for_stop(root: Path, race_id: str, names: tuple[str, ...]) -> None:
     """Until those workers, or the race, have ended: whoever asked may rely on it."""
+    from wtrace.supervisor.spawn import wait_for_close
+
     for standing in _answered(root, race_id):
         asked = [worker for worker in standing.workers if not names or worker.name in names]
         if standing.ended is not None or (names and all(map(_has_ended, asked))):
             for worker in asked:
                 print(plain(f"{worker.name}: {worker.state}"))
+            if standing.ended is not None:
+                wait_for_close(Layout(root), race_id)  # then another race may start at once
             return
     raise ToolError("the race's supervisor is gone", hint="`wtrace status` tells where the race stands")

@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from wtrace.errors import ToolError, UsageError
@@ -22,10 +23,43 @@ if TYPE_CHECKING:
 FILES, FILES_PER_WORKER = 64, 6  # metrics, guardian, process and lock of each, and some to spare
 
 
+CLOSES_WITHIN_S = 60.0
+"""A race that has ended writes its report and draws its figures; who wants to start another waits so long for it."""
+
+
+def wait_for_close(layout: Layout, race_id: str, at_most_s: float = CLOSES_WITHIN_S) -> bool:
+    """Whether the supervisor of a race that has ended has left, or does so in time."""
+    deadline = time.monotonic() + at_most_s
+    while home.is_locked(layout) and home.who_holds(layout) == race_id:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _has_ended(layout: Layout, race_id: str) -> bool:
+    from wtrace.store.reader import Reader
+
+    with Reader(layout.database) as reader:
+        standing = reader.standing(race_id)
+    return standing is not None and standing.ended is not None
+
+
 @contextlib.contextmanager
 def only_race(layout: Layout) -> Iterator[int]:
-    """Hold the repo's lock. UsageError while another race runs, saying which."""
+    """Hold the repo's lock. UsageError while another race runs, saying which; one that only closes is waited for."""
     home.make_home(layout)
+    holder = home.who_holds(layout)
+    if (
+        holder
+        and home.is_locked(layout)
+        and _has_ended(layout, holder)
+        and not wait_for_close(layout, holder)
+    ):
+        raise UsageError(
+            f"race {holder} has ended, and its supervisor still runs what comes after it",
+            hint="its log says what; `wtrace stop` ends it",
+        )
     with home.race_lock(layout) as lock:
         if lock is None:
             raise UsageError(
