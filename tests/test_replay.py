@@ -39,6 +39,14 @@ def test_a_recorded_confirmation_refutes_and_uses_the_attempts_up() -> None:
     assert (outcome.winner, outcome.refuted, outcome.unconfirmed) == ("b", (("a", 5),), True)
 
 
+def test_a_claim_that_the_race_gave_up_undecided_wins_no_replay() -> None:
+    race = spec("a", "b", confirm=ConfirmSpec(("x",)))
+    checks = [check("a", 5, 2.0), check("a", 10, 2.0), check("a", 15, 2.0)]
+    held_out = {("a", 5): check("a", 5, 1.0), ("a", 15): check("a", 15, 2.0)}
+    outcome = replay(race, checks, held_out, undecided={("a", 10)})
+    assert (outcome.winner, outcome.epoch, outcome.unconfirmed) == ("a", 15, False)
+
+
 def test_other_criteria_come_from_the_other_config_and_the_plan_from_the_race() -> None:
     race, other = spec("a", check_every=2), spec("z", check_every=5)
     judged = under(race, other)

@@ -30,9 +30,12 @@ def replay(race: RaceOption = None, config: ConfigOption = None, as_json: JsonOp
 
     root = find_root()
     standing = require_standing(root, race)
-    context, _, _ = recall(Layout(root), standing.id)
+    context, state, _ = recall(Layout(root), standing.id)
     spec = context.spec if config is None else replays.under(context.spec, read_config(root, config))
-    outcome = replays.replay(spec, _checks(root, standing.id), _confirmations(root, standing.id))
+    given_up = {
+        (claim.worker, claim.epoch) for claim in state.claims if claim.status in ("unconfirmed", "dropped")
+    }
+    outcome = replays.replay(spec, _checks(root, standing.id), _confirmations(root, standing.id), given_up)
     if as_json:
         print(json.dumps(_as_json(outcome), allow_nan=False))
     else:

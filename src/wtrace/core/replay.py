@@ -17,7 +17,7 @@ from wtrace.core.state import begin
 from wtrace.core.telling import no_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from wtrace.core.spec import RaceSpec
     from wtrace.core.standing import CriterionStanding
@@ -55,8 +55,12 @@ def replay(
     spec: RaceSpec,
     checks: Iterable[RecordedCheck],
     confirmations: Mapping[tuple[str, int], RecordedCheck],
+    undecided: Collection[tuple[str, int]] = (),
 ) -> Outcome:
-    """Judge the checks in the order of their arrival until one wins. `confirmations` are by worker and epoch."""
+    """Judge the checks in the order of their arrival until one wins. `confirmations` are by worker and epoch.
+
+    `undecided` are claims that the race made and gave up without a word of held-out data: they win nothing here either.
+    """
     # Each claim is settled below, as it arrives, so the rules that queue claims for confirmation are not wanted here.
     state = begin(replace(spec, confirm=None), 0.0)
     looks = divisor(spec)
@@ -74,6 +78,8 @@ def replay(
         if first is not None and referee.cannot_be_compared(spec.success, check.samples):
             unfair = no_ids(first)
         state = evolve(state, ev.CheckJudged(check.at, check.worker, 1, check.epoch, results, unfair=unfair))
+        if (check.worker, check.epoch) in undecided:
+            continue
         if len(state.due) == before or _is_used_up(spec, check.worker, refuted):
             continue
         confirmation = confirmations.get((check.worker, check.epoch))
