@@ -572,6 +572,14 @@ EPOCHS = [
         end="running",
     ),
     Shape(
+        "records whose number comes last",
+        '{"loss": 0.9}\n{"acc": 0.1}\n{"epoch": 1}\n{"loss": 0.2}\n{"acc": 0.8}\n{"epoch": 2}\n',
+        JSON + '\nepoch_comes = "last"',
+        [(1, {"loss": 0.9, "acc": 0.1}), (2, {"loss": 0.2, "acc": 0.8})],
+        criterion="loss / acc <= 0.3",
+        end="running",
+    ),
+    Shape(
         "xgboost",
         "[0]\ttrain-rmse:0.50\tval-rmse:0.60\n[1]\ttrain-rmse:0.30\tval-rmse:0.25\n[2]\ttrain-rmse:0.2\tval-rmse:0.2\n",
         "from = \"stdout\"\nfirst_epoch = 0\npattern = '\\[(?P<epoch>\\d+)\\].*val-rmse:(?P<loss>\\S+)'",

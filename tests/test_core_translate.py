@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import time
+import tracemalloc
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wtrace.core import readings
+from wtrace.core.doubts import Doubts
+from wtrace.core.numbering import Numbering
 from wtrace.core.readings import Reading
 from wtrace.core.translate import Plan, Translator
 
@@ -233,3 +237,36 @@ def test_a_step_says_that_an_epoch_has_several_lines() -> None:
         assert readings.of_groups(groups, "epoch") == Reading(
             3, {"loss": 0.5}, settled=is_settled, steps=not is_settled
         )
+
+
+def test_what_is_remembered_and_told_of_names_without_end_is_bounded() -> None:
+    """Each reading has a name of its own, and a text that looks like a number."""
+    after_a_number = Numbering(frozenset(), repeats=False)
+    after_a_number.take(Reading(1, {"a": 1}, settled=True))
+    for numbering in (
+        Numbering(frozenset(), comes="last"),
+        Numbering(frozenset(), counts=None),
+        Numbering(frozenset(), counts=True),
+        after_a_number,
+    ):
+        tracemalloc.start()
+        for n in range(20_000):
+            numbering.take(Reading(None, {f"x{n}": 1}, settled=True, unread={f"y{n}": "1/2"}))
+            numbering.hints.clear()
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert size < 1_000_000
+    doubts = Doubts(PLAN)
+    for n in range(1000):
+        reading = Reading(1, {}, settled=True, unread={f"y{n}": "1/2", "loss": "high"})
+        doubts.hear(reading, 1, 0, at_end=True)
+    assert len(doubts.hints) <= 10 and "its loss is no number: 'high'" in doubts.hints
+
+
+def test_many_unplanned_numbers_cost_no_more_than_few() -> None:
+    doubts, before = Doubts(Plan(10**6, 10**6, frozenset({"loss"}))), time.process_time()
+    for n in range(1, 100_000):
+        doubts.hear(settled(n, loss=1), n, 0, at_end=True)
+    assert (
+        time.process_time() - before < 20
+    )  # it would take a minute and more if each were held against all others

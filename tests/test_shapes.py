@@ -109,7 +109,7 @@ PIECEMEAL = [
 ]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(PIECEMEAL),
     st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=6),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from typing import TYPE_CHECKING
 
 from wtrace.core.plan import is_planned, planned_epochs
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from wtrace.core.translate import Plan
 
 FEW = 3  # epochs of which none was planned
+MOST_TEXTS = 5  # metrics that no criterion uses, of which it is told that they are no numbers
 MOST_SEEN = 10_000  # epochs whose values are compared with what is said of them later
 _LIKE_A_NUMBER = re.compile(r"[-+]?\.?\d[\d.,]*\D{0,12}|\d[\d.,]*\s*[/±]\s*\d[\d.,]*")
 
@@ -32,7 +34,8 @@ class Doubts:
         self._first: dict[int, dict[str, Told]] = {}  # what was said first of an epoch
         self._newest: dict[int, int] = {}  # of each file
         self._several: set[int] = set()  # files that say several things of one epoch, without steps
-        self._numbers: list[float] = []  # distinct ones, while none is planned
+        self._numbers: deque[float] = deque(maxlen=FEW)  # the last distinct ones, while none is planned
+        self._texts = 0  # hints of metrics that no criterion uses
         self._has_planned = False
         self._began_at_zero = False
         self.hints: list[str] = []
@@ -99,8 +102,11 @@ class Doubts:
 
     def _read_texts(self, reading: Reading) -> None:
         for name, text in reading.unread.items():
-            if name in self._plan.wanted or _LIKE_A_NUMBER.fullmatch(text.strip()):
+            is_wanted = name in self._plan.wanted
+            if is_wanted or (self._texts < MOST_TEXTS and _LIKE_A_NUMBER.fullmatch(text.strip())):
+                known = len(self._hinted)
                 self._hint(f"text {name}", f"its {name} is no number: {text.strip()!r:.60}")
+                self._texts += not is_wanted and len(self._hinted) > known
 
     def _find_the_epoch(self, reading: Reading) -> None:
         """Where steps are taken for epochs, and a scalar says what the epoch is."""
@@ -159,8 +165,9 @@ class Doubts:
         if is_planned(epoch, plan.check_every, plan.max_epochs):
             self._has_planned = True
             return
+        is_first = not any(self._numbers)
         self._numbers.append(number)
-        if number > plan.max_epochs and not any(self._numbers[:-1]):
+        if number > plan.max_epochs and is_first:
             self._hint(
                 "plan",
                 f"its first {self._key} is {number:g}, beyond max_epochs = {plan.max_epochs}, so that nothing of it is judged: "
@@ -173,7 +180,7 @@ class Doubts:
 
     def _unplanned(self) -> str:
         plan = self._plan
-        shown = ", ".join(f"{number:g}" for number in self._numbers[:FEW])
+        shown = ", ".join(f"{number:g}" for number in self._numbers)
         offset = 1 - plan.first_epoch
         planned = [
             str(epoch - offset if offset else epoch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.core.data import replace
-from wtrace.core.readings import Reading
+from wtrace.core.readings import MOST_NAMES, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wtrace.core.spec import EpochComes
 
 MANY = 3  # lines with steps but without an epoch: there will be none
+MOST_HELD = 100  # lines of which none says again what another one said
 UNNUMBERED = 'their epoch is not named before them: if it stands after its metrics, set epoch_comes = "last"'
 
 
@@ -44,10 +45,10 @@ class Numbering:
         self._count = 0
         self._counted: set[str] = set()  # metrics of the reading that is counted now
         self._stepped = 0
-        self._held: list[Reading] = []  # they wait for their number, or for knowing that there is none
-        self.hints: list[
-            tuple[str, str]
-        ] = []  # what a person should know, with its kind; whoever tells it empties the list
+        self._held: list[Reading] = []  # they wait for knowing whether there is a number
+        self._gathered = _Gathered()  # what waits for the number that comes last
+        # What a person should know, with its kind; whoever tells it empties the list.
+        self.hints: list[tuple[str, str]] = []
 
     def take(self, reading: Reading) -> list[Reading]:
         """The readings that have their number now."""
@@ -58,7 +59,7 @@ class Numbering:
         if self._counts is None:
             return self._unknown(reading)
         if self._comes == "last":
-            self._held = [_together([*self._held, reading], None)]
+            self._gathered.add(reading)
             return []
         if self._number is None:
             self._hint_unnumbered([reading])
@@ -71,14 +72,16 @@ class Numbering:
         if self._counts is None and whole:
             return [self._next(reading) for reading in held]
         if self._comes == "last" and whole:
-            self._hint_unnumbered(held)
+            self._hint_unnumbered([self._gathered.reading(None)])
         return []
 
     def _named(self, reading: Reading, number: float) -> list[Reading]:
         held, self._held = self._held, []
         self._number, self._counts = number, False
         if self._comes == "last":
-            return [_together([*held, reading], number)]
+            gathered, self._gathered = self._gathered, _Gathered()
+            gathered.add(reading)
+            return [gathered.reading(number)]
         self._hint_unnumbered(held)
         self._said = set(reading.values)
         return [reading]
@@ -88,7 +91,8 @@ class Numbering:
         values = {
             name: value for name, value in reading.values.items() if self._repeats or name not in self._said
         }
-        self._said |= values.keys()
+        if len(self._said) < MOST_NAMES:
+            self._said |= values.keys()
         found = _numbered(reading, number)
         return [replace(found, values=values)] if values or reading.unread else []
 
@@ -103,7 +107,8 @@ class Numbering:
                     ("steps", "its lines have steps and no epoch: set epoch_key to what a step is called")
                 )
             return []
-        if not any(self._names(reading) & self._names(each) for each in self._held):
+        again = any(self._names(reading) & self._names(each) for each in self._held)
+        if not again and len(self._held) < MOST_HELD:
             self._held.append(reading)
             return []
         held, self._held, self._counts = self._held, [], True
@@ -114,7 +119,8 @@ class Numbering:
         if not self._count or names & self._counted:
             self._count += 1
             self._counted = set()
-        self._counted |= names
+        if len(self._counted) < MOST_NAMES:
+            self._counted |= names
         return _numbered(reading, self._count)
 
     def _names(self, reading: Reading) -> set[str]:
@@ -130,13 +136,27 @@ def _numbered(reading: Reading, number: float) -> Reading:
     return replace(reading, epoch=number)
 
 
-def _together(readings: list[Reading], number: float | None) -> Reading:
-    values = {name: value for reading in readings for name, value in reading.values.items()}
-    unread = {name: text for reading in readings for name, text in reading.unread.items()}
-    return Reading(
-        number,
-        values,
-        settled=all(reading.settled for reading in readings),
-        steps=any(reading.steps for reading in readings),
-        unread={name: text for name, text in unread.items() if name not in values},
-    )
+class _Gathered:
+    """Readings that have one number together. Of a metric the last value counts."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, float] = {}
+        self._unread: dict[str, str] = {}
+        self._settled = True
+        self._steps = False
+
+    def add(self, reading: Reading) -> None:
+        """This one too, as far as there is room for its names."""
+        for name, value in reading.values.items():
+            if name in self._values or len(self._values) < MOST_NAMES:
+                self._values[name] = value
+        for name, text in reading.unread.items():
+            if name in self._unread or len(self._unread) < MOST_NAMES:
+                self._unread[name] = text
+        self._settled = self._settled and reading.settled
+        self._steps = self._steps or reading.steps
+
+    def reading(self, number: float | None) -> Reading:
+        """All of them as one."""
+        unread = {name: text for name, text in self._unread.items() if name not in self._values}
+        return Reading(number, self._values, settled=self._settled, steps=self._steps, unread=unread)

@@ -51,7 +51,7 @@ def counts(spec: MetricsSpec) -> bool | None:
     """Whether readings are counted because the source names no epoch; None: that turns out when it is read."""
     if spec.pattern is not None:
         return epoch_key(spec) not in compiled(spec.pattern).groupindex
-    if spec.epoch_key is not None:
+    if spec.epoch_key is not None or spec.epoch_comes == "last":
         return False
     return True if spec.source == "csv" else None if spec.source in {"jsonl", "stdout"} else False
 
