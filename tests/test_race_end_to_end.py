@@ -125,10 +125,7 @@ def test_bad_metrics_are_counted_and_nobody_dies_of_them(lab: Lab) -> None:
         ["raw", "\n"],
         ["raw", '{"event": "of-tomorrow", "epoch": 1}\n'],
         ["check", 5, True],
-        [
-            "raw",
-            '{"event": "check", "epoch": 10, "samples": {"persistent": [1e999], "transient": [1], "accuracy": [1]}}\n',
-        ],
+        ["raw", '{"event": "check", "epoch": 10, "metrics": {"val_loss": 1e999}}\n'],
         ["check", 15, 2.0, 0.9, 20],
         ["raw", '{"event": "epoch", "ep'],
     ]
@@ -434,7 +431,7 @@ def hybrid_race(lab: Lab, script_of_a: str, script_of_b: str) -> None:
 # What the hybrid runs comes from one branch and needs a file of the other.
 BOTH = """both.py=import json, os, pathlib
 assert pathlib.Path("needed").exists()
-samples = {"persistent": [2.0] * 20, "transient": [1.0] * 20, "accuracy": [0.9] * 20}
+samples = {"id": list(range(20)), "persistent": [2.0] * 20, "transient": [1.0] * 20, "accuracy": [0.9] * 20}
 with open(os.environ["WTRACE_METRICS"], "a") as file:
     file.write(json.dumps({"event": "check", "epoch": 5, "samples": samples}) + "\\n")
 """

@@ -23,6 +23,7 @@ VOLATILE = (
     (r"\b(?=[a-f]*\d)[0-9a-f]{7,40}\b", "HASH"),
     (r"\b\d+:\d\d:\d\d\b|\b\d+ (?:s|min)\b( ago)?", "TIME"),
     (r"[□■] (finished|terminated) +\d+/60 +✗ [\d.]+ \(\u2212[\d.]+\)", "LOSER"),
+    (r"★ won +\d+/60", "WINNER"),
     (r"(\d finished, )?(\d terminated, )?1 won", "ENDED"),
     (r"[▁▂▃▄▅▆▇█]+", "TREND"),
     (r" +", " "),

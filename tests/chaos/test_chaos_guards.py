@@ -75,16 +75,20 @@ def test_what_is_to_be_done_is_stored_before_it_is_done(chaos: ChaosLab, guarded
 
 @both
 def test_an_exit_is_looked_for_before_the_last_lines_are_read(chaos: ChaosLab, guarded: bool) -> None:
-    looks = "        exit_ = self._exit(now) if may_have_ended or self.is_lost else None\n"
+    looks = (
+        "        exit_ = self._exit(now) if may_have_ended or self.is_lost else None\n"
+        "        if exit_ is None and self._is_decided:\n"
+        "            return False\n"
+    )
     looks_always = "        exit_ = self._exit(now)\n"
     reads = (
-        "        untranslated = self._translate(now, exit_)\n"
-        "        more = self._note_lines(now) or untranslated\n"
+        "        untranslated = self._translate(now, exit_, within)\n"
+        "        more = self._note_lines(now, within) or untranslated\n"
     )
     point = '        if exit_ is not None:\n            points.reach("before-drain")\n'
     pause = "        __import__('time').sleep(1.5)\n"
     order = (
-        looks_always + pause + reads if guarded else reads.replace("exit_)", "None)") + pause + looks_always
+        looks_always + pause + reads if guarded else reads.replace("exit_,", "None,") + pause + looks_always
     )
     chaos.use_patched(("supervisor/intake.py", looks + point + reads, order))
     chaos.race({"a": script(["wait", "go"], ["epochs", 1, 2, 0.2], ["exit", 0])})

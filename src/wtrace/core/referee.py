@@ -187,7 +187,7 @@ def ids_problem(samples: Mapping[str, object]) -> str | None:
 
 def cannot_be_compared(criteria: Sequence[Criterion], samples: Mapping[str, object]) -> bool:
     """Whether a check is judged by samples without ids, so that nobody knows whether they are those of the others."""
-    return ID not in samples and any(criterion.columns for criterion in criteria)
+    return bool(samples) and ID not in samples and any(criterion.columns for criterion in criteria)
 
 
 def ids_digest(samples: Mapping[str, object]) -> str | None:

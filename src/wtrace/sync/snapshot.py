@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ NAME = "standing.json"
 LARGEST = 20_000_000  # bytes
 OPERATORS = {"<", "<=", ">", ">="}
 MOST_EPOCHS = 10**9
+NOT_SHOWN = re.compile(r"[^ -~]+")
 LATEST = 2.0**36  # seconds since 1970: in two thousand years
 
 Check = tuple[int, float | None, bool, tuple[float, float] | None]
@@ -36,10 +39,14 @@ class Snapshot:
 
 
 def encode(snapshot: Snapshot) -> str:
-    """The file's content; numbers that are not finite become null."""
+    """The file's content: of ASCII alone, so that it can be shown anywhere; numbers that are not finite become null."""
     import msgspec
 
-    return msgspec.json.encode(snapshot).decode()
+    return NOT_SHOWN.sub(_escaped, msgspec.json.encode(snapshot).decode())
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found.group())[1:-1].replace("\x7f", "\\u007f")
 
 
 def read(folder: Path) -> Snapshot | None:
