@@ -84,7 +84,7 @@ def flood(lines, per_second):
     began, number = time.monotonic(), 0
     fd = os.open(METRICS, os.O_WRONLY | os.O_APPEND)
     while number < lines:
-        more = [b'{"event": "epoch", "epoch": %d, "metrics": {"train_loss": 0.5}}\\n' % (n % 900) for n in range(number, number + 1000)]
+        more = [b'{"event": "epoch", "epoch": %d, "metrics": {"train_loss": 0.5}}\\n' % (n % 50) for n in range(number, number + 1000)]
         write_all(fd, b"".join(more))
         number += 1000
         time.sleep(max(0, began + number / per_second - time.monotonic()))

@@ -52,7 +52,7 @@ def test_every_command_prints_what_its_page_shows(lab: Lab) -> None:
         "event": "check",
         "epoch": 5,
         "metrics": {"val_loss": 0.4},
-        "samples": {"persistent": [2], "transient": [1], "accuracy": [1]},
+        "samples": {"id": [*range(20)], "persistent": [2] * 20, "transient": [1] * 20, "accuracy": [1] * 20},
     }
     saved = [["append", "best.pt", "x"], ["raw", json.dumps(claim | {"checkpoint": "best.pt"}) + "\n"]]
     lab.race({"a": [["check", 5, 1.4]], "b": saved}, extra=CONFIRM)

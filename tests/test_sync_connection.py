@@ -153,11 +153,12 @@ def test_a_disk_that_is_full(laptop: Machine, target: Target, results: Path) -> 
         with Connection(on_disk) as held:
             push = Push(held, "id", results)
             push.progress()
-            (results / "large.png").write_bytes(os.urandom(3_000_000))
+            (results / "success_viz").mkdir(exist_ok=True)
+            (results / "success_viz" / "large.png").write_bytes(os.urandom(3_000_000))
             with pytest.raises(SyncError) as failed:
                 push.results()
             assert "disk of laptop is full" in failed.value.what
-            assert not (small / "lab/results/large.png").exists()
+            assert not (small / "lab/results/success_viz/large.png").exists()
             assert (small / "lab/results/PARALLEL_PROGRESS.md").read_text() == "epoch 5\n"
     finally:
         subprocess.run(["umount", str(small)], check=True)
