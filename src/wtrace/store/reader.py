@@ -129,10 +129,13 @@ class Reader:
         )
         return {(row[0], row[1]): StoredPosition(*row[2:]) for row in self._rows(query, race)}
 
-    def checks(self, race: str) -> Iterator[StoredCheck]:
-        """Every check of that race in the order of arrival, samples included."""
-        query = "SELECT worker, attempt, epoch, at, judged, results, record FROM checks WHERE race = ? ORDER BY rowid"
-        for worker, attempt, epoch, at, judged, results, raw in self._rows(query, race):
+    def checks(self, race: str, *, judged_only: bool = False) -> Iterator[StoredCheck]:
+        """Every check of that race in the order of arrival, samples included; or those that were judged."""
+        query = (
+            "SELECT worker, attempt, epoch, at, judged, results, record FROM checks "
+            "WHERE race = ? AND judged >= ? ORDER BY rowid"
+        )
+        for worker, attempt, epoch, at, judged, results, raw in self._rows(query, race, int(judged_only)):
             decoded = self._decoded(codec.decode_results, results)
             yield StoredCheck(worker, attempt, epoch, at, bool(judged), decoded, raw)
 

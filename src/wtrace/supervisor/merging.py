@@ -134,8 +134,8 @@ def _message(
 def _winning_criteria(layout: Layout, standing: Standing) -> tuple[CriterionStanding, ...]:
     """The criteria at the winning check, with the thresholds that were applied."""
     with Reader(layout.database) as reader:
-        for check in reader.checks(standing.id):
-            if check.judged and (check.worker, check.epoch) == (standing.winner, standing.winner_epoch):
+        for check in reader.checks(standing.id, judged_only=True):
+            if (check.worker, check.epoch) == (standing.winner, standing.winner_epoch):
                 return check.results
     return ()
 

@@ -161,11 +161,10 @@ def recall_curves(layout: Layout, race_id: str) -> Curves:
 
     curves = Curves()
     with Reader(layout.database) as reader:
-        for check in reader.checks(race_id):
-            if check.judged:
-                values = tuple(result.value for result in check.results)
-                met = tuple(result.met for result in check.results)
-                curves.add(check.worker, CheckPoint(check.epoch, check.at, values, met))
+        for check in reader.checks(race_id, judged_only=True):
+            values = tuple(result.value for result in check.results)
+            met = tuple(result.met for result in check.results)
+            curves.add(check.worker, CheckPoint(check.epoch, check.at, values, met))
     return curves
 
 
