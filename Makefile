@@ -37,8 +37,8 @@ race: $(RACES)  ## train the shipped race in its quick form, with the live view,
 race-full: $(RACES)  ## train the shipped race at full strength (hours without a GPU)
 	$(BIN)/wtrace run --trust
 
-test: $(READY)  ## run every test, side by side
-	$(BIN)/python -m pytest -n logical --dist loadfile
+test: $(READY)  ## run every test
+	$(BIN)/python -m pytest
 
 chaos: $(READY)  ## the reliability tests in their long form: 1,000 kills, 256 workers (ten minutes)
 	CHAOS_KILLS=1000 CHAOS_LONG=1 $(BIN)/python -m pytest tests/chaos --timeout 1800
