@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import field
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ NAME = "standing.json"
 LARGEST = 20_000_000  # bytes
 OPERATORS = {"<", "<=", ">", ">="}
 MOST_EPOCHS = 10**9
-NOT_SHOWN = re.compile(r"[^ -~]+")
+NOT_SHOWN = re.compile(r"[^ -;=-~]+")
 LATEST = 2.0**36  # seconds since 1970: in two thousand years
 
 Check = tuple[int, float | None, bool, tuple[float, float] | None]
@@ -39,14 +38,15 @@ class Snapshot:
 
 
 def encode(snapshot: Snapshot) -> str:
-    """The file's content: of ASCII alone, so that it can be shown anywhere; numbers that are not finite become null."""
+    """The file's content: ASCII without `<`, to be shown anywhere; numbers that are not finite become null."""
     import msgspec
 
     return NOT_SHOWN.sub(_escaped, msgspec.json.encode(snapshot).decode())
 
 
 def _escaped(found: re.Match[str]) -> str:
-    return json.dumps(found.group())[1:-1].replace("\x7f", "\\u007f")
+    units = found.group().encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def read(folder: Path) -> Snapshot | None:
