@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from dashboard_browser import Browser, chromium
 from engine_lab import Engines
 from race_lab import Lab, wait_for
 from wtrace.repo import git
+
+# The same examples in each run: what a change breaks is seen, and nothing else. The long form draws new ones.
+settings.register_profile("same examples", derandomize=True)
+settings.load_profile("default" if os.environ.get("CHAOS_LONG") else "same examples")
 
 
 @pytest.fixture(autouse=True)

@@ -73,10 +73,14 @@ def test_what_was_folded_shows_the_same_whatever_was_there_and_follows(
         "x" * 5000 + "\x1b[A",
         "x" * 5000 + "\x1b[A" + "\b" * 2000 + "q",
         "x" * 5000 + "\r\x1b[A\x1b[9999C",
+        "\x1b[4999Ca\x1b[J\r",
+        "x" * 5000 + "\x1b[K\r",
+        "x" * 5000 + "\x1b[2Kq\r",
+        "x" * 4500 + "\x1b[2K\x1b[500Dq\r",
     ],
 )
 def test_what_is_wider_than_a_cursor_may_be_sent_is_folded_without_loss(text: str) -> None:
-    for after in ("Z", "\rZ", "\x1b[KZ"):
+    for after in ("", "Z", "\rZ", "\x1b[KZ"):
         assert shown(f"one\n{fold(text)}{after}\n") == shown(f"one\n{text}{after}\n")
 
 

@@ -178,12 +178,18 @@ def fold(text: str) -> str:
     parts: list[str] = []
     pen = _Pen()
     for letter, number in pen.draw(text):
+        if not _is_reached(pen):
+            return text
         parts += [_drawing(pen), f"\x1b[{number or ''}{letter}"]
         pen.row = _Row()
         pen.column = 0 if letter in "EF" else pen.column
-    if pen.column > WIDEST:  # no sequence leads there
-        return text
-    return "".join([*parts, _drawing(pen)])
+    return "".join([*parts, _drawing(pen)]) if _is_reached(pen) else text
+
+
+def _is_reached(pen: _Pen) -> bool:
+    """Whether sequences lead wherever a drawing of this row has to go; none leads beyond the widest column."""
+    ends = pen.column, pen.row.erased_from or 0
+    return max(ends) <= WIDEST and None not in pen.row.cells[WIDEST:]
 
 
 def _drawing(pen: _Pen) -> str:
