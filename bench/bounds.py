@@ -21,8 +21,8 @@ import numpy as np
 from pages import write
 from scipy import stats
 
-from wtrace.core import referee
-from wtrace.core.criteria import parse_criterion
+from wtrace.config.language.criteria import parse_criterion
+from wtrace.judging import referee
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

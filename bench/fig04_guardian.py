@@ -17,7 +17,7 @@ from lab import Lab, lab, memory_bytes
 from marks import PID, RUNS_AT
 from measure import interleave, options, ratio_row, tell, value_row
 
-from wtrace.runners import records
+from wtrace.runners import attempt_folder
 from wtrace.runners.base import Launch
 from wtrace.runners.local import LocalRunner
 
@@ -50,7 +50,7 @@ class Starts:
         self.memory_mb += [
             memory_bytes(claim.shim.pid, "Private") / 1e6
             for launch in launches[:4]
-            if (claim := records.read_claim(launch.folder)) is not None
+            if (claim := attempt_folder.read_claim(launch.folder)) is not None
         ]
         runner.stop_all([launch.folder for launch in launches])
         while not all(runner.exited(launch.folder) for launch in launches):

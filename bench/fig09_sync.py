@@ -16,9 +16,9 @@ from pathlib import Path
 
 from measure import Row, interleave, options, ratio_row, skipped, tell
 
-from wtrace.sync.connection import Connection
-from wtrace.sync.push import Push
-from wtrace.sync.target import Target
+from wtrace.mirror.connection import Connection
+from wtrace.mirror.push import Push
+from wtrace.mirror.target import Target
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from sync_lab import machine

@@ -14,8 +14,8 @@ from pathlib import Path
 from lab import Lab, lab
 from measure import interleave, options, ratio_row, tell, worst_row
 
-from wtrace.repo import git
-from wtrace.repo.worktrees import WorktreeRequest, prepare
+from wtrace.git import command
+from wtrace.git.worktrees import WorktreeRequest, prepare
 
 LIMIT = 1.2
 
@@ -86,7 +86,7 @@ def main() -> None:
     count, rounds = given.pick(16, 3), given.pick(20, 1)
     with lab("starter.py", count) as found:
         os.environ.update(found.env)
-        git.run(found.root, "version")  # what wtrace imports for git is not what is measured here
+        command.run(found.root, "version")  # what wtrace imports for git is not what is measured here
         each = Rounds(found)
         sides = {
             "one `prepare`": each.all_by_one,

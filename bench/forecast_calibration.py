@@ -22,12 +22,13 @@ from typing import Any
 
 from pages import write
 
-from wtrace.core import forecast, plan
-from wtrace.core.chance import chance, may_be_told
-from wtrace.core.criteria import parse_criterion
-from wtrace.core.evaluation import COMPARE
-from wtrace.core.referee import applied_threshold, criterion_info
-from wtrace.core.standing import CheckPoint, CriterionInfo
+from wtrace.config import schedule
+from wtrace.config.language.criteria import parse_criterion
+from wtrace.judging import forecast
+from wtrace.judging.early_stop import chance, may_be_told
+from wtrace.judging.evaluation import COMPARE
+from wtrace.judging.referee import applied_threshold, criterion_info
+from wtrace.race.status import CheckPoint, CriterionInfo
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "explanation" / "forecast.md"
@@ -108,11 +109,11 @@ def recorded_races() -> Iterator[dict[str, Any]]:
 def curve_of(name: str, recorded: dict[str, Any], race: dict[str, Any], every: int) -> Curve:
     """One training's checks, judged as a race with so many epochs between two checks judges them."""
     criteria = [parse_criterion(key, text) for key, text in race["criteria"].items()]
-    divisor = CONTENDERS * plan.count_planned(every, race["max_epochs"])
+    divisor = CONTENDERS * schedule.count_planned(every, race["max_epochs"])
     applied = [applied_threshold(each, divisor) for each in criteria]
     points = []
     for epoch, values in zip(recorded["epoch"], recorded["values"], strict=True):
-        if plan.is_planned(epoch, every, race["max_epochs"]):
+        if schedule.is_planned(epoch, every, race["max_epochs"]):
             met = tuple(
                 value is not None and bool(COMPARE[each.op](value, threshold))
                 for each, value, threshold in zip(criteria, values, applied, strict=True)

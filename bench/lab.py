@@ -19,7 +19,7 @@ from typing import Any
 from marks import PID, Marks, wait_for
 
 import wtrace
-from wtrace.core.layout import Layout
+from wtrace.race.paths import Layout
 from wtrace.store.home import is_locked
 from wtrace.store.reader import Reader
 
@@ -152,7 +152,7 @@ class Lab:
         for process in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 words = (process / "cmdline").read_bytes().split(b"\0") if process.name.isdigit() else []
-                if b"wtrace.race" in words and wanted in words:
+                if b"wtrace.supervisor.run" in words and wanted in words:
                     return int(process.name)
         raise RuntimeError("no supervisor runs")
 

@@ -4,7 +4,7 @@
     python bench/promise.py --smoke    the smallest run; writes nothing
 
 Races of four workers and ten checks each are simulated and judged by wtrace itself: the criterion is parsed, the looks
-are counted and the checks are judged by `wtrace.core`. To save time only checks whose rank sum is above what one check
+are counted and the checks are judged by `wtrace.judging`. To save time only checks whose rank sum is above what one check
 in twenty reaches are handed to it; that none of the others could have passed is tried on some of them.
 """
 
@@ -25,10 +25,11 @@ from null_races import LOOKS, MARGIN, SHAPES, WORKERS, Shape, learning, races
 from pages import write
 from scipy import stats
 
-from wtrace.core import plan, referee
-from wtrace.core.criteria import parse_criterion
-from wtrace.core.replay import RecordedCheck, replay
-from wtrace.core.spec import Correction, JudgeSpec, RaceSpec, WorkerSpec
+from wtrace.config import schedule
+from wtrace.config.language.criteria import parse_criterion
+from wtrace.config.spec import Correction, JudgeSpec, RaceSpec, WorkerSpec
+from wtrace.judging import referee
+from wtrace.race.replay import RecordedCheck, replay
 
 if TYPE_CHECKING:
     from always_valid import Looks
@@ -216,7 +217,7 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true")
     smoke = parser.parse_args().smoke
     count = 20 if smoke else RACES
-    assert plan.divisor(SPEC) == WORKERS * LOOKS
+    assert schedule.divisor(SPEC) == WORKERS * LOOKS
     with ProcessPoolExecutor() as pool:
         promise, kept = promise_table(pool, count)
         tables = {"promise": promise, "rivals": rivals_table(pool, count), "power": power_table(pool, count)}

@@ -20,8 +20,8 @@ import numpy as np
 import results
 from scipy import stats
 
-from wtrace.core.layout import Layout
-from wtrace.core.statistics import paired
+from wtrace.judging.statistics import paired
+from wtrace.race.paths import Layout
 from wtrace.store.reader import Reader
 
 CURVES = Path(__file__).parent / "curves"

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wtrace.core.statistics import aggregates, paired
+from wtrace.judging.statistics import aggregates, paired
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workers"))

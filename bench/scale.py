@@ -21,11 +21,11 @@ from lab import Lab, console, cpu_s, lab, memory_bytes
 from marks import DONE_AT, wait_for
 from measure import options
 
-from wtrace.results.dashboard.page import dashboard_page
-from wtrace.results.progress import progress_page
+from wtrace.publish.dashboard.page import dashboard_page
+from wtrace.publish.markdown.progress import progress_page
 from wtrace.store.reader import Reader
 from wtrace.store.writer import Writer
-from wtrace.supervisor.record import recall_curves
+from wtrace.supervisor.create import recall_curves
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- scale: begin -->", "<!-- scale: end -->"

@@ -21,7 +21,7 @@ from null_races import SHAPES
 from pages import write
 from scipy import stats
 
-from wtrace.core.statistics import paired
+from wtrace.judging.statistics import paired
 
 if TYPE_CHECKING:
     from null_races import Logs

@@ -18,12 +18,12 @@ from typing import Any, Self
 
 import wtrace
 from race_lab import CRITERIA, Lab, Script, wait_for
-from wtrace.core.layout import Layout
-from wtrace.core.view import worker_standing
+from wtrace.race.paths import Layout
+from wtrace.race.view import worker_standing
 from wtrace.store.home import is_locked
 from wtrace.store.reader import Reader
-from wtrace.supervisor import points
-from wtrace.supervisor.record import recall
+from wtrace.supervisor import failpoints
+from wtrace.supervisor.create import recall
 
 TRAINING = '''
 """Plays script.json step by step, notes each start and each SIGTERM, and leaves with code 40 when it is told to."""
@@ -296,9 +296,9 @@ class ChaosLab(Lab):
 
     def start_race(self, at: str = "", *, timeout_s: float = 60.0) -> None:
         """`wtrace run --detach`; the first supervisor lives until it comes to that point."""
-        self.env[points.VARIABLE] = at
+        self.env[failpoints.VARIABLE] = at
         self.wtrace("run", "--detach", timeout_s=timeout_s)
-        self.env[points.VARIABLE] = ""
+        self.env[failpoints.VARIABLE] = ""
         if at.endswith(":kill"):
             self.wait_for_nobody()
 

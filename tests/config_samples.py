@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from wtrace.core.criteria import parse_criterion, parse_sample_test
-from wtrace.core.rules import side_by_side
-from wtrace.core.spec import ConfirmSpec, FiguresSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
+from wtrace.config.language.criteria import parse_criterion, parse_sample_test
+from wtrace.config.rules import side_by_side
+from wtrace.config.spec import ConfirmSpec, FiguresSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
 
 MINIMAL = """\
 [race]

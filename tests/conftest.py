@@ -12,7 +12,7 @@ from hypothesis import settings
 from dashboard_browser import Browser, chromium
 from engine_lab import Engines
 from race_lab import Lab, wait_for
-from wtrace.repo import git
+from wtrace.git import command
 
 # The same examples in each run: what a change breaks is seen, and nothing else. The long form draws new ones.
 settings.register_profile("same examples", derandomize=True)
@@ -22,7 +22,7 @@ settings.load_profile("default" if os.environ.get("CHAOS_LONG") else "same examp
 @pytest.fixture(autouse=True)
 def _approved(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test asks of the rooms it asks after the user has approved; commands are processes of their own."""
-    monkeypatch.setattr(git, "_may_act", True)
+    monkeypatch.setattr(command, "_may_act", True)
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from race_lab import survivors_of, wait_for
 from runner_world import PRELUDE
-from wtrace.repo.export import export_commit
-from wtrace.runners import far
+from wtrace.git.export import export_commit
+from wtrace.runners import engine
 from wtrace.runners.base import Exit, Launch, Needs, Parcel, Runner
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Place:
         (folder / "metrics.jsonl").touch(mode=0o600)
         added = {"NOTES": str(self.notes_folder), "WTRACE_METRICS": str(folder / "metrics.jsonl")}
         if self.kind != "local":
-            far.write_record(folder, far.Record(self.kind, grace_s=grace_s))
+            engine.write_record(folder, engine.Record(self.kind, grace_s=grace_s))
         return Launch(
             folder=folder,
             command=(sys.executable, "-I", "-S", "train.py", str(self.output)),

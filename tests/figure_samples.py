@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wtrace.core import config, referee
-from wtrace.core import events as ev
-from wtrace.core.plan import divisor, is_planned
-from wtrace.core.standing import CheckPoint, ExitStanding, Standing, WorkerStanding
-from wtrace.results.figures.assemble import assemble
-from wtrace.results.figures.evidence import Content, FigureEvidence, RecordedLine
+from wtrace.config import load
+from wtrace.config.schedule import divisor, is_planned
+from wtrace.judging import referee
+from wtrace.publish.figures.assemble import assemble
+from wtrace.publish.figures.figure_data import Content, FigureEvidence, RecordedLine
+from wtrace.race import events as ev
+from wtrace.race.status import CheckPoint, ExitStanding, Standing, WorkerStanding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wtrace.core.spec import RaceSpec
-    from wtrace.core.standing import CriterionStanding, RaceStateName, WorkerState
+    from wtrace.config.spec import RaceSpec
+    from wtrace.race.status import CriterionStanding, RaceStateName, WorkerState
 
 STARTED = 1_790_000_000.0
 SUCCESS = """
@@ -47,7 +48,7 @@ def spec_of(
         + ("control = true\n" if name == control else "")
         for name in NAMES
     )
-    return config.parse(
+    return load.parse(
         f'[race]\nname = "early-persistence"\nmax_epochs = {max_epochs}\ncost_per_hour = 3.06\n{extra}'
         f"[success]\n{success}\n[figures]\nbefore = 0\nsample_pass = {sample_pass}\n{workers}"
     )

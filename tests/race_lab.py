@@ -260,7 +260,7 @@ def survivors_of(folder: Path) -> list[str]:
             continue
         if exits:
             continue
-        if "-m wtrace.race" in command:
+        if "-m wtrace.supervisor.run" in command:
             continue  # the supervisor leaves a moment after its race is over
         if any(f"{target}/".startswith(f"{folder}/") for target in held):
             found.append(f"{process.name}: {command}")

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wtrace.repo.worktrees import Prepared, WorktreeRequest, prepare
+from wtrace.git.worktrees import Prepared, WorktreeRequest, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable

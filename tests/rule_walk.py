@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from wtrace.core import decide
-from wtrace.core import events as ev
-from wtrace.core.criteria import parse_criterion
-from wtrace.core.evolve import evolve
-from wtrace.core.phases import BUSY, Ended, Launching, Running, Stopping
-from wtrace.core.plan import divisor, planned_epochs
-from wtrace.core.referee import judge
-from wtrace.core.replay import RecordedCheck, replay
-from wtrace.core.spec import ConfirmSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
-from wtrace.core.state import State, begin
+from wtrace.config.language.criteria import parse_criterion
+from wtrace.config.schedule import divisor, planned_epochs
+from wtrace.config.spec import ConfirmSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
+from wtrace.judging.referee import judge
+from wtrace.race import events as ev
+from wtrace.race import policy
+from wtrace.race.phases import BUSY, Ended, Launching, Running, Stopping
+from wtrace.race.reduce import evolve
+from wtrace.race.replay import RecordedCheck, replay
+from wtrace.race.state import State, begin
 from wtrace.store import codec
 
 MOST_FACTS = 200  # that follow from one event
@@ -110,39 +110,39 @@ class Walk:
     def turn(self) -> None:
         """What follows by rule, and what is done about it."""
         for count in range(MOST_FACTS + 1):
-            fact = decide.conclude(self.state, self.now)
+            fact = policy.conclude(self.state, self.now)
             if fact is None:
                 break
             assert count < MOST_FACTS, f"facts without end: {fact}"
             self.note(fact)
-        for action in decide.decide(self.state, self.now):
-            intent = decide.intent(action, self.now)
+        for action in policy.decide(self.state, self.now):
+            intent = policy.intent(action, self.now)
             if intent is not None:
                 self.note(intent)
             self.carry_out(action)
 
-    def carry_out(self, action: decide.Action, *, again: bool = False) -> None:
+    def carry_out(self, action: policy.Action, *, again: bool = False) -> None:
         """The world does what it is asked to."""
         match action:
-            case decide.Launch(worker, attempt):
+            case policy.Launch(worker, attempt):
                 assert again or (worker, attempt) not in self.launched, f"{worker}/{attempt} launched twice"
                 self.launched.add((worker, attempt))
                 assert self.processes.get(worker, attempt) == attempt, f"{worker} launched while it lives"
                 self.processes[worker] = attempt
-            case decide.SetUp(worker, step):
+            case policy.SetUp(worker, step):
                 assert again or worker not in self.setups
                 self.setups[worker] = step
-            case decide.Stop(worker, attempt):
+            case policy.Stop(worker, attempt):
                 assert again or (worker, attempt) not in self.stopped, f"{worker}/{attempt} ended twice"
                 self.stopped.add((worker, attempt))
-            case decide.Freeze(number):
+            case policy.Freeze(number):
                 self.copies.add(number)
-            case decide.Confirm(number, attempt):
+            case policy.Confirm(number, attempt):
                 assert again or self.judging is None, "two confirmations at once"
                 self.judging = (number, attempt)
-            case decide.MakeHybrid(worker):
+            case policy.MakeHybrid(worker):
                 self.hybrids.add(worker)
-            case decide.Kill() | decide.KillConfirmation() | decide.StopSetup():
+            case policy.Kill() | policy.KillConfirmation() | policy.StopSetup():
                 pass
 
     # -- what never may happen
@@ -360,7 +360,7 @@ class Walk:
     def take_over(self) -> None:
         """The supervisor dies, and another one does again what may not have been done."""
         self.note(ev.SupervisorStarted(self.now, 2, resumed=True))
-        for action in decide.unfinished(self.state):
+        for action in policy.unfinished(self.state):
             self.carry_out(action, again=True)
 
     def play(self, steps: int) -> None:
@@ -381,7 +381,7 @@ class Walk:
 
     def wait(self) -> None:
         """Nothing is under way: the rules must say when they want to be asked again, or have ended the race."""
-        deadline = decide.next_deadline(self.state, self.now)
+        deadline = policy.next_deadline(self.state, self.now)
         assert deadline is not None, f"the race hangs: {self.pending()}"
         self.now = max(self.now, deadline)
         before = len(self.journal)

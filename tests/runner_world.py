@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from wtrace.runners import local, records
+from wtrace.runners import attempt_folder, local
 from wtrace.runners.base import Launch
 from wtrace.runners.local import LocalRunner
 from wtrace.runners.processes import PR_SET_CHILD_SUBREAPER
@@ -179,7 +179,7 @@ class World:
 
     def guardian_of(self, folder: Path) -> int:
         """The pid of the shim."""
-        claim = records.read_claim(folder)
+        claim = attempt_folder.read_claim(folder)
         assert claim is not None
         return claim.shim.pid
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from wtrace.cli.gauges import Gauge
-from wtrace.core.standing import (
+from wtrace.cli.terminal.usage import Gauge
+from wtrace.publish.record import CheckRow, Evidence
+from wtrace.race.status import (
     CheckPoint,
     CriterionInfo,
     CriterionStanding,
@@ -16,7 +17,6 @@ from wtrace.core.standing import (
     WorkerStanding,
     WorkerState,
 )
-from wtrace.results.evidence import CheckRow, Evidence
 
 STARTED = 1_790_000_000.0
 CRITERIA = (

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from race_lab import Lab, Script
-from wtrace.core.keeping import Named, Thinning, thinning
+from wtrace.race.retention import Named, Thinning, thinning
 
 WIN: Script = [["check", 5, 2.0], ["forever"]]
 NOTE = "import os, pathlib, sys; pathlib.Path(sys.argv[1], 'told').open('a').write(os.getcwd() + '\\n')"

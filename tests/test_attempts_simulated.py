@@ -11,7 +11,7 @@ import random
 import pytest
 
 from test_core_race import HELD_OUT, MISSED, confirmation, confirming
-from wtrace.core.phases import Running
+from wtrace.race.phases import Running
 
 RACES, CHECKS, NOISE = 300, 20, 0.1
 

@@ -16,10 +16,10 @@ import bad_files
 from bad_files import KINDS
 from runner_world import World, until
 from stall_lab import events
-from wtrace.runners import far, processes, records
+from wtrace.metrics.foreign.translating import LEFTOVERS, read_leftovers
+from wtrace.runners import attempt_folder, engine, processes
 from wtrace.runners.base import Exit
 from wtrace.supervisor.requests import Request, read_request
-from wtrace.supervisor.translating import LEFTOVERS, read_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from race_lab import Lab
 
 FORGED = '{"code": 0, "signal": null, "known": true, "at": 1.0, "leftovers": 0}'
-NAMES = ("exit.json", "start.claim", far.RECORD, "request.json", LEFTOVERS)
+NAMES = ("exit.json", "start.claim", engine.RECORD, "request.json", LEFTOVERS)
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=8)  # fmt: skip
@@ -43,23 +43,23 @@ contents = st.one_of(
 
 def read_all(folder: Path) -> None:
     """Whatever lies in the folder, each reader gives what its type says, at once."""
-    ending = records.read_exit(folder)
+    ending = attempt_folder.read_exit(folder)
     if ending is not None:
         numbers = [number for number in (ending.code, ending.signal) if number is not None]
         assert len(numbers) == ending.known
         assert all(type(number) is int for number in (*numbers, ending.leftovers))
         assert isinstance(ending.at, float)
         assert {type(flag) for flag in (ending.known, ending.oom, ending.stopped)} == {bool}
-    claim = records.read_claim(folder)
+    claim = attempt_folder.read_claim(folder)
     if claim is not None:
         for who in (claim.worker, claim.shim):
             assert type(who.pid) is int and who.pid >= 0 and isinstance(who.boot_id, str)
             processes.is_alive(who)
-    descriptor = records.open_claim(folder)
+    descriptor = attempt_folder.open_claim(folder)
     if descriptor is not None:
         os.close(descriptor)
-    far.read_record(folder)
-    far.started_elsewhere(folder, "ray")
+    engine.read_record(folder)
+    engine.started_elsewhere(folder, "ray")
     assert isinstance(read_leftovers(folder), dict)
     request = read_request(folder / "request.json")
     if request is not None:

@@ -117,7 +117,7 @@ def test_clean_looks_at_worktrees_without_the_repos_filters(stranger: Lab) -> No
 
 def test_lfs_is_let_be(lab: Lab) -> None:
     """Its files would seem changed to `clean`, which then kept every worktree."""
-    from wtrace.repo import git
+    from wtrace.git import command as git
 
     lab.git("config", "filter.lfs.clean", "git-lfs clean -- %f")
     lab.git("config", "filter.lfs.process", "git-lfs filter-process")

@@ -102,10 +102,10 @@ def test_only_the_command_that_is_typed_is_imported(raced: Lab) -> None:
     )  # fmt: skip
     first, *modules = done.stdout.split()
     assert first == "fast"
-    assert "wtrace.cli.logs" in modules
+    assert "wtrace.cli.commands.logs" in modules
     assert not set(modules) & {
-        "wtrace.cli.run_",
-        "wtrace.cli.sync",
+        "wtrace.cli.commands.run",
+        "wtrace.cli.commands.mirror",
         "git",
         "numpy",
         "scipy",

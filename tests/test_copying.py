@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wtrace.supervisor.copying import (
+from wtrace.supervisor.checkpoints.copying import (
     COPIED_AT_ONCE,
     Changed,
     Copied,
@@ -27,7 +27,7 @@ from wtrace.supervisor.copying import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wtrace.core.freezing import FileSeen
+    from wtrace.race.freezing import FileSeen
 
 
 def copied(source: Path, copy: Path, seen: FileSeen | None = None) -> Outcome | None:

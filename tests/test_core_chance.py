@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from race_lab import Lab
 from test_core_forecast import LOSS, RATIO, P, curve
 from test_core_race import Story, spec, with_worker
-from wtrace.core import decide
-from wtrace.core import events as ev
-from wtrace.core.chance import beyond, chance, chance_left, may_be_told
-from wtrace.core.phases import Ended, Running
-from wtrace.core.spec import ConfirmSpec, JudgeSpec, RaceSpec
-from wtrace.core.standing import CheckPoint, CriterionInfo, CriterionStanding
+from wtrace.config.spec import ConfirmSpec, JudgeSpec, RaceSpec
+from wtrace.judging.early_stop import beyond, chance, chance_left, may_be_told
+from wtrace.race import events as ev
+from wtrace.race import policy
+from wtrace.race.phases import Ended, Running
+from wtrace.race.status import CheckPoint, CriterionInfo, CriterionStanding
 
 
 def told(points: list[CheckPoint], *criteria: CriterionInfo, max_epochs: int = 50) -> float:
@@ -124,7 +124,7 @@ def test_a_worker_without_a_chance_is_ended_and_its_place_goes_to_one_that_waits
     play(race, "a", checks=6)
     assert isinstance(race.state.workers["a"].phase, Running)  # six of ten planned checks are too few
     play(race, "a")
-    assert [deed for deed in race.deeds if isinstance(deed, decide.Stop)] == [decide.Stop("a", 1, "hopeless")]
+    assert [deed for deed in race.deeds if isinstance(deed, policy.Stop)] == [policy.Stop("a", 1, "hopeless")]
     found = next(event for event in race.journal if isinstance(event, ev.WorkerFoundHopeless))
     assert found.checks >= 5
     assert found.chance < 0.05

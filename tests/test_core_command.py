@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wtrace.core.command import PLACEHOLDERS, fill, fill_text, literal, uses, with_python
+from wtrace.config.placeholders import PLACEHOLDERS, fill, fill_text, literal, uses, with_python
 
 VALUES = {name: f"<{name}>" for name in PLACEHOLDERS}
 

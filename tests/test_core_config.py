@@ -13,14 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import config_samples as samples
-from wtrace.core import toml
-from wtrace.core.config import dump, override, parse
-from wtrace.core.names import branch_problem
-from wtrace.core.reference import config_reference
-from wtrace.core.rules import side_by_side
-from wtrace.core.spec import MetricsSpec, RaceSpec, RunnerSpec, SyncSpec, WorkerSpec
-from wtrace.core.tables import TABLES
-from wtrace.core.template import config_template
+from wtrace.config import toml
+from wtrace.config.load import dump, override, parse
+from wtrace.config.names import branch_problem
+from wtrace.config.reference import config_reference
+from wtrace.config.rules import side_by_side
+from wtrace.config.spec import MetricsSpec, RaceSpec, RunnerSpec, SyncSpec, WorkerSpec
+from wtrace.config.tables import TABLES
+from wtrace.config.template import config_template
 from wtrace.errors import ConfigError, UsageError
 
 MINIMAL = samples.MINIMAL
@@ -518,7 +518,7 @@ def test_side_by_side_keeps_what_git_can_have_together() -> None:
 def test_the_reference_page_is_written_from_the_schema() -> None:
     page = Path(__file__).parent.parent / "docs" / "reference" / "config.md"
     command = (
-        "PYTHONPATH=src .venv/bin/python -c 'from wtrace.core.reference import config_reference as page; "
+        "PYTHONPATH=src .venv/bin/python -c 'from wtrace.config.reference import config_reference as page; "
         'print(page(), end="")\' > docs/reference/config.md'
     )
     assert page.read_text() == config_reference(), f"the schema has changed; write the page again: {command}"

@@ -12,12 +12,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wtrace.core import referee
-from wtrace.core.criteria import Criterion, parse_criterion, parse_sample_test
-from wtrace.core.criteria_parser import MAX_DEPTH, USAGE
-from wtrace.core.criteria_words import MAX_LENGTH, MAX_WORDS
-from wtrace.core.expressions import Aggregate, Arithmetic, Bound, Column, Metric, Negation, Number, PGreater
+from wtrace.config.language.criteria import Criterion, parse_criterion, parse_sample_test
+from wtrace.config.language.expressions import (
+    Aggregate,
+    Arithmetic,
+    Bound,
+    Column,
+    Metric,
+    Negation,
+    Number,
+    PGreater,
+)
+from wtrace.config.language.parser import MAX_DEPTH, USAGE
+from wtrace.config.language.words import MAX_LENGTH, MAX_WORDS
 from wtrace.errors import ConfigError
+from wtrace.judging import referee
 
 WORDS = [
     "mean", "median", "std", "min", "max", "count", "fraction", "p_greater", "cohens_d", "ci_low", "ci_high",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wtrace.core.data import data, replace
+from wtrace.data import data, replace
 
 
 @data

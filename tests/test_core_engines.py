@@ -8,13 +8,13 @@ import pytest
 
 from config_samples import MINIMAL
 from test_core_race import Story, spec
-from wtrace.core import decide, view
-from wtrace.core import events as ev
-from wtrace.core.config import dump, parse
-from wtrace.core.engines import engine_of
-from wtrace.core.phases import Launching, Retrying
-from wtrace.core.spec import ConfirmSpec
+from wtrace.config.engines import engine_of
+from wtrace.config.load import dump, parse
+from wtrace.config.spec import ConfirmSpec
 from wtrace.errors import ConfigError
+from wtrace.race import events as ev
+from wtrace.race import policy, view
+from wtrace.race.phases import Launching, Retrying
 
 QUEUED = "waits in the queue of Slurm: job 7 (Resources)"
 
@@ -71,7 +71,7 @@ def test_a_queued_worker_waits_and_a_stop_does_not_wait_for_its_start() -> None:
     row = view.worker_standing(race.state, "a", place)
     assert (row.state, row.note) == ("waiting", QUEUED)
     race.note(ev.StopAsked(race.now, (), "a test"))
-    assert [deed for deed in race.settle() if isinstance(deed, decide.Stop)] == [decide.Stop("a", 1, "asked")]
+    assert [deed for deed in race.settle() if isinstance(deed, policy.Stop)] == [policy.Stop("a", 1, "asked")]
     race.note(ev.WorkerExited(race.now, "a", 1, None, None, known=False))
     assert race.outcome("a") == "stopped"
     assert isinstance(race.state.workers["b"].phase, Launching)  # nobody has said yet that it is queued
@@ -111,10 +111,10 @@ def test_the_time_of_a_confirmation_runs_only_when_it_does() -> None:
     race.note(ev.ConfirmationQueued(race.now, 1, 1, "a", QUEUED))
     race.now += 1000
     assert race.settle() == []
-    assert decide.next_deadline(race.state, race.now) is None
+    assert policy.next_deadline(race.state, race.now) is None
     race.note(ev.ConfirmationBegan(race.now, 1, 1, "a"))
     race.now += 59
     assert race.settle() == []
     race.now += 1
-    assert race.settle() == [decide.KillConfirmation(1, 1)]
+    assert race.settle() == [policy.KillConfirmation(1, 1)]
     race.note(ev.StopAsked(race.now, (), "a test"))

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import standing_samples
-from wtrace.core import forecast
-from wtrace.core.criteria import parse_criterion
-from wtrace.core.data import replace
-from wtrace.core.forecast import Estimate, describe, trend
-from wtrace.core.referee import criterion_info
-from wtrace.core.standing import CheckPoint, CriterionInfo
+from wtrace.config.language.criteria import parse_criterion
+from wtrace.data import replace
+from wtrace.judging import forecast
+from wtrace.judging.forecast import Estimate, describe, trend
+from wtrace.judging.referee import criterion_info
+from wtrace.race.status import CheckPoint, CriterionInfo
 
 RATIO = CriterionInfo("ratio", "mean(a) / mean(b) >= 1.5", ">=", 1.5, 1.5)
 LOSS = CriterionInfo("loss", "loss <= 0.2", "<=", 0.2, 0.2)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from test_core_race import spec
-from wtrace.core.claims import Claim
-from wtrace.core.freezing import (
+from wtrace.config.spec import ConfirmSpec, MetricsSpec
+from wtrace.race.claims import Claim
+from wtrace.race.freezing import (
     STILL_S,
     FileSeen,
     Habit,
@@ -21,8 +22,7 @@ from wtrace.core.freezing import (
     may_copy,
     seen_now,
 )
-from wtrace.core.spec import ConfirmSpec, MetricsSpec
-from wtrace.core.whole import Ending
+from wtrace.race.whole import Ending
 
 OWN = spec("a", confirm=ConfirmSpec(("evaluate",)))
 ONE_FILE = spec(

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wtrace.core import decide, view
-from wtrace.core import events as ev
-from wtrace.core.criteria import parse_criterion
-from wtrace.core.evolve import evolve
-from wtrace.core.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
-from wtrace.core.rehearsal import rehearse
-from wtrace.core.spec import ConfirmSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
-from wtrace.core.standing import CriterionStanding
-from wtrace.core.state import State, begin
+from wtrace.config.language.criteria import parse_criterion
+from wtrace.config.spec import ConfirmSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
+from wtrace.race import events as ev
+from wtrace.race import policy, view
+from wtrace.race.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
+from wtrace.race.reduce import evolve
+from wtrace.race.rehearsal import rehearse
+from wtrace.race.state import State, begin
+from wtrace.race.status import CriterionStanding
 
 
 def spec(*names: str, **changes: object) -> RaceSpec:
@@ -44,7 +44,7 @@ class Story:
     spec: RaceSpec
     now: float = 1000.0
     state: State = field(init=False)
-    deeds: list[decide.Action] = field(default_factory=list)
+    deeds: list[policy.Action] = field(default_factory=list)
     journal: list[ev.Event] = field(default_factory=list)
     freezes: bool = True  # what a claim names is whole, and copied at once
 
@@ -56,16 +56,16 @@ class Story:
         self.state = evolve(self.state, event)
         self.journal.append(event)
 
-    def settle(self) -> list[decide.Action]:
-        while (fact := decide.conclude(self.state, self.now)) is not None:
+    def settle(self) -> list[policy.Action]:
+        while (fact := policy.conclude(self.state, self.now)) is not None:
             self.note(fact)
-        actions = decide.decide(self.state, self.now)
+        actions = policy.decide(self.state, self.now)
         for action in actions:
-            event = decide.intent(action, self.now)
+            event = policy.intent(action, self.now)
             if event is not None:
                 self.note(event)
         self.deeds += actions
-        frozen = [each for each in actions if isinstance(each, decide.Freeze)] if self.freezes else []
+        frozen = [each for each in actions if isinstance(each, policy.Freeze)] if self.freezes else []
         for each in frozen:
             self.frozen(each.number)
         return [*actions, *self.settle()] if frozen else actions
@@ -127,7 +127,7 @@ def test_the_first_claim_wins_and_the_others_are_ended() -> None:
     verdict = race.state.verdict
     assert verdict is not None
     assert (verdict.worker, verdict.epoch) == ("b", 10)
-    assert {(deed.worker, deed.cause) for deed in race.deeds if isinstance(deed, decide.Stop)} == {
+    assert {(deed.worker, deed.cause) for deed in race.deeds if isinstance(deed, policy.Stop)} == {
         ("a", "beaten"),
         ("b", "winner"),
         ("c", "beaten"),
@@ -190,7 +190,7 @@ def test_with_stop_at_first_off_everybody_runs_to_the_end_and_the_winner_is_the_
     race.start_all()
     race.check("a", 5, ratio=1.6)
     race.check("b", 5, ratio=3.0)
-    assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
+    assert not [deed for deed in race.deeds if isinstance(deed, policy.Stop)]
     race.exited("a")
     race.exited("b")
     assert (race.outcome("a"), race.outcome("b"), race.over()) == ("won", "finished", "won")
@@ -233,10 +233,10 @@ def test_the_highest_priority_starts_first_when_not_all_can() -> None:
     race = spec("a", "b", "c", max_parallel=2)
     race = with_worker(with_worker(race, "c", priority=85), "b", priority=60)
     story = Story(race)
-    assert story.deeds == [decide.Launch("c", 1), decide.Launch("b", 1)]
+    assert story.deeds == [policy.Launch("c", 1), policy.Launch("b", 1)]
     story.start_all()
     story.exited("c", code=0)
-    assert story.deeds[-1] == decide.Launch("a", 1)
+    assert story.deeds[-1] == policy.Launch("a", 1)
 
 
 def test_who_never_started_when_the_race_is_decided_is_skipped() -> None:
@@ -254,7 +254,7 @@ def test_a_worker_that_is_being_started_when_the_race_is_decided_is_ended_as_soo
     race.check("a", 5, ratio=2.0)
     assert isinstance(race.state.workers["b"].phase, Launching)
     race.started("b")
-    assert race.deeds[-1] == decide.Stop("b", 1, "beaten")
+    assert race.deeds[-1] == policy.Stop("b", 1, "beaten")
 
 
 def test_stopping_one_worker_leaves_the_others_and_its_later_claim_does_not_count() -> None:
@@ -306,11 +306,11 @@ def test_retries_double_their_delay_and_run_out() -> None:
         phase = race.state.workers["a"].phase
         assert isinstance(phase, Retrying)
         delays.append(phase.not_before - race.now)
-        assert decide.next_deadline(race.state, race.now) == phase.not_before
+        assert policy.next_deadline(race.state, race.now) == phase.not_before
         race.now = phase.not_before - 0.01
         assert race.settle() == []
         race.now = phase.not_before
-        assert race.settle() == [decide.Launch("a", phase.attempt + 1)]
+        assert race.settle() == [policy.Launch("a", phase.attempt + 1)]
     assert delays == [2.0, 4.0]
     race.start_all()
     race.now += 60
@@ -331,7 +331,7 @@ def test_a_start_that_fails_at_once_is_not_retried(code: int, after_s: float) ->
 def test_silence_is_told_once_and_ends_when_it_reports_again() -> None:
     race = Story(spec("a", stall_after_s=900.0))
     race.start_all()
-    assert decide.next_deadline(race.state, race.now) == race.now + 900
+    assert policy.next_deadline(race.state, race.now) == race.now + 900
     race.now += 900
     race.settle()
     race.settle()
@@ -361,7 +361,7 @@ def test_a_paused_worker_is_not_taken_for_stalled_and_still_ends_with_the_race()
     race.settle()
     assert not [event for event in race.journal if isinstance(event, ev.WorkerStalled)]
     race.check("b", 10, ratio=2.0)
-    assert decide.Stop("a", 1, "beaten") in race.deeds
+    assert policy.Stop("a", 1, "beaten") in race.deeds
 
 
 @pytest.mark.parametrize("exit_", [(None, 15), (0, None), (143, None)])  # killed by SIGTERM, or obeying it
@@ -375,7 +375,7 @@ def test_a_stalled_worker_is_handled_as_asked(
     race.note(ev.LinesRead(race.now + 890, "b", 1, 0, 1))
     race.now += 900
     race.settle()
-    assert race.deeds[-1] == decide.Stop("a", 1, "stalled")
+    assert race.deeds[-1] == policy.Stop("a", 1, "stalled")
     code, signal = exit_
     race.exited("a", code=code, signal=signal)
     assert isinstance(race.state.workers["a"].phase, ends)
@@ -386,10 +386,10 @@ def test_a_worker_that_outlives_the_grace_period_is_killed() -> None:
     race.start_all()
     race.check("a", 5, ratio=2.0)
     race.exited("a", code=0)
-    race.now += 10 + decide.KILL_AFTER_GRACE_S - 0.1
+    race.now += 10 + policy.KILL_AFTER_GRACE_S - 0.1
     assert race.settle() == []
     race.now += 0.1
-    assert race.settle() == [decide.Kill("b", 1)]
+    assert race.settle() == [policy.Kill("b", 1)]
 
 
 def test_an_exit_nobody_saw_is_never_guessed() -> None:
@@ -425,7 +425,7 @@ def test_a_new_supervisor_does_again_only_what_may_not_have_been_done() -> None:
     race.started("b")
     race.check("a", 5, ratio=2.0)
     race.exited("a", code=0)
-    assert decide.unfinished(race.state) == [decide.Stop("b", 1, "beaten"), decide.Launch("c", 1)]
+    assert policy.unfinished(race.state) == [policy.Stop("b", 1, "beaten"), policy.Launch("c", 1)]
 
 
 def test_a_new_supervisor_counts_silence_anew() -> None:
@@ -447,10 +447,10 @@ def test_time_in_which_the_machine_slept_is_nobodys_silence() -> None:
     race.note(ev.MachineSlept(race.now, 7200.0))
     race.settle()
     assert not [event for event in race.journal if isinstance(event, ev.WorkerStalled)]
-    assert decide.next_deadline(race.state, race.now) == race.now + 200  # a: 700 s of its 900 were over
+    assert policy.next_deadline(race.state, race.now) == race.now + 200  # a: 700 s of its 900 were over
     race.now += 200
     race.settle()
-    assert race.deeds[-1] == decide.Stop("a", 1, "stalled")
+    assert race.deeds[-1] == policy.Stop("a", 1, "stalled")
 
 
 def test_a_winner_settles_as_long_as_if_the_machine_had_not_slept() -> None:
@@ -478,10 +478,10 @@ def test_whoever_leaves_while_the_machine_sleeps_has_the_rest_of_the_grace() -> 
     race.now += 3600
     race.note(ev.MachineSlept(race.now, 3600.0))
     race.settle()
-    assert not [deed for deed in race.deeds if isinstance(deed, decide.Kill)]
+    assert not [deed for deed in race.deeds if isinstance(deed, policy.Kill)]
     race.now += 600
     race.settle()
-    assert [deed for deed in race.deeds if isinstance(deed, decide.Kill)]
+    assert [deed for deed in race.deeds if isinstance(deed, policy.Kill)]
 
 
 def test_replaying_the_journal_gives_the_same_state() -> None:
@@ -576,9 +576,9 @@ def test_whatever_happens_the_rules_hold(
     kinds = [type(event) for event in race.journal]
     assert kinds.count(ev.VerdictReached) <= 1
     assert kinds.count(ev.RaceEnded) <= 1
-    launches = [(d.worker, d.attempt) for d in race.deeds if isinstance(d, decide.Launch)]
+    launches = [(d.worker, d.attempt) for d in race.deeds if isinstance(d, policy.Launch)]
     assert len(launches) == len(set(launches)), "an attempt was started twice"
-    stops = [(d.worker, d.attempt) for d in race.deeds if isinstance(d, decide.Stop)]
+    stops = [(d.worker, d.attempt) for d in race.deeds if isinstance(d, policy.Stop)]
     assert len(stops) == len(set(stops)), "an attempt was ended twice"
     if all(isinstance(w.phase, Ended) for w in race.state.workers.values()):
         assert race.over() is not None
@@ -592,18 +592,18 @@ def test_where_an_event_asks_for_nothing_the_rules_have_nothing_to_add(
 ) -> None:
     race = Story(spec("a", "b", "c", stall_after_s=10.0, on_stall=on_stall, retries=1))
     for _ in play(race, steps):
-        if decide.conclude(race.state, race.now) is not None or decide.decide(race.state, race.now):
+        if policy.conclude(race.state, race.now) is not None or policy.decide(race.state, race.now):
             continue  # it has not come to rest yet
-        deadline = decide.next_deadline(race.state, race.now)
+        deadline = policy.next_deadline(race.state, race.now)
         now = race.now + later_s
         if deadline is not None and deadline <= now:
             continue
         for name in race.spec_names():
             lines = ev.LinesRead(now, name, 3, 1, 400, "bad", None)
-            if not decide.asks(race.state, lines):
+            if not policy.asks(race.state, lines):
                 state = evolve(race.state, lines)
-                assert decide.conclude(state, now) is None
-                assert decide.decide(state, now) == []
+                assert policy.conclude(state, now) is None
+                assert policy.decide(state, now) == []
 
 
 HELD_OUT = (
@@ -631,12 +631,12 @@ def test_a_claim_is_confirmed_while_the_others_run_on() -> None:
     race = confirming("a", "b")
     race.check("a", 5, ratio=2.0)
     assert race.winner() is None
-    assert race.deeds[-1] == decide.Confirm(1, 1, "a")
+    assert race.deeds[-1] == policy.Confirm(1, 1, "a")
     assert view.worker_standing(race.state, "a", PLACE).state == "confirming"
-    assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
+    assert not [deed for deed in race.deeds if isinstance(deed, policy.Stop)]
     confirmation(race, HELD_OUT)
     assert race.state.verdict == ev.VerdictReached(race.now, "a", 5, confirmed=True)
-    assert decide.Stop("b", 1, "beaten") in race.deeds
+    assert policy.Stop("b", 1, "beaten") in race.deeds
 
 
 def test_claims_are_confirmed_one_at_a_time_in_the_order_of_their_arrival() -> None:
@@ -644,20 +644,20 @@ def test_claims_are_confirmed_one_at_a_time_in_the_order_of_their_arrival() -> N
     for name in "bca":
         race.check(name, 5, ratio=2.0, settle=False)
     race.settle()
-    assert [d.worker for d in race.deeds if isinstance(d, decide.Confirm)] == ["b"]
+    assert [d.worker for d in race.deeds if isinstance(d, policy.Confirm)] == ["b"]
     confirmation(race, MISSED)
-    assert [d.worker for d in race.deeds if isinstance(d, decide.Confirm)] == ["b", "c"]
+    assert [d.worker for d in race.deeds if isinstance(d, policy.Confirm)] == ["b", "c"]
     confirmation(race, HELD_OUT)
     assert race.state.verdict is not None
     assert race.state.verdict.worker == "c"
-    assert [d.worker for d in race.deeds if isinstance(d, decide.Confirm)] == ["b", "c"]
+    assert [d.worker for d in race.deeds if isinstance(d, policy.Confirm)] == ["b", "c"]
 
 
 def test_a_worker_whose_claims_are_used_up_is_refuted_and_ended() -> None:
     race = confirming("a", "b")
     race.check("a", 5, ratio=2.0)
     confirmation(race, MISSED)
-    assert decide.Stop("a", 1, "refuted") in race.deeds
+    assert policy.Stop("a", 1, "refuted") in race.deeds
     race.exited("a", code=None, signal=15)
     assert race.outcome("a") == "refuted"
     assert "accuracy" in (race.state.workers["a"].note or "")
@@ -679,7 +679,7 @@ def test_with_two_attempts_a_worker_may_claim_again_but_not_while_the_first_is_o
     race.check("a", 5, ratio=2.0)
     race.check("a", 10, ratio=1.0)
     confirmation(race, MISSED)
-    assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
+    assert not [deed for deed in race.deeds if isinstance(deed, policy.Stop)]
     race.check("a", 15, ratio=2.0)
     confirmation(race, HELD_OUT)
     assert race.state.verdict is not None
@@ -699,7 +699,7 @@ def test_while_a_claim_is_open_the_newest_later_check_that_passes_is_kept_as_the
     ]
     assert all(claim.frozen for claim in race.state.claims), "a claim that waits its turn is frozen too"
     confirmation(race, MISSED)
-    assert [d.number for d in race.deeds if isinstance(d, decide.Confirm)] == [1, 3]
+    assert [d.number for d in race.deeds if isinstance(d, policy.Confirm)] == [1, 3]
     confirmation(race, HELD_OUT)
     verdict = race.state.verdict
     assert verdict is not None
@@ -729,12 +729,12 @@ def test_a_confirmation_that_fails_twice_refutes_nothing_and_uses_up_no_attempt(
     race = confirming("a", attempts=1)
     race.check("a", 5, ratio=2.0)
     confirmation(race, problem="exit code 1: no such split")
-    assert race.deeds[-1] == decide.Confirm(1, 2, "a")
+    assert race.deeds[-1] == policy.Confirm(1, 2, "a")
     confirmation(race, problem="exit code 1: no such split")
-    assert [d.attempt for d in race.deeds if isinstance(d, decide.Confirm)] == [1, 2]
+    assert [d.attempt for d in race.deeds if isinstance(d, policy.Confirm)] == [1, 2]
     assert race.state.claims[0].status == "unconfirmed"
     assert "no such split" in (race.state.workers["a"].note or "")
-    assert not [deed for deed in race.deeds if isinstance(deed, decide.Stop)]
+    assert not [deed for deed in race.deeds if isinstance(deed, policy.Stop)]
     race.check("a", 10, ratio=2.0)
     confirmation(race, HELD_OUT)
     assert race.winner() == "a"
@@ -746,9 +746,9 @@ def test_a_claim_without_a_whole_checkpoint_is_unconfirmed_and_the_next_goes_on(
     race.check("a", 5, ratio=2.0)
     race.check("b", 5, ratio=2.0)
     race.frozen(2)
-    assert not [deed for deed in race.settle() if isinstance(deed, decide.Confirm)], "first things first"
+    assert not [deed for deed in race.settle() if isinstance(deed, policy.Confirm)], "first things first"
     race.note(ev.FreezeFailed(race.now, 1, "a", "best.pt is not there"))
-    assert decide.Confirm(2, 1, "b") in race.settle()
+    assert policy.Confirm(2, 1, "b") in race.settle()
     assert (race.state.claims[0].status, race.state.claims[0].why) == ("unconfirmed", "best.pt is not there")
     assert not race.state.is_refuted("a")
 
@@ -761,16 +761,16 @@ def test_a_claim_that_waits_for_its_file_keeps_its_place_for_a_while_and_then_is
     race.note(ev.FreezeWaits(race.now, 1, "a", "best.pt is being written"))
     race.frozen(2)
     assert race.settle() == []
-    race.now = decide.next_deadline(race.state, race.now) or 0.0
-    assert race.settle() == [decide.Confirm(2, 1, "b")]
+    race.now = policy.next_deadline(race.state, race.now) or 0.0
+    assert race.settle() == [policy.Confirm(2, 1, "b")]
 
 
 def test_what_the_winning_claim_names_is_copied_also_where_nothing_is_confirmed() -> None:
     race = Story(spec("a", "b"), freezes=False)
     race.start_all()
     race.note(ev.CheckJudged(race.now, "a", 1, 5, HELD_OUT, "best.pt"))
-    assert decide.Freeze(1, "a") in race.settle()
-    assert decide.Freeze(1, "a") in decide.unfinished(race.state)
+    assert policy.Freeze(1, "a") in race.settle()
+    assert policy.Freeze(1, "a") in policy.unfinished(race.state)
     race.exited("a")
     race.exited("b")
     assert race.over() is None, "the race is not over before the copy is made"
@@ -817,12 +817,12 @@ def test_any_later_epoch_overtakes_a_claim_of_a_training_that_keeps_one_file_for
 def test_a_confirmation_that_outlasts_its_timeout_is_ended() -> None:
     race = confirming("a")
     race.check("a", 5, ratio=2.0)
-    assert decide.next_deadline(race.state, race.now) == race.now + 600
+    assert policy.next_deadline(race.state, race.now) == race.now + 600
     race.now += 7200
     race.note(ev.MachineSlept(race.now, 7200.0))
     assert race.settle() == []  # it slept as well
     race.now += 600
-    assert race.settle() == [decide.KillConfirmation(1, 1)]
+    assert race.settle() == [policy.KillConfirmation(1, 1)]
 
 
 def test_a_race_is_not_over_while_a_claim_of_a_worker_that_finished_is_open() -> None:
@@ -839,7 +839,7 @@ def test_stopping_a_race_ends_its_confirmation_too() -> None:
     race = confirming("a")
     race.check("a", 5, ratio=2.0)
     race.note(ev.StopAsked(race.now, (), "me"))
-    assert decide.KillConfirmation(1, 1) in race.settle()
+    assert policy.KillConfirmation(1, 1) in race.settle()
     race.exited("a", code=0)
     assert race.over() is None
     confirmation(race, problem="killed by signal 9")
@@ -850,7 +850,7 @@ def test_stopping_a_race_ends_its_confirmation_too() -> None:
 def test_a_new_supervisor_takes_a_running_confirmation_over() -> None:
     race = confirming("a")
     race.check("a", 5, ratio=2.0)
-    assert decide.Confirm(1, 1, "a") in decide.unfinished(race.state)
+    assert policy.Confirm(1, 1, "a") in policy.unfinished(race.state)
 
 
 def waiting_for_a_retry(stop_at_first: bool = True) -> Story:
@@ -870,7 +870,7 @@ def test_a_winner_that_waits_for_a_retry_is_not_started_again(stop_at_first: boo
     assert race.outcome("a") == "won"
     race.now += 600
     race.settle()
-    assert decide.Launch("a", 2) not in race.deeds
+    assert policy.Launch("a", 2) not in race.deeds
 
 
 def test_a_refuted_worker_that_waits_for_a_retry_is_not_started_again() -> None:
@@ -879,7 +879,7 @@ def test_a_refuted_worker_that_waits_for_a_retry_is_not_started_again() -> None:
     assert race.outcome("a") == "refuted"
     race.now += 600
     race.settle()
-    assert decide.Launch("a", 2) not in race.deeds
+    assert policy.Launch("a", 2) not in race.deeds
 
 
 def test_a_worker_that_crashes_in_the_turn_that_refutes_it_is_not_started_again() -> None:
@@ -910,12 +910,12 @@ def with_hybrid(**changes: object) -> Story:
 def test_a_hybrid_is_made_and_started_only_when_all_others_ended_without_success() -> None:
     race = with_hybrid()
     race.exited("a")
-    assert decide.MakeHybrid("both") not in race.deeds
+    assert policy.MakeHybrid("both") not in race.deeds
     race.exited("b", code=1)
-    assert race.deeds[-1] == decide.MakeHybrid("both")
+    assert race.deeds[-1] == policy.MakeHybrid("both")
     race.note(ev.HybridMade(race.now, "both", "f" * 40, "/w/both"))
     race.settle()
-    assert decide.Launch("both", 1) in race.deeds
+    assert policy.Launch("both", 1) in race.deeds
     race.started("both")
     race.check("both", 5, ratio=2.0)
     assert race.winner() == "both"
@@ -927,7 +927,7 @@ def test_a_hybrid_is_not_needed_when_somebody_won() -> None:
     for name in ("a", "b", "base"):
         race.exited(name)
     assert race.outcome("both") == "skipped"
-    assert not [deed for deed in race.deeds if isinstance(deed, decide.MakeHybrid)]
+    assert not [deed for deed in race.deeds if isinstance(deed, policy.MakeHybrid)]
 
 
 def test_a_race_that_lets_all_run_on_ends_although_a_hybrid_waits() -> None:
@@ -936,7 +936,7 @@ def test_a_race_that_lets_all_run_on_ends_although_a_hybrid_waits() -> None:
     for name in ("a", "b", "base"):
         race.exited(name)
     assert (race.outcome("both"), race.over()) == ("skipped", "won")
-    assert not [deed for deed in race.deeds if isinstance(deed, decide.MakeHybrid)]
+    assert not [deed for deed in race.deeds if isinstance(deed, policy.MakeHybrid)]
 
 
 def test_who_stops_every_worker_by_name_wants_no_hybrid() -> None:
@@ -946,7 +946,7 @@ def test_who_stops_every_worker_by_name_wants_no_hybrid() -> None:
         race.settle()
         race.exited(name, code=None, signal=15)
     race.exited("base")
-    assert not [deed for deed in race.deeds if isinstance(deed, decide.MakeHybrid)]
+    assert not [deed for deed in race.deeds if isinstance(deed, policy.MakeHybrid)]
     assert (race.outcome("both"), race.over()) == ("skipped", "stopped")
 
 
@@ -956,7 +956,7 @@ def test_who_stops_one_worker_still_gets_the_hybrid_when_the_others_end_in_vain(
     race.settle()
     race.exited("a", code=None, signal=15)
     race.exited("b")
-    assert race.deeds[-1] == decide.MakeHybrid("both")
+    assert race.deeds[-1] == policy.MakeHybrid("both")
 
 
 def test_a_hybrid_that_cannot_be_made_ends_the_race_with_the_reason() -> None:
@@ -975,9 +975,9 @@ def test_a_hybrid_waits_for_a_claim_that_is_still_open() -> None:
     story.start_all()
     story.check("a", 50, ratio=2.0)
     story.exited("a")
-    assert not [deed for deed in story.deeds if isinstance(deed, decide.MakeHybrid)]
+    assert not [deed for deed in story.deeds if isinstance(deed, policy.MakeHybrid)]
     confirmation(story, MISSED)
-    assert story.deeds[-1] == decide.MakeHybrid("both")
+    assert story.deeds[-1] == policy.MakeHybrid("both")
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from test_core_race import Story, spec, with_worker
-from wtrace.core import decide, resources
-from wtrace.core import events as ev
-from wtrace.core.admission import MOST_OFTEN_PASSED, SETTLED_AFTER_S, impossible
-from wtrace.core.config import parse
-from wtrace.core.evolve import evolve
-from wtrace.core.phases import BUSY, Ended, Launching
-from wtrace.core.resources import Device, Grant, Lack, Machine, Room, Taken
-from wtrace.core.spec import RaceSpec
-from wtrace.core.state import begin
+from wtrace.config.load import parse
+from wtrace.config.spec import RaceSpec
 from wtrace.errors import ConfigError
+from wtrace.race import events as ev
+from wtrace.race import policy, resources
+from wtrace.race.phases import BUSY, Ended, Launching
+from wtrace.race.reduce import evolve
+from wtrace.race.resources import Device, Grant, Lack, Machine, Room, Taken
+from wtrace.race.scheduling import MOST_OFTEN_PASSED, SETTLED_AFTER_S, impossible
+from wtrace.race.state import begin
 
 GIB = 2**30
 
@@ -45,12 +45,12 @@ class Shop(Story):
         self.state = evolve(begin(self.spec, self.now), ev.MachineFound(self.now, self.machine))
         self.settle()
 
-    def settle(self) -> list[decide.Action]:
-        while (fact := decide.conclude(self.state, self.now)) is not None:
+    def settle(self) -> list[policy.Action]:
+        while (fact := policy.conclude(self.state, self.now)) is not None:
             self.note(fact)
-        actions = decide.decide(self.state, self.now, self.room)
+        actions = policy.decide(self.state, self.now, self.room)
         for action in actions:
-            event = decide.intent(action, self.now)
+            event = policy.intent(action, self.now)
             if event is not None:
                 self.note(event)
         self.deeds += actions
@@ -233,8 +233,8 @@ def test_a_supervisor_that_resumes_hands_out_the_same() -> None:
     for event in [ev.MachineFound(1000.0, shop.machine), *shop.journal]:
         again = evolve(again, event)
     again = evolve(again, ev.MachineFound(shop.now, shop.machine))
-    assert decide.decide(again, shop.now) == []
-    (launch,) = [deed for deed in decide.unfinished(again) if isinstance(deed, decide.Launch)]
+    assert policy.decide(again, shop.now) == []
+    (launch,) = [deed for deed in policy.unfinished(again) if isinstance(deed, policy.Launch)]
     assert launch.worker == "b" and launch.grant is not None
     assert launch.grant.devices == ("1",)
 

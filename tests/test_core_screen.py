@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wtrace.core.screen import LONGEST_ROW, MOST_ROWS, Screen, fold
+from wtrace.metrics.foreign.screen import LONGEST_ROW, MOST_ROWS, Screen, fold
 
 
 def shown(text: str) -> list[str]:

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from test_core_race import Story, spec, with_worker
-from wtrace.core import decide, view
-from wtrace.core import events as ev
-from wtrace.core.open_file import FileId, OpenFile
-from wtrace.core.phases import Running, Stopping
-from wtrace.core.settling import (
+from wtrace.config.spec import MetricsSpec, RaceSpec
+from wtrace.race import events as ev
+from wtrace.race import policy, view
+from wtrace.race.open_file import FileId, OpenFile
+from wtrace.race.phases import Running, Stopping
+from wtrace.race.settling import (
     GROWTH_BYTES,
     GROWTH_S,
     LOG_LOOKS,
@@ -32,7 +33,6 @@ from wtrace.core.settling import (
     remember,
     saves,
 )
-from wtrace.core.spec import MetricsSpec, RaceSpec
 
 LIMIT_S = 60.0
 
@@ -238,7 +238,7 @@ def won(race: RaceSpec) -> Story:
 
 
 def stops(race: Story) -> list[tuple[str, str]]:
-    return [(deed.worker, deed.cause) for deed in race.deeds if isinstance(deed, decide.Stop)]
+    return [(deed.worker, deed.cause) for deed in race.deeds if isinstance(deed, policy.Stop)]
 
 
 def test_losers_are_told_at_the_verdict_and_the_winner_when_it_has_settled() -> None:
@@ -333,7 +333,7 @@ def past_end(race: RaceSpec, last_check: int, reported: int) -> Story:
     story.start_all()
     story.check("a", last_check, ratio=1.0)
     event = ev.LinesRead(story.now, "a", 1, 0, reported)
-    assert decide.asks(story.state, event) is (reported > 50)
+    assert policy.asks(story.state, event) is (reported > 50)
     story.note(event)
     story.settle()
     return story

@@ -16,8 +16,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wtrace.core.statistics import aggregates, intervals, paired
-from wtrace.core.statistics.rows import Weights, as_rows, group_index, group_means
+from wtrace.judging.statistics import aggregates, intervals, paired
+from wtrace.judging.statistics.arrays import Weights, as_rows, group_index, group_means
 
 FEW = st.lists(st.integers(-6, 6), min_size=1, max_size=10).map(lambda values: as_rows(values) / 2)
 
@@ -425,8 +425,8 @@ def test_much_data_is_resampled_in_bounded_pieces() -> None:
 def test_judging_samples_does_not_import_scipy_stats() -> None:
     """It takes most of a second, and the first check of a race would wait for it."""
     code = (
-        "import sys; from wtrace.core import referee; from wtrace.core.criteria import parse_criterion\n"
-        "from wtrace.core.statistics import paired, rows\n"
+        "import sys; from wtrace.judging import referee; from wtrace.config.language.criteria import parse_criterion\n"
+        "from wtrace.judging.statistics import paired, rows\n"
         "referee.warm_up([parse_criterion('p', 'p_greater(a, b, 1.3) < 0.01')])\n"
         "warm = set(sys.modules); paired.paired_test(rows.as_rows([1.0, 2.0, 3.0]), 1.0)\n"
         "assert 'scipy.special' in warm and set(sys.modules) == warm; sys.exit('scipy.stats' in warm)"

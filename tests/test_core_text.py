@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from wtrace.core import text
-from wtrace.core.text import beside, bound, digits_for, numbers
+from wtrace import text
+from wtrace.text import beside, bound, digits_for, numbers
 
 PIECES = (
     "\x1b[2J", "\x1b]52;c;aGk=\x07", "\x9b31m", "\r", "\n", "\t", "\x00", "\u202e", "\u2066", "\u200b", "\ufeff",

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wtrace.core import readings
-from wtrace.core.doubts import Doubts
-from wtrace.core.numbering import Numbering
-from wtrace.core.readings import Reading
-from wtrace.core.translate import Plan, Translator
+from wtrace.metrics.foreign import rows
+from wtrace.metrics.foreign.check_builder import Plan, Translator
+from wtrace.metrics.foreign.doubts import Doubts
+from wtrace.metrics.foreign.numbering import Numbering
+from wtrace.metrics.foreign.rows import Reading
 
 PLAN = Plan(check_every=2, max_epochs=5, wanted=frozenset({"loss"}))
 
@@ -188,7 +188,7 @@ def names(records: list[tuple[str, int, dict[str, float]]]) -> set[tuple[int, st
     ],
 )  # fmt: skip
 def test_what_is_a_number(given_: object, number: float | None) -> None:
-    assert readings.number(given_) == number
+    assert rows.number(given_) == number
 
 
 @pytest.mark.parametrize(
@@ -196,45 +196,43 @@ def test_what_is_a_number(given_: object, number: float | None) -> None:
     [("0,42", 0.42), ("1.234,5", 1234.5), ("-3,0e-2", -0.03), ("0.42", 0.42), ("1,5,2", None)],
 )
 def test_what_is_a_number_where_the_comma_is_the_decimal_point(given_: str, number: float | None) -> None:
-    assert readings.number(given_, decimal_comma=True) == number
+    assert rows.number(given_, decimal_comma=True) == number
 
 
 def test_not_a_number_is_kept_as_what_it_is() -> None:
-    found = readings.number("nan"), readings.number("-inf")
+    found = rows.number("nan"), rows.number("-inf")
     assert found[0] is not None and math.isnan(found[0]) and found[1] == -math.inf
 
 
 def test_a_row_says_what_its_cells_say() -> None:
-    assert readings.header_of("\ufeff epoch,  step, 'a/b' \r") == (",", ("epoch", "step", "'a/b'"))
-    assert readings.header_of("epoch;loss")[0] == ";"
+    assert rows.header_of("\ufeff epoch,  step, 'a/b' \r") == (",", ("epoch", "step", "'a/b'"))
+    assert rows.header_of("epoch;loss")[0] == ";"
     header = ("epoch", "step", "loss", "note")
-    assert readings.of_cells(header, ["3", "9", "0.5", "ok"], "epoch") == Reading(
+    assert rows.of_cells(header, ["3", "9", "0.5", "ok"], "epoch") == Reading(
         3, {"loss": 0.5}, settled=False, steps=True, unread={"note": "ok"}
     )
-    assert readings.of_cells(header, ["", "9", "0.5", "ok"], "epoch") is None
-    assert readings.of_cells(header, ["3", "9", "", ""], "epoch") == Reading(3, {}, settled=False, steps=True)
-    assert readings.of_cells(header, ["3", "9"], "epoch") == "a row of 2 cells under a header of 4"
-    assert readings.of_cells(("epoch", "loss"), ["3", "0.5"], "epoch") == Reading(
-        3, {"loss": 0.5}, settled=True
-    )
-    assert readings.of_cells(("epoch", "loss"), ["-3", "0.5"], "epoch") == "its epoch is no epoch: '-3'"
+    assert rows.of_cells(header, ["", "9", "0.5", "ok"], "epoch") is None
+    assert rows.of_cells(header, ["3", "9", "", ""], "epoch") == Reading(3, {}, settled=False, steps=True)
+    assert rows.of_cells(header, ["3", "9"], "epoch") == "a row of 2 cells under a header of 4"
+    assert rows.of_cells(("epoch", "loss"), ["3", "0.5"], "epoch") == Reading(3, {"loss": 0.5}, settled=True)
+    assert rows.of_cells(("epoch", "loss"), ["-3", "0.5"], "epoch") == "its epoch is no epoch: '-3'"
 
 
 def test_names_that_no_record_can_carry_are_left_out() -> None:
-    reading = readings.of_object({"epoch": 1, "\ud800": 1, "a\nb": 1, "": 1, "ok": 2, "x" * 201: 3}, "epoch")
+    reading = rows.of_object({"epoch": 1, "\ud800": 1, "a\nb": 1, "": 1, "ok": 2, "x" * 201: 3}, "epoch")
     assert reading == Reading(1, {"ok": 2}, settled=True)
 
 
 def test_a_step_says_that_an_epoch_has_several_lines() -> None:
-    assert readings.of_object({"epoch": 1, "loss": 2, "iter": 50}, "epoch") == Reading(
+    assert rows.of_object({"epoch": 1, "loss": 2, "iter": 50}, "epoch") == Reading(
         1, {"loss": 2}, settled=False, steps=True
     )
-    assert readings.of_object({"step": 50, "loss": 2}, "step") == Reading(50, {"loss": 2}, settled=True)
+    assert rows.of_object({"step": 50, "loss": 2}, "step") == Reading(50, {"loss": 2}, settled=True)
     pattern = re.compile(r"epoch (?P<epoch>\d+)(?: step (?P<step>\d+))? loss (?P<loss>\S+)")
     for text, is_settled in (("epoch 3 loss 0.5", True), ("epoch 3 step 7 loss 0.5", False)):
-        groups = readings.groups_of(pattern, text)
+        groups = rows.groups_of(pattern, text)
         assert groups is not None
-        assert readings.of_groups(groups, "epoch") == Reading(
+        assert rows.of_groups(groups, "epoch") == Reading(
             3, {"loss": 0.5}, settled=is_settled, steps=not is_settled
         )
 

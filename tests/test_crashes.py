@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from race_lab import Lab
-from wtrace.core import crash
+from wtrace.race import crash
 
 CUDA = """\
 Traceback (most recent call last):

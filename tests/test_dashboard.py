@@ -33,11 +33,11 @@ from dashboard_samples import (
     won_at_length,
 )
 from standing_samples import STARTED, lost_race, point, running_race, won_race
-from wtrace.core.standing import CheckPoint, Standing
-from wtrace.core.text import plain
-from wtrace.results.dashboard import Curves, dashboard_page
-from wtrace.results.dashboard.badges import APART, PIXELS_HIGH, End, placed
-from wtrace.results.dashboard.curves import MOST_POINTS
+from wtrace.publish.dashboard import Curves, dashboard_page
+from wtrace.publish.dashboard.badges import APART, PIXELS_HIGH, End, placed
+from wtrace.publish.dashboard.curves import MOST_POINTS
+from wtrace.race.status import CheckPoint, Standing
+from wtrace.text import plain
 
 NOWHERE = Curves()
 
@@ -330,7 +330,7 @@ def test_the_file_holds_only_its_own_scripts_and_style() -> None:
 
 def test_colours_can_be_read() -> None:
     """WCAG 2.2: 4.5 for text, 3 for what is drawn."""
-    style = resources.files("wtrace.results.dashboard").joinpath("dashboard.css").read_text()
+    style = resources.files("wtrace.publish.dashboard").joinpath("dashboard.css").read_text()
     pairs = dict(re.findall(r"--([\w-]+): light-dark\((#\w{6}, #\w{6})\)", style))
     colours = {name: pair.split(", ") for name, pair in pairs.items()}
     text = ("text", "dim", "good", "bad", "warn", "accent")

@@ -13,8 +13,8 @@ import typer.main
 from standing_samples import running_race
 from wtrace.cli.app import command_line
 from wtrace.cli.reference import commands_reference
-from wtrace.core.config import parse
-from wtrace.core.contract import status_json
+from wtrace.config.load import parse
+from wtrace.race.status_json import status_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

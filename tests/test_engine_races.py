@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from race_lab import Lab
-from wtrace.core.settling import QUIET_S
+from wtrace.race.settling import QUIET_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from race_lab import Lab
-from wtrace.results.junit import broken_promise, read_junit
+from wtrace.publish.markdown.junit import broken_promise, read_junit
 
 FAILS = "def test_loss():\n    assert 1 + 1 == 3, 'the loss | is <wrong>'\n\ndef test_other():\n    pass\n"
 PASSES = "def test_loss():\n    assert 1 + 1 == 2\n"

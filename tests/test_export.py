@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from race_lab import Lab
-from wtrace.core.readings import Reading
-from wtrace.core.standing import CriterionStanding
-from wtrace.metrics.sources.eventfile import EventFile
-from wtrace.results.export.curves import CHECK, EPOCH_LINE, JUDGED, CurveBuilder
-from wtrace.results.export.mlflow_runs import shown_uri
-from wtrace.results.export.names import LONGEST, Names, as_key, as_tag
+from wtrace.metrics.foreign.event_file import EventFile
+from wtrace.metrics.foreign.rows import Reading
+from wtrace.publish.export.for_tools import LONGEST, Names, as_key, as_tag
+from wtrace.publish.export.mlflow_runs import shown_uri
+from wtrace.publish.export.series import CHECK, EPOCH_LINE, JUDGED, CurveBuilder
+from wtrace.race.status import CriterionStanding
 
 SAMPLES = {"persistent": [1.2] * 3, "transient": [1.0] * 3, "accuracy": [0.5] * 3}
 
@@ -270,7 +270,7 @@ def test_names_are_legal_and_never_two_of_one(metrics: list[str], criteria: list
 
 
 def test_a_value_too_large_for_an_event_file_is_infinite_there(tmp_path: Path) -> None:
-    from wtrace.results.export.eventfiles import _scalar
+    from wtrace.publish.export.tensorboard import _scalar
 
     assert _scalar("x", 1e300)[-4:] == struct.pack("<f", math.inf)
     assert _scalar("x", -1e300)[-4:] == struct.pack("<f", -math.inf)

@@ -10,10 +10,10 @@ from typing import Any
 
 from race_lab import Lab
 from test_core_race import Story, spec
-from wtrace.core import decide
-from wtrace.core import events as ev
-from wtrace.core.spec import ConfirmSpec
+from wtrace.config.spec import ConfirmSpec
 from wtrace.metrics.reporter import foreign_modules
+from wtrace.race import events as ev
+from wtrace.race import policy
 
 
 def start(data: str) -> list[Any]:
@@ -99,7 +99,7 @@ def test_a_claim_does_not_count_once_its_worker_is_refused() -> None:
     race.check("b", 5, ratio=1.7)
     race.note(ev.ForeignCodeReported(race.now, "a", "/repo/model.py"))
     race.settle()
-    assert decide.Stop("a", 1, "foreign") in race.deeds
+    assert policy.Stop("a", 1, "foreign") in race.deeds
     for number, name in ((1, "a"), (2, "b")):
         assert race.state.claims[number - 1].trying_since is not None
         results = race.state.workers[name].results

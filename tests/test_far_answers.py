@@ -8,14 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wtrace.core.text import plain
-from wtrace.runners.ray_client import job_info
-from wtrace.sync.ask import _about
-from wtrace.sync.process import Done
-from wtrace.sync.pull import RACE_ID, _found
-from wtrace.sync.rsync import _differing, parse_version
-from wtrace.sync.target import Target
-from wtrace.sync.trouble import SyncError, trouble
+from wtrace.mirror.diagnose import _about
+from wtrace.mirror.errors import SyncError, trouble
+from wtrace.mirror.process import Done
+from wtrace.mirror.pull import RACE_ID, _found
+from wtrace.mirror.rsync import _differing, parse_version
+from wtrace.mirror.target import Target
+from wtrace.runners.ray.client import job_info
+from wtrace.text import plain
 
 TARGET = Target("mac", "mac", "wtrace/lab")
 LONG = "9" * 5000  # more digits than Python makes a number of

@@ -15,19 +15,20 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from figure_samples import EPOCH_S, NAMES, PLAIN, STARTED, Race, content_at, race, renamed, spec_of
-from wtrace.cli.plot import plot
-from wtrace.core import events as ev
-from wtrace.core import referee
+from wtrace.cli.commands.plot import plot
 from wtrace.errors import ToolError, UsageError
-from wtrace.results.figures import draw as drawings
-from wtrace.results.figures import saved, sheet
-from wtrace.results.figures.assemble import MOST_INTERVALS
-from wtrace.results.figures.draw import TIMELINE, draw_all, make, make_sheet
-from wtrace.results.figures.evidence import Content, NotDrawableError
-from wtrace.results.figures.objects import objects_of
-from wtrace.results.figures.sample_grid import grid_of, overall, selected
-from wtrace.results.figures.separation import separation_of
-from wtrace.results.figures.style import DARK, LIGHT, Theme, drawing, png
+from wtrace.judging import referee
+from wtrace.publish import savings
+from wtrace.publish.figures import draw as drawings
+from wtrace.publish.figures import sheet
+from wtrace.publish.figures.assemble import MOST_INTERVALS
+from wtrace.publish.figures.draw import TIMELINE, draw_all, make, make_sheet
+from wtrace.publish.figures.figure_data import Content, NotDrawableError
+from wtrace.publish.figures.objects import objects_of
+from wtrace.publish.figures.sample_grid import grid_of, overall, selected
+from wtrace.publish.figures.separation import separation_of
+from wtrace.publish.figures.style import DARK, LIGHT, Theme, drawing, png
+from wtrace.race import events as ev
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
     from race_lab import Lab
-    from wtrace.results.figures.evidence import FigureEvidence
+    from wtrace.publish.figures.figure_data import FigureEvidence
 
 ALL = {
     "attention_ratio_progression.png",
@@ -264,17 +265,17 @@ def test_the_timeline_has_each_run_and_what_was_not_trained() -> None:
 
 def test_the_saving_is_epochs_times_pace_and_money_is_the_machines() -> None:
     made = race(30)
-    found = {each.worker: each for each in saved.savings(made.standing)}
+    found = {each.worker: each for each in savings.savings(made.standing)}
     left = {"attention-supervised": 30, "pretrained-features": 14, "contrastive": 33, "multi-task": 29}
     assert {name: each.epochs for name, each in found.items()} == left
     assert {name: each.epoch_s for name, each in found.items()} == pytest.approx(EPOCH_S)
     total_s = sum(left[name] * EPOCH_S[name] for name in NAMES)
     assert sum(each.seconds for each in found.values()) == pytest.approx(total_s)
-    told = saved.told(tuple(found.values()), 3.06)
+    told = savings.told(tuple(found.values()), 3.06)
     assert told.endswith(f"a cost of {33 * 88 / 3600 * 3.06:.2f} at 3.06 per hour")
     failed = tuple(replace(row, state="failed") for row in made.standing.workers)
-    assert saved.savings(replace(made.standing, workers=failed)) == ()
-    assert saved.savings(race(30, winner=None).standing) == ()
+    assert savings.savings(replace(made.standing, workers=failed)) == ()
+    assert savings.savings(race(30, winner=None).standing) == ()
 
 
 def test_without_a_winner_the_closest_approach_is_drawn_and_called_so() -> None:

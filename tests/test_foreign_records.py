@@ -13,10 +13,10 @@ import pytest
 
 from forgery import EVERY_COMMAND, agent_pid, commit_home, everything_below, home_of
 from race_lab import Lab
-from wtrace.core.layout import RESERVED_NAMES, Layout
 from wtrace.errors import UsageError
-from wtrace.repo.index import may_hold
-from wtrace.repo.tracked import require_untracked
+from wtrace.git.index import may_hold
+from wtrace.git.tracked import require_untracked
+from wtrace.race.paths import RESERVED_NAMES, Layout
 from wtrace.store import home
 
 Attack = Callable[[Lab, Path], None]

@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 
 from race_lab import Lab, Script
-from wtrace.core.resources import Device, Machine
+from wtrace.race.resources import Device, Machine
 from wtrace.runners import machine
 
 GIB = 2**30

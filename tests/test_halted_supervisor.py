@@ -36,7 +36,7 @@ def test_stop_wakes_it(lab: Lab, command: list[str]) -> None:
 
 def test_one_that_does_not_stay_awake_is_named_and_a_new_one_ends_the_race(lab: Lab) -> None:
     pid = halted(lab)
-    patch = "import wtrace.cli.stop as s, os, sys; s.MOST_WAKES = 1; s.os.kill = lambda *_: None; "
+    patch = "import wtrace.cli.commands.stop as s, os, sys; s.MOST_WAKES = 1; s.os.kill = lambda *_: None; "
     call = "from wtrace.cli.app import run; sys.exit(run(sys.argv[1:]))"
     command = lab.command("stop")
     lab.command = lambda *args: [command[0], "-c", patch + call, *args]  # type: ignore[method-assign]

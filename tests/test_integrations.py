@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from wtrace.integrations.plan import is_planned
+from wtrace.integrations.schedule import is_planned
 
 LIGHTNING = """
 import lightning.pytorch as pl, torch, sys

@@ -16,10 +16,10 @@ import pytest
 from repo_lab import Lab, make_lab, snapshot
 from test_repo_scenarios import User, commits
 from wtrace.errors import ToolError, UsageError
-from wtrace.repo.commit import Message, commit_files, goes_to_lfs
-from wtrace.repo.find import common_dir
-from wtrace.repo.merge import Ground, MergeRequest, carry_out, kept_ref, make_plan, merge
-from wtrace.repo.refs import MovedMeanwhile
+from wtrace.git.commit import Message, commit_files, goes_to_lfs
+from wtrace.git.find import common_dir
+from wtrace.git.merge import Ground, MergeRequest, carry_out, kept_ref, make_plan, merge
+from wtrace.git.refs import MovedMeanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

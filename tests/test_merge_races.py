@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from race_lab import Lab
-from wtrace.cli.merge import offer_merge
-from wtrace.core.layout import Layout
+from wtrace.cli.commands.merge import offer_merge
+from wtrace.race.paths import Layout
 from wtrace.store.reader import Reader
+from wtrace.supervisor.create import recall
 from wtrace.supervisor.merging import merge_at_the_end
-from wtrace.supervisor.record import recall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from wtrace.core import sources
-from wtrace.core.config import parse
-from wtrace.core.readings import Reading
-from wtrace.core.spec import RaceSpec
-from wtrace.metrics.sources.csvfile import CsvFile
-from wtrace.metrics.sources.loglines import LogLines
+from wtrace.config import sources
+from wtrace.config.load import parse
+from wtrace.config.spec import RaceSpec
+from wtrace.metrics.foreign.csv_file import CsvFile
+from wtrace.metrics.foreign.log_lines import LogLines
+from wtrace.metrics.foreign.rows import Reading
 
 PAGE = (Path(__file__).parents[1] / "docs" / "how-to" / "read-metrics-you-already-have.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(toml|text)\n(.*?)```", PAGE, re.DOTALL)

@@ -11,16 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wtrace.core import translate
-from wtrace.core.readings import Reading
-from wtrace.core.spec import MetricsSpec
-from wtrace.core.translate import Plan, Translator
+from wtrace.config.spec import MetricsSpec
+from wtrace.metrics.foreign import check_builder, source_files, trainer_state
+from wtrace.metrics.foreign.base import Problem
+from wtrace.metrics.foreign.check_builder import Plan, Translator
+from wtrace.metrics.foreign.rows import Reading
+from wtrace.metrics.foreign.source_files import Where, look, search
+from wtrace.metrics.foreign.trainer_state import TrainerState, log_history
+from wtrace.metrics.foreign.translation import Translation
 from wtrace.metrics.slices import Slice
-from wtrace.metrics.sources import places, trainerstate
-from wtrace.metrics.sources.items import Problem
-from wtrace.metrics.sources.places import Where, look, search
-from wtrace.metrics.sources.trainerstate import TrainerState, log_history
-from wtrace.metrics.translation import Translation
 
 numbers = st.integers(-(10**6), 10**6) | st.floats()
 entries = st.dictionaries(st.text(max_size=5), numbers | st.text(max_size=20) | st.lists(numbers, max_size=3))
@@ -52,7 +51,7 @@ def test_a_state_says_the_same_in_pieces_of_any_size(
         json.dumps({**before, "log_history": history, "max_steps": 3}, indent=indent), encoding="utf-8"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainerstate, "PIECE_BYTES", size)
+        patch.setattr(trainer_state, "PIECE_BYTES", size)
         assert repr(whole_history(path)) == repr(json.loads(path.read_text())["log_history"])  # repr: NaN
 
 
@@ -67,7 +66,7 @@ def test_a_state_says_the_same_in_pieces_of_any_size(
         '{"a": 1}',
         "[" * 9999,
         '{"log_history": {}}',
-        '{"x": "' + "x" * (trainerstate.LARGEST_VALUE + 10**5) + '", "log_history": []}',
+        '{"x": "' + "x" * (trainer_state.LARGEST_VALUE + 10**5) + '", "log_history": []}',
     ],
 )
 def test_what_is_no_state_or_torn_is_a_mistake(tmp_path: Path, text: str) -> None:
@@ -82,7 +81,7 @@ def state(epochs: int) -> str:
 
 
 def test_of_a_large_state_a_piece_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainerstate, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(trainer_state, "PIECE_BYTES", 1000)
     path = tmp_path / "trainer_state.json"
     path.write_text(state(1000))
     reader = TrainerState(path, "epoch")
@@ -98,7 +97,7 @@ def test_a_state_that_is_replaced_while_it_is_read_is_read_to_its_end_and_then_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else one that is replaced again and again would never be read to its newest entry."""
-    monkeypatch.setattr(trainerstate, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(trainer_state, "PIECE_BYTES", 1000)
     path = tmp_path / "trainer_state.json"
     path.write_text(state(1000))
     reader = TrainerState(path, "epoch")
@@ -115,7 +114,7 @@ def test_a_state_that_is_replaced_while_it_is_read_is_read_to_its_end_and_then_t
 
 
 def test_a_folder_is_looked_at_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "ENTRIES_AT_ONCE", 10)
+    monkeypatch.setattr(source_files, "ENTRIES_AT_ONCE", 10)
     for number in range(100):
         (tmp_path / f"{number}.txt").touch()
         (tmp_path / f"{number}.csv").touch()
@@ -129,13 +128,13 @@ def test_of_too_many_files_the_first_by_their_numbers_are_read(tmp_path: Path) -
         (tmp_path / f"{number}.csv").touch()
     found = look(Where(tmp_path, ("*.csv",)))
     assert found.too_many
-    assert [path.stem for path in found.files] == [str(number) for number in range(places.MOST_FILES)]
+    assert [path.stem for path in found.files] == [str(number) for number in range(source_files.MOST_FILES)]
 
 
 def test_a_folder_with_no_end_is_not_looked_at_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "MOST_ENTRIES", 100)
+    monkeypatch.setattr(source_files, "MOST_ENTRIES", 100)
     for number in range(200):
         (tmp_path / f"{number}.txt").touch()
     assert look(Where(tmp_path, ("*.csv",))).too_many
@@ -174,19 +173,19 @@ def test_of_each_file_a_piece_is_read_in_turn_when_the_slice_is_used_up(tmp_path
 def test_files_that_were_removed_make_room_for_others(tmp_path: Path) -> None:
     """A trainer that keeps its last checkpoints makes more than are followed at once."""
     both = translation(tmp_path, MetricsSpec("csv", path="*.csv"), Where(tmp_path, ("*.csv",)))
-    for epoch in range(places.MOST_FILES + 50):
+    for epoch in range(source_files.MOST_FILES + 50):
         (tmp_path / f"{epoch}.csv").write_text(f"epoch,loss\n{epoch},0.5\n")
         if epoch >= 2:
             (tmp_path / f"{epoch - 2}.csv").unlink()
         both.pump(ended=False)
     both.pump(ended=True)
-    assert sorted(epochs(tmp_path)) == list(range(places.MOST_FILES + 50))
+    assert sorted(epochs(tmp_path)) == list(range(source_files.MOST_FILES + 50))
     both.close()
 
 
 def test_what_a_worker_makes_others_remember_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(translate, "MOST_EPOCHS", 3)
-    monkeypatch.setattr(translate, "MOST_METRICS", 2)
+    monkeypatch.setattr(check_builder, "MOST_EPOCHS", 3)
+    monkeypatch.setattr(check_builder, "MOST_METRICS", 2)
     translator = Translator(Plan(1, 100, frozenset({"zz"})))
     records = []
     for epoch in range(1, 6):

@@ -16,20 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_samples import event, event_file, field, framed, varint
-from wtrace.core.crc32c import masked_crc
-from wtrace.core.readings import Reading
-from wtrace.core.spec import MetricsSpec
-from wtrace.core.translate import Plan
-from wtrace.metrics.sources import places
-from wtrace.metrics.sources.csvfile import CsvFile
-from wtrace.metrics.sources.eventfile import EventFile
-from wtrace.metrics.sources.items import Anew, OwnLine, Problem, Reader
-from wtrace.metrics.sources.limit import CpuLimit, TookTooLongError
-from wtrace.metrics.sources.loglines import MOST_BROKEN_OFF, LogLines
-from wtrace.metrics.sources.places import Where, look
-from wtrace.metrics.sources.protobuf import scalars
-from wtrace.metrics.sources.trainerstate import TrainerState
-from wtrace.metrics.translation import Translation
+from wtrace.config.spec import MetricsSpec
+from wtrace.crc32c import masked_crc
+from wtrace.metrics.foreign import source_files
+from wtrace.metrics.foreign.base import Anew, OwnLine, Problem, Reader
+from wtrace.metrics.foreign.check_builder import Plan
+from wtrace.metrics.foreign.csv_file import CsvFile
+from wtrace.metrics.foreign.event_file import EventFile
+from wtrace.metrics.foreign.limit import CpuLimit, TookTooLongError
+from wtrace.metrics.foreign.log_lines import MOST_BROKEN_OFF, LogLines
+from wtrace.metrics.foreign.protobuf import scalars
+from wtrace.metrics.foreign.rows import Reading
+from wtrace.metrics.foreign.source_files import Where, look
+from wtrace.metrics.foreign.trainer_state import TrainerState
+from wtrace.metrics.foreign.translation import Translation
 
 PATTERN = r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)"
 
@@ -301,7 +301,7 @@ class TestPlaces:
         assert names(tmp_path, "**", "v_1", "*.csv") == ["deep/er/v_1/m.csv"]
         found = look(Where(tmp_path, ("v_*", "m.csv")))
         assert set(found.folders) == {tmp_path, tmp_path / "v_2", tmp_path / "v_10"}
-        assert look(Where(tmp_path / "not there", ("m.csv",))) == places.Found((), ())
+        assert look(Where(tmp_path / "not there", ("m.csv",))) == source_files.Found((), ())
 
     def test_no_link_is_followed_and_only_files_are_taken(self, tmp_path: Path) -> None:
         outside = tmp_path / "outside"
@@ -334,27 +334,27 @@ class TestPlaces:
             reader.finish(whole=True)
 
     def test_too_many_folders_end_the_search(self, tmp_path: Path) -> None:
-        for n in range(places.MOST_FOLDERS + 10):
+        for n in range(source_files.MOST_FOLDERS + 10):
             (tmp_path / str(n)).mkdir()
         assert look(Where(tmp_path, ("**", "m.csv"))).too_many
 
     def test_what_was_there_before_is_known_by_its_content(self, tmp_path: Path) -> None:
         path = tmp_path / "m.csv"
         path.write_text("epoch,loss\n1,0.5\n")
-        known = places.leftovers(Where(tmp_path, ("*.csv",)))
-        assert places.not_ours(path, known) == 17
+        known = source_files.leftovers(Where(tmp_path, ("*.csv",)))
+        assert source_files.not_ours(path, known) == 17
         append(path, "2,0.4\n")
-        assert places.not_ours(path, known) == 17
+        assert source_files.not_ours(path, known) == 17
         path.write_text("epoch,loss\n1,0.6\n")
-        assert places.not_ours(path, known) == 0
-        assert places.not_ours(tmp_path / "new.csv", known) == 0
+        assert source_files.not_ours(path, known) == 0
+        assert source_files.not_ours(tmp_path / "new.csv", known) == 0
 
     @pytest.mark.parametrize("how", ["in place", "by another file"])
     def test_the_same_bytes_written_again_are_new(self, tmp_path: Path, how: str) -> None:
         path = tmp_path / "m.csv"
         path.write_text("epoch,loss\n1,0.5\n")
-        known = places.leftovers(Where(tmp_path, ("*.csv",)))
-        assert places.not_ours(path, known) == 17
+        known = source_files.leftovers(Where(tmp_path, ("*.csv",)))
+        assert source_files.not_ours(path, known) == 17
         written = path.stat().st_mtime_ns
         while (
             path.stat().st_mtime_ns == written
@@ -364,13 +364,13 @@ class TestPlaces:
             else:
                 (tmp_path / "new").write_text("epoch,loss\n1,0.5\n")
                 (tmp_path / "new").replace(path)
-        assert places.not_ours(path, known) == 0
+        assert source_files.not_ours(path, known) == 0
 
     def test_what_an_earlier_version_wrote_down_is_understood(self, tmp_path: Path) -> None:
         path = tmp_path / "m.csv"
         path.write_text("epoch,loss\n1,0.5\n")
-        [(name, leftover)] = places.leftovers(Where(tmp_path, ("*.csv",))).items()
-        assert places.not_ours(path, {name: places.Leftover(*leftover[:2])}) == 17
+        [(name, leftover)] = source_files.leftovers(Where(tmp_path, ("*.csv",))).items()
+        assert source_files.not_ours(path, {name: source_files.Leftover(*leftover[:2])}) == 17
 
 
 @given(
@@ -437,9 +437,9 @@ class TestTranslation:
         rows = "loss,acc\n0.9,1\n0.8,1\n"  # counted: another beginning would be another number
         path.write_text(rows)
         where = Where(tmp_path, ("*.csv",))
-        left = dict(places.leftovers(where))
+        left = dict(source_files.leftovers(where))
 
-        def note(now: Mapping[str, places.Leftover]) -> None:
+        def note(now: Mapping[str, source_files.Leftover]) -> None:
             left.clear()
             left.update(now)
 
@@ -475,7 +475,7 @@ class TestTranslation:
         where = Where(tmp_path, ("*.csv",))
         plan = Plan(1, 4, frozenset({"loss"}))
         translation = Translation(
-            MetricsSpec("csv"), plan, metrics=metrics, log=tmp_path / "log", where=where, leftovers=places.leftovers(where)
+            MetricsSpec("csv"), plan, metrics=metrics, log=tmp_path / "log", where=where, leftovers=source_files.leftovers(where)
         )  # fmt: skip
         translation.pump(ended=False)
         append(path, "2,0.8\n")

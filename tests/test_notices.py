@@ -20,10 +20,8 @@ import pytest
 
 from race_lab import Lab
 from standing_samples import STARTED, lost_race, running_race, won_race
-from wtrace.core import events as ev
 from wtrace.errors import ConfigError
-from wtrace.results.courier import MOST_UNDER_WAY, Courier, check_urls, send, shown
-from wtrace.results.notices import (
+from wtrace.publish.notify.notices import (
     BELL,
     Notice,
     announcement,
@@ -34,6 +32,8 @@ from wtrace.results.notices import (
     title_of,
     winner_notice,
 )
+from wtrace.publish.notify.sender import MOST_UNDER_WAY, Courier, check_urls, send, shown
+from wtrace.race import events as ev
 
 PASSWORD, TOKEN = "hunter2", "s3cret-token"
 NOTICE = Notice(
@@ -291,7 +291,7 @@ def test_an_address_that_apprise_does_not_understand_is_a_mistake_in_the_config(
 def test_a_missing_extra_is_told_once_and_clearly() -> None:
     code = (
         "import sys; sys.modules['apprise'] = None\n"
-        "from wtrace.results.courier import check_urls\n"
+        "from wtrace.publish.notify.sender import check_urls\n"
         "from wtrace.errors import ConfigError\n"
         "try: check_urls(['json://x', 'json://y'])\n"
         "except ConfigError as error: print(error.what, '|', error.hint)\n"
@@ -306,8 +306,8 @@ def test_a_missing_extra_is_told_once_and_clearly() -> None:
 def test_apprise_is_not_loaded_by_those_who_post(endpoint: Endpoint) -> None:
     code = (
         "import sys\n"
-        "from wtrace.results.courier import Courier\n"
-        "from wtrace.results.notices import Notice\n"
+        "from wtrace.publish.notify.sender import Courier\n"
+        "from wtrace.publish.notify.notices import Notice\n"
         f"courier = Courier([{endpoint.url!r}], None)\n"
         "courier.post([Notice('end', 'title', 'body')])\n"
         "print('apprise' in sys.modules)\n"

@@ -12,11 +12,11 @@ import pytest
 import scipy.stats
 
 from test_core_race import Story, spec
-from wtrace.core import events as ev
-from wtrace.core import referee
-from wtrace.core.criteria import parse_criterion
-from wtrace.core.plan import divisor, planned_epochs
-from wtrace.core.spec import Correction, JudgeSpec, RaceSpec
+from wtrace.config.language.criteria import parse_criterion
+from wtrace.config.schedule import divisor, planned_epochs
+from wtrace.config.spec import Correction, JudgeSpec, RaceSpec
+from wtrace.judging import referee
+from wtrace.race import events as ev
 
 CLIPS, MARGIN, RACES = 20, 1.3, 150
 ALLOWED = int(scipy.stats.binom.ppf(0.999, RACES, 0.01))  # 6 of 150: more come once in a thousand

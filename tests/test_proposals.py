@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wtrace.cli.tried import proposed_lines
-from wtrace.cli.trying import Input, Setting, answer
-from wtrace.core import config, crash
-from wtrace.core.proposals.near import nearest
-from wtrace.core.proposals.propose import propose
-from wtrace.core.spec import MetricsSpec
+from wtrace.cli.commands.try_sources import Input, Setting, answer
+from wtrace.cli.terminal.trial_view import proposed_lines
+from wtrace.config import load
+from wtrace.config.spec import MetricsSpec
+from wtrace.metrics.proposals.near import nearest
+from wtrace.metrics.proposals.propose import propose
+from wtrace.race import crash
 
 Epochs = dict[int, dict[str, float]]
 
@@ -358,7 +359,7 @@ def test_what_is_proposed_reads_what_is_printed(
     assert found.epochs == epochs
     given = found.proposal.table(None)
     assert {name: given[name] for name in given if name not in {"from", "pattern"}} == table
-    spec = config.parse(CONFIG + "\n".join(proposed_lines(found.proposal, None)), source="wtrace.toml")
+    spec = load.parse(CONFIG + "\n".join(proposed_lines(found.proposal, None)), source="wtrace.toml")
     assert spec.metrics == found.metrics
 
 
@@ -425,7 +426,7 @@ def test_a_pattern_with_quotes_is_written_so_that_it_is_read(tmp_path: Path) -> 
     assert found.proposal is not None
     lines = proposed_lines(found.proposal, None)
     assert lines[2].startswith("pattern = '''")
-    spec = config.parse(CONFIG + "\n".join(lines), source="wtrace.toml").metrics
+    spec = load.parse(CONFIG + "\n".join(lines), source="wtrace.toml").metrics
     assert isinstance(spec, MetricsSpec)
     assert spec.pattern is not None
     assert re.search(spec.pattern, "{'eval_loss': 0.3, 'epoch': 1.0}")
@@ -447,7 +448,7 @@ def test_whatever_is_printed_what_is_proposed_is_a_config(text: str) -> None:
     crash.missing_paths(crash.reason(text) or "")
     if proposal is None:
         return
-    spec = config.parse(CONFIG + "\n".join(proposed_lines(proposal, None)), source="wtrace.toml").metrics
+    spec = load.parse(CONFIG + "\n".join(proposed_lines(proposal, None)), source="wtrace.toml").metrics
     assert (spec.pattern, spec.epoch_key or "epoch") == (proposal.pattern, proposal.epoch_key or "epoch")
     if proposal.pattern is not None:
         assert any(re.search(proposal.pattern, line) for line in lines)

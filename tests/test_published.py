@@ -14,11 +14,11 @@ import pytest
 
 from published_race import PRIVATE, Inbox, race
 from race_lab import Lab, wait_for
-from wtrace.core.published import PUBLISHED, Published, is_published
-from wtrace.results.dashboard.figures import PNG
-from wtrace.results.dashboard.page import dashboard_page
-from wtrace.supervisor.snapshots import curves_of
-from wtrace.sync import snapshot
+from wtrace.mirror import snapshot
+from wtrace.publish.dashboard.page import dashboard_page
+from wtrace.publish.data_uri import PNG
+from wtrace.race.published import PUBLISHED, Published, is_published
+from wtrace.supervisor.publishing.snapshots import curves_of
 
 
 @dataclass
@@ -154,11 +154,11 @@ def test_names_stay(raced: Raced) -> None:
 
 def test_pages_of_before_are_merged_without_what_they_hold(raced: Raced, tmp_path: Path) -> None:
     """A report that an earlier version wrote is on disk as it was, and is committed as it should have been."""
-    from wtrace.core.layout import Layout
+    from wtrace.race.paths import Layout
     from wtrace.store.reader import Reader
+    from wtrace.supervisor.create import recall
     from wtrace.supervisor.exhibits import collect
-    from wtrace.supervisor.record import recall
-    from wtrace.supervisor.redacting import redaction_for
+    from wtrace.supervisor.publishing.redacting import redaction_for
 
     layout = Layout(raced.labs[0].root)
     context, state, _ = recall(layout, raced.won.name)

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wtrace.core.open_file import OpenFile
 from wtrace.files import draft, leads_inside, opened, parts_of
-from wtrace.runners import ray_parcel
-from wtrace.runners.ray_entry import Translation, python_path
-from wtrace.runners.ray_wire import BrokenWireError, Mirror, entries
+from wtrace.race.open_file import OpenFile
+from wtrace.runners.ray import parcel
+from wtrace.runners.ray.ray_entry import Translation, python_path
+from wtrace.runners.ray.wire import BrokenWireError, Mirror, entries
 from wtrace.runners.slurm_commands import seconds
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def test_paths_are_translated_where_they_stand_for_themselves() -> None:
 
 def test_the_parcel_holds_all_that_its_keeper_imports(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "parcel.zip", "w") as archive:
-        ray_parcel._add_keeper(archive)
+        parcel._add_keeper(archive)
     with zipfile.ZipFile(tmp_path / "parcel.zip") as archive:
         archive.extractall(tmp_path)
     bare = [sys.executable, "-I", "-S", str(tmp_path / "lib" / "ray_keeper.py"), "no such home", "0", "0"]

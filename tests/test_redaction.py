@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from config_samples import MINIMAL
 from standing_samples import running_race
-from wtrace.core import config
-from wtrace.core.data import replace
-from wtrace.core.redaction import FEWEST, LEFT_OUT, Redaction, published, redaction_of
-from wtrace.core.spec import RaceSpec
-from wtrace.core.text import plain
+from wtrace.config import load
+from wtrace.config.spec import RaceSpec
+from wtrace.data import replace
+from wtrace.race.redaction import FEWEST, LEFT_OUT, Redaction, published, redaction_of
+from wtrace.text import plain
 
 PLACES = (("/w/repo-worktrees", "../repo-worktrees"), ("/w/repo/", ""), ("/w/repo", "."), ("/home/me", "~"))
 
@@ -52,7 +52,7 @@ words = st.text(min_size=FEWEST, max_size=40).filter(lambda value: len(value.str
 
 @given(words, st.text(max_size=30), st.text(max_size=30))
 def test_no_value_is_left_however_it_is_written(value: str, before: str, after: str) -> None:
-    spec = config.parse(MINIMAL)
+    spec = load.parse(MINIMAL)
     worker = spec.workers[0]
     redaction = redaction_of(_with_env(spec, {worker.name: {"KEY": value}}))
     forms = (value.strip(), plain(value.strip()), json.dumps(value.strip())[1:-1], escape(value.strip()))
@@ -66,7 +66,7 @@ def _with_env(spec: RaceSpec, env: dict[str, dict[str, str]]) -> RaceSpec:
 
 
 def test_what_is_shown_anyway_is_no_secret() -> None:
-    spec = config.parse(MINIMAL)
+    spec = load.parse(MINIMAL)
     name = spec.workers[0].name
     redaction = redaction_of(_with_env(spec, {name: {"RUN": name, "DEVICE": "cuda", "KEY": "s3cret-value"}}))
     assert redaction.text(f"{name} on cuda with s3cret-value") == f"{name} on cuda with {LEFT_OUT}"
@@ -79,7 +79,7 @@ def test_of_the_environment_only_what_is_called_a_secret_is_one() -> None:
         "my_passWord": "correct horse",
         "PYTHONPATH": "src/lib",
     }
-    redaction = redaction_of(config.parse(MINIMAL), inherited=inherited)
+    redaction = redaction_of(load.parse(MINIMAL), inherited=inherited)
     assert redaction.text("abcdef-1 emacs-nox correct horse src/lib") == "… emacs-nox … src/lib"
 
 
@@ -90,10 +90,10 @@ def test_the_config_keeps_its_names_and_can_still_be_read() -> None:
         '[runners.far]\nengine = "ray"\naddress = "http://10.0.0.7:8265"\n'
         '[sync.mac]\nhost = "me@10.0.0.8"\n'
     )
-    spec = config.parse(text)
+    spec = load.parse(text)
     name = spec.workers[0].name
     spec = _with_env(spec, {name: {"KEY": "x", "OTHER": "s3cret-value"}})
-    shown = config.dump(published(spec, redaction_of(spec)))
+    shown = load.dump(published(spec, redaction_of(spec)))
     for private in ("t0p-s3cret", "--header", "10.0.0.7", "10.0.0.8", "pw@host", "s3cret-value", 'KEY = "x"'):
         assert private not in shown
     for kept in ("KEY", "OTHER", "curl", "sync.mac", "far", *(worker.name for worker in spec.workers)):
@@ -106,7 +106,7 @@ def test_addresses_are_taken_out_of_what_is_said_about_them() -> None:
         '[runners.far]\nengine = "ray"\naddress = "http://10.0.0.7:8265"\n'
         '[sync.mac]\nhost = "me@10.0.0.8"\n[sync.laptop]\nhost = "laptop"\n'
     )
-    redaction = redaction_of(config.parse(text), inherited={"RAY_ADDRESS": "http://10.0.0.9:8265"})
+    redaction = redaction_of(load.parse(text), inherited={"RAY_ADDRESS": "http://10.0.0.9:8265"})
     said = (
         "mac: me@10.0.0.8 refuses; laptop: asleep; 10.0.0.7:8265 and http://10.0.0.9:8265 and hooks.example"
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from standing_samples import STARTED, running_race, won_race
-from wtrace.cli.frame import Frame
-from wtrace.cli.live import render, summary
-from wtrace.results.figures.saved import cost_line, machine_s, savings
-from wtrace.results.progress import progress_page
+from wtrace.cli.terminal.frame import Frame
+from wtrace.cli.terminal.live import render, summary
+from wtrace.publish.markdown.progress import progress_page
+from wtrace.publish.savings import cost_line, machine_s, savings
 
 
 def text_of(frame: Frame) -> str:

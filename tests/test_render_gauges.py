@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from standing_samples import worker
-from wtrace.cli.gauges import LINE_LENGTH, Gauge, Gauges, last_line
+from wtrace.cli.terminal.usage import LINE_LENGTH, Gauge, Gauges, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from standing_samples import big_race, evidence_of, lost_race, running_race, standings_of, won_race
-from wtrace.cli.table import status_lines
-from wtrace.core.standing import CheckPoint, CriterionInfo, CriterionStanding, Happening, Standing
-from wtrace.results.closest import closest_to, complements, contested, most_at_once
-from wtrace.results.dashboard import model as dashboard
-from wtrace.results.evidence import CheckRow, Evidence
-from wtrace.results.fairplay import FairPlay, fair_play_part
-from wtrace.results.page import fenced
-from wtrace.results.progress import progress_page
-from wtrace.results.record import CHECKS_SHOWN
-from wtrace.results.report import failure_report, success_report
+from wtrace.cli.terminal.table import status_lines
+from wtrace.publish.dashboard import model as dashboard
+from wtrace.publish.fairplay import FairPlay, fair_play_part
+from wtrace.publish.markdown.elements import fenced
+from wtrace.publish.markdown.near_misses import closest_to, complements, contested, most_at_once
+from wtrace.publish.markdown.progress import progress_page
+from wtrace.publish.markdown.report import failure_report, success_report
+from wtrace.publish.markdown.report_parts import CHECKS_SHOWN
+from wtrace.publish.record import CheckRow, Evidence
+from wtrace.race.status import CheckPoint, CriterionInfo, CriterionStanding, Happening, Standing
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 

@@ -25,11 +25,11 @@ from standing_samples import (
     won_race,
     worker,
 )
-from wtrace.cli.gauges import Gauge
-from wtrace.cli.live import LiveView, render, summary
-from wtrace.cli.table import event_line, plain_line, status_lines
-from wtrace.core.standing import Happening, Standing
-from wtrace.core.text import cells
+from wtrace.cli.terminal.live import LiveView, render, summary
+from wtrace.cli.terminal.table import event_line, plain_line, status_lines
+from wtrace.cli.terminal.usage import Gauge
+from wtrace.race.status import Happening, Standing
+from wtrace.text import cells
 
 RACES = {"running": running_race(), "won": won_race(), "lost": lost_race(), "big": big_race(64)}
 
@@ -262,7 +262,7 @@ def test_a_sign_says_what_the_colour_says() -> None:
 
 def test_the_table_starts_without_anything_heavy() -> None:
     code = (
-        "import sys, wtrace.cli.table; "
+        "import sys, wtrace.cli.terminal.table; "
         "print(*sorted({m.partition('.')[0] for m in sys.modules} & "
         "{'rich', 'psutil', 'numpy', 'scipy', 'msgspec', 'git', 'typer', 'asyncio', 'subprocess', 'json'}))"
     )

@@ -6,8 +6,8 @@ import json
 
 from race_lab import Lab
 from test_core_race import spec, with_worker
-from wtrace.core.replay import RecordedCheck, replay, under
-from wtrace.core.spec import ConfirmSpec
+from wtrace.config.spec import ConfirmSpec
+from wtrace.race.replay import RecordedCheck, replay, under
 
 
 def check(worker: str, epoch: int, ratio: float, at: float = 0.0) -> RecordedCheck:

@@ -13,8 +13,8 @@ import pytest
 
 from repo_lab import Lab, make_lab, python, wait_for
 from wtrace.errors import ToolError, UsageError
-from wtrace.repo import registry
-from wtrace.repo.clean import clean
+from wtrace.git import registry
+from wtrace.git.clean import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,8 @@ PREPARE = """
 import sys, json
 from pathlib import Path
 from wtrace.errors import WtraceError
-from wtrace.repo.worktrees import WorktreeRequest, prepare
-from wtrace.repo.git import let_act
+from wtrace.git.worktrees import WorktreeRequest, prepare
+from wtrace.git.command import let_act
 root, parent, *names = sys.argv[1:]
 let_act()
 import git
@@ -231,7 +231,7 @@ def test_killed_between_the_checkout_and_our_mark(lab: Lab) -> None:
 
 def leave_note(lab: Lab, tree: Path) -> None:
     note = python(
-        "import os, sys; from pathlib import Path; from wtrace.repo import lock\n"
+        "import os, sys; from pathlib import Path; from wtrace.git import lock\n"
         "with lock.making(Path(sys.argv[1]), 'w', Path(sys.argv[2])): os._exit(0)",
         lab.root / ".git",
         tree,

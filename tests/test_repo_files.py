@@ -8,8 +8,8 @@ import pytest
 
 from repo_lab import Lab, init, make_lab, snapshot
 from wtrace.errors import ToolError, UsageError
-from wtrace.repo.branches import branch_commit, head_commit
-from wtrace.repo.files import blob_id, changed_files, file_at, patch
+from wtrace.git.branches import branch_commit, head_commit
+from wtrace.git.files import blob_id, changed_files, file_at, patch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ import pytest
 
 from repo_lab import Lab, init, make_lab
 from wtrace.errors import ToolError, UsageError
-from wtrace.repo.branches import branch_commit, head_commit
-from wtrace.repo.files import changed_files
-from wtrace.repo.find import common_dir, find_root
+from wtrace.git.branches import branch_commit, head_commit
+from wtrace.git.files import changed_files
+from wtrace.git.find import common_dir, find_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +101,7 @@ def test_a_worktree_whose_repository_is_gone(lab: Lab) -> None:
 
 
 def test_finding_the_root_imports_no_gitpython(lab: Lab) -> None:
-    code = "import sys; from pathlib import Path; from wtrace.repo.find import find_root; find_root(Path('.')); print('git' in sys.modules)"
+    code = "import sys; from pathlib import Path; from wtrace.git.find import find_root; find_root(Path('.')); print('git' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=lab.one().path, capture_output=True, text=True, check=True
     )
@@ -121,7 +121,7 @@ def test_a_folder_that_lost_its_git_is_not_taken_for_the_repository_around_it(la
 def test_git_is_missing(lab: Lab, tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from wtrace.errors import ToolError\n"
-        "from wtrace.repo.branches import head_commit\n"
+        "from wtrace.git.branches import head_commit\n"
         "try: head_commit(Path('.').resolve())\n"
         "except ToolError as error: print(error.what)"
     )

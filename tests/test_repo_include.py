@@ -13,13 +13,13 @@ import pytest
 
 from repo_lab import Lab, init, make_lab, snapshot
 from wtrace import files
-from wtrace.core.spec import IncludeSpec
+from wtrace.config.spec import IncludeSpec
 from wtrace.errors import UsageError
-from wtrace.repo import include
-from wtrace.repo.clean import clean
-from wtrace.repo.files import changed_files, patch
-from wtrace.repo.plan import WorktreeRequest
-from wtrace.repo.worktrees import Prepared, prepare
+from wtrace.git import copies
+from wtrace.git.clean import clean
+from wtrace.git.files import changed_files, patch
+from wtrace.git.worktree_plan import WorktreeRequest
+from wtrace.git.worktrees import Prepared, prepare
 
 ALLOWED = '[protocol "file"]\nallow = always\n'
 COPY_OF_DATA = IncludeSpec("data/")
@@ -96,8 +96,8 @@ def test_a_draft_is_never_written_through_a_link_of_the_branchs(lab: Lab, tmp_pa
     mine = tmp_path / "mine"
     mine.write_text("mine")
     tree = lab.one("x", "topic").path
-    (tree / f"{include.DRAFT}.env").symlink_to(mine)
-    lab.git("add", "--force", f"{include.DRAFT}.env", cwd=tree)
+    (tree / f"{copies.DRAFT}.env").symlink_to(mine)
+    lab.git("add", "--force", f"{copies.DRAFT}.env", cwd=tree)
     lab.git("commit", "--quiet", "-m", "a link where the draft will be", cwd=tree)
     lab.git("worktree", "remove", str(tree))
     made = make(lab, ".env")
@@ -194,11 +194,11 @@ def test_an_ignored_copy_that_was_changed_is_kept(lab: Lab) -> None:
 
 def test_a_copy_that_was_cut_off_is_made_anew_and_is_no_work(lab: Lab) -> None:
     made = make(lab)
-    write(made.path / "data" / f"{include.DRAFT}run.sh", "#!/b")
+    write(made.path / "data" / f"{copies.DRAFT}run.sh", "#!/b")
     assert changed_files(made.path) == ()
     make(lab, COPY_OF_DATA)
     assert (made.path / "data" / "run.sh").read_text() == "#!/bin/sh\n"
-    assert not (made.path / "data" / f"{include.DRAFT}run.sh").exists()
+    assert not (made.path / "data" / f"{copies.DRAFT}run.sh").exists()
     assert [cleaned.removed for cleaned in clean(lab.root)] == [True]
 
 
@@ -232,7 +232,7 @@ def test_copies_share_their_blocks_where_the_file_system_can(tmp_path: Path) -> 
         subprocess.run(settle, check=True)
         before = shutil.disk_usage(mount).used
         with files.opened(mount) as folder:
-            include._copy(source, folder, target.name)
+            copies._copy(source, folder, target.name)
         subprocess.run(settle, check=True)
         assert target.read_bytes() == source.read_bytes()
         assert shutil.disk_usage(mount).used - before < 10 << 20
@@ -243,7 +243,7 @@ def test_copies_share_their_blocks_where_the_file_system_can(tmp_path: Path) -> 
 def test_elsewhere_they_are_copied(lab: Lab) -> None:
     with (lab.root / ".env").open() as one, (lab.root / "other").open("w") as other:
         try:
-            fcntl.ioctl(other.fileno(), include.FICLONE, one.fileno())
+            fcntl.ioctl(other.fileno(), copies.FICLONE, one.fileno())
         except OSError as error:
             assert error.errno in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY)
     (lab.root / "other").unlink()

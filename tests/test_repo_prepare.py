@@ -8,7 +8,7 @@ import pytest
 
 from repo_lab import Lab, init, make_lab
 from wtrace.errors import ToolError, UsageError, WtraceError
-from wtrace.repo.registry import asked_head
+from wtrace.git.registry import asked_head
 
 if TYPE_CHECKING:
     from pathlib import Path

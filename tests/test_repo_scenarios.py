@@ -14,7 +14,7 @@ import pytest
 
 from repo_lab import Lab, make_lab, snapshot
 from wtrace.errors import UsageError
-from wtrace.repo.clean import clean
+from wtrace.git.clean import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

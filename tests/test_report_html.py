@@ -15,9 +15,9 @@ from dashboard_browser import Browser
 from dashboard_samples import HOSTILE, hostile_race, picture
 from race_lab import Lab
 from standing_samples import evidence_of, lost_race, won_race
-from wtrace.core.standing import Standing
-from wtrace.results.report import failure_report, success_report
-from wtrace.results.report_html import report_html
+from wtrace.publish.markdown.report import failure_report, success_report
+from wtrace.publish.markdown.report_html import report_html
+from wtrace.race.status import Standing
 
 SHEET = "success_viz/SUCCESS_VISUALIZATION.png"
 ALLOWED = {

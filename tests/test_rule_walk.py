@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from rule_walk import Walk, played
-from wtrace.core import events as ev
+from wtrace.race import events as ev
 
 HISTORIES, STEPS = 250, 60
 NOT_PLAYED = {

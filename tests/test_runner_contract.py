@@ -13,7 +13,7 @@ import pytest
 from engine_lab import Engines, environment
 from engine_world import STARTS_WITHIN_S, Place
 from wtrace.runners.local import LocalRunner
-from wtrace.runners.ray import RayRunner
+from wtrace.runners.ray.runner import RayRunner
 from wtrace.runners.slurm import SlurmRunner
 
 if TYPE_CHECKING:

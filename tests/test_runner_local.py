@@ -17,7 +17,7 @@ import pytest
 
 from runner_world import World, patched_shim, state_of, until
 from wtrace.errors import ToolError
-from wtrace.runners import local, processes, records
+from wtrace.runners import attempt_folder, local, processes
 from wtrace.runners.local import LocalRunner
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def test_without_its_guard_a_worker_gets_two(
     elif guard == "note":
         monkeypatch.setattr(processes, "is_pending", lambda *_: False)
     else:
-        monkeypatch.setattr(records, "lock_stop", lambda _claim: True)
+        monkeypatch.setattr(attempt_folder, "lock_stop", lambda _claim: True)
     folder = stopped_by(world, who)
     world.end_of(folder)
     assert world.notes() == ["ready", "term", "term"]

@@ -13,12 +13,12 @@ import pytest
 
 from runner_world import World, until
 from wtrace.runners import processes
-from wtrace.runners.records import read_claim
+from wtrace.runners.attempt_folder import read_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wtrace.core.open_file import OpenFile
+    from wtrace.race.open_file import OpenFile
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which files are open")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner_world import World, patched_shim, state_of, until
-from wtrace.runners import local, processes, records
+from wtrace.runners import attempt_folder, local, processes
 from wtrace.runners.local import LocalRunner
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def test_a_full_disk_delays_the_exit_but_loses_nothing(
 
 
 def world_leader(folder: Path) -> int:
-    claim = records.read_claim(folder)
+    claim = attempt_folder.read_claim(folder)
     assert claim is not None
     return claim.worker.pid
 

@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shapes import SHAPES, Checks, Shape
-from wtrace.core.config import parse
-from wtrace.core.sources import files_place
-from wtrace.core.translate import plan_of
+from wtrace.config.load import parse
+from wtrace.config.sources import files_place
 from wtrace.metrics import follower
-from wtrace.metrics.sources.loglines import LogLines
-from wtrace.metrics.sources.places import located
-from wtrace.metrics.sources.witness import Witness
-from wtrace.metrics.translation import Translation
+from wtrace.metrics.foreign.check_builder import plan_of
+from wtrace.metrics.foreign.log_lines import LogLines
+from wtrace.metrics.foreign.source_files import located
+from wtrace.metrics.foreign.translation import Translation
+from wtrace.metrics.foreign.witness import Witness
 
 CONFIG = """\
 [race]

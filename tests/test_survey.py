@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wtrace.core.config import parse
-from wtrace.core.template import config_template
-from wtrace.repo.survey import MOST_BYTES, survey
+from wtrace.config.load import parse
+from wtrace.config.template import config_template
+from wtrace.git.scan import MOST_BYTES, survey
 
 ARGPARSE = (
     "import argparse\nimport torch\nparser.add_argument('--epochs')\nparser.add_argument(\"--output-dir\")\n"

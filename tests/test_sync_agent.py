@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from sync_lab import Machine, machine
-from wtrace.core.layout import RaceLayout
+from wtrace.mirror.agent import FIRST_DELAY_S, LONGEST_DELAY_S, Agent, Facts, backoff_s
+from wtrace.mirror.connection import Connection
+from wtrace.mirror.push import Push
+from wtrace.mirror.target import Target
+from wtrace.mirror.target_state import TargetState
+from wtrace.race.paths import RaceLayout
 from wtrace.supervisor.sync_agent import Alarm
-from wtrace.sync.agent import FIRST_DELAY_S, LONGEST_DELAY_S, Agent, Facts, backoff_s
-from wtrace.sync.connection import Connection
-from wtrace.sync.push import Push
-from wtrace.sync.states import TargetState
-from wtrace.sync.target import Target
 
 
 @pytest.fixture

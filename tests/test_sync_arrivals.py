@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from dashboard_samples import race_of
 from standing_samples import lost_race, won_race
-from wtrace.cli.table import status_lines
-from wtrace.core.names import acting_problem, arriving_problem
-from wtrace.supervisor.mirrored import draw_pages
-from wtrace.supervisor.snapshots import snapshot_of
-from wtrace.sync import rsync, snapshot
-from wtrace.sync.arrivals import in_words, left_here, left_there, take_over
-from wtrace.sync.pull import FETCHED
-from wtrace.sync.snapshot import Snapshot
+from wtrace.cli.terminal.table import status_lines
+from wtrace.config.names import acting_problem, arriving_problem
+from wtrace.mirror import rsync, snapshot
+from wtrace.mirror.arrivals import in_words, left_here, left_there, take_over
+from wtrace.mirror.pull import FETCHED
+from wtrace.mirror.snapshot import Snapshot
+from wtrace.supervisor.publishing.mirrored import draw_pages
+from wtrace.supervisor.publishing.snapshots import snapshot_of
 
 ACTING = [
     ".git", ".envrc", ".bashrc", ".vscode", "..x", "-rf", "--", "HEAD", "head", "Head", "git~1", "GIT~2", "a\nb", "a\tb",

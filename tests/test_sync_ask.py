@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from sync_lab import Machine, machine
-from wtrace.sync import ask
-from wtrace.sync.ask import Answer, questions
-from wtrace.sync.target import Target
+from wtrace.mirror import diagnose
+from wtrace.mirror.diagnose import Answer, questions
+from wtrace.mirror.target import Target
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_clock_that_is_wrong(laptop: Machine, target: Target) -> None:
 def test_the_way_is_asked_of_ssh_itself(laptop: Machine, tmp_path: Path) -> None:
     outer = tmp_path / "outer config"
     outer.write_text(f'Include "{laptop.ssh_config}"\n')
-    route = ask.look_up(Target("mac", laptop.host, "x", ssh_config=outer))
+    route = diagnose.look_up(Target("mac", laptop.host, "x", ssh_config=outer))
     assert (route.hostname, route.port, route.only_keys) == ("127.0.0.1", laptop.port, True)
     assert str(laptop.known_hosts) in route.known_hosts
 

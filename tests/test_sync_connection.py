@@ -17,11 +17,11 @@ import pytest
 
 from race_lab import wait_for
 from sync_lab import Machine, children, machine
-from wtrace.sync import connection, far, process, trouble
-from wtrace.sync.connection import Connection
-from wtrace.sync.push import Push
-from wtrace.sync.target import Target
-from wtrace.sync.trouble import SyncError
+from wtrace.mirror import connection, errors, process, remote_scripts
+from wtrace.mirror.connection import Connection
+from wtrace.mirror.errors import SyncError
+from wtrace.mirror.push import Push
+from wtrace.mirror.target import Target
 
 
 @pytest.fixture
@@ -225,8 +225,8 @@ def test_an_ssh_config_whose_path_has_spaces(laptop: Machine, target: Target, re
 
 def test_the_connection_ends_with_a_process_that_is_killed(laptop: Machine, tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from wtrace.sync.connection import Connection; "
-        "from wtrace.sync.target import Target; "
+        "import sys, time; from pathlib import Path; from wtrace.mirror.connection import Connection; "
+        "from wtrace.mirror.target import Target; "
         f"c = Connection(Target('mac', 'laptop', 'x', ssh_config=Path({str(laptop.ssh_config)!r}))); c.open(); "
         "print(c.shell, flush=True); time.sleep(600)"
     )
@@ -260,8 +260,8 @@ def all_sleeps() -> list[int]:
 
 def test_scripts_for_the_far_side_suit_every_login_shell() -> None:
     scripts = [
-        far.entering("a", "rsync"), far.preparing("a", "rsync", "id"), far.finding_race("a", "rsync"),
-        far.telling_about("a", "rsync"), far.holding(),
+        remote_scripts.entering("a", "rsync"), remote_scripts.preparing("a", "rsync", "id"), remote_scripts.finding_race("a", "rsync"),
+        remote_scripts.telling_about("a", "rsync"), remote_scripts.holding(),
     ]  # fmt: skip
     for script in scripts:
         body = script.removeprefix("sh -c '").split("' wtrace")[0]
@@ -287,7 +287,7 @@ def test_scripts_for_the_far_side_suit_every_login_shell() -> None:
     ],
 )  # fmt: skip
 def test_every_trouble_has_its_words(said: str, told: str) -> None:
-    error = trouble.trouble(
+    error = errors.trouble(
         "h", f"noise\n{said}\nrsync error: error in rsync protocol data stream (code 12) at io.c(228)"
     )
     assert told in error.what
@@ -295,5 +295,5 @@ def test_every_trouble_has_its_words(said: str, told: str) -> None:
 
 
 def test_what_a_tool_says_cannot_drive_the_terminal() -> None:
-    error = trouble.trouble("h", "\x1b]52;c;aGk=\x07Permission denied (publickey).")
+    error = errors.trouble("h", "\x1b]52;c;aGk=\x07Permission denied (publickey).")
     assert "\x1b" not in (error.seen or "")

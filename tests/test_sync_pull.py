@@ -16,14 +16,14 @@ import pytest
 from race_lab import Lab, Script, wait_for
 from standing_samples import running_race, won_race
 from sync_lab import Machine, machine
-from wtrace.core.standing import Standing
 from wtrace.errors import UsageError
-from wtrace.sync import snapshot
-from wtrace.sync.connection import Connection
-from wtrace.sync.pull import Pull
-from wtrace.sync.snapshot import Snapshot
-from wtrace.sync.target import address
-from wtrace.sync.trouble import SyncError
+from wtrace.mirror import snapshot
+from wtrace.mirror.connection import Connection
+from wtrace.mirror.errors import SyncError
+from wtrace.mirror.pull import Pull
+from wtrace.mirror.snapshot import Snapshot
+from wtrace.mirror.target import address
+from wtrace.race.status import Standing
 
 RACE_ID = "20260101-000000-lab"
 

@@ -16,11 +16,11 @@ import pytest
 
 from race_lab import wait_for
 from sync_lab import OPENRSYNC_REFUSES, Machine, machine
-from wtrace.sync.arrivals import left_here
-from wtrace.sync.connection import Connection
-from wtrace.sync.push import Push
-from wtrace.sync.target import Target
-from wtrace.sync.trouble import SyncError
+from wtrace.mirror.arrivals import left_here
+from wtrace.mirror.connection import Connection
+from wtrace.mirror.errors import SyncError
+from wtrace.mirror.push import Push
+from wtrace.mirror.target import Target
 
 KILLS = 30
 """Transfers that are killed at a random moment; 100 were run for the record in docs/decisions/0006."""

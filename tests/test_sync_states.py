@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from wtrace.sync import brief, states
-from wtrace.sync.states import TargetState
+from wtrace.mirror import brief, target_state
+from wtrace.mirror.target_state import TargetState
 
 NOW = 1_800_000_000.0
 STATE = TargetState("mac", "macbook", last_reached=NOW - 720)
 
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
-    path = states.state_file(tmp_path, "mac")
+    path = target_state.state_file(tmp_path, "mac")
     path.parent.mkdir()
     state = replace(STATE, stage="trying again", error="asleep", hint="wake it", tries=3, next_try=NOW)
-    path.write_text(states.encode(state))
-    assert states.read_state(path) == state
+    path.write_text(target_state.encode(state))
+    assert target_state.read_state(path) == state
     (row,) = brief.read(str(tmp_path))
     assert row == {name: value for name, value in asdict(state).items() if name in row}
     assert brief.read(str(tmp_path / "nowhere")) == []
@@ -32,17 +32,17 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     "content", ["", "{", "[]", "null", '{"target": 1}', '{"target": "mac", "last_reached": "x"}', '{"target": "mac", "error": 1}', "\xff"]
 )  # fmt: skip
 def test_a_file_that_is_no_state_is_none(tmp_path: Path, content: str) -> None:
-    path = states.state_file(tmp_path, "mac")
+    path = target_state.state_file(tmp_path, "mac")
     path.parent.mkdir()
     path.write_text(content, encoding="latin-1")
-    assert states.read_state(path) is None
+    assert target_state.read_state(path) is None
     assert brief.read(str(tmp_path)) == []
 
 
 def test_keys_of_a_later_version_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "mac.json"
-    path.write_text(json.dumps({**json.loads(states.encode(STATE)), "of_tomorrow": 1}))
-    assert states.read_state(path) == STATE
+    path.write_text(json.dumps({**json.loads(target_state.encode(STATE)), "of_tomorrow": 1}))
+    assert target_state.read_state(path) == STATE
 
 
 def row_of(state: TargetState) -> dict[str, object]:
@@ -79,7 +79,7 @@ def test_the_line_of_status() -> None:
 
 def test_reading_them_imports_next_to_nothing() -> None:
     code = (
-        "import sys, json, wtrace.sync.brief as brief; brief.read('/nowhere'); "
+        "import sys, json, wtrace.mirror.brief as brief; brief.read('/nowhere'); "
         "print(*sorted({m.partition('.')[0] for m in sys.modules} & "
         "{'typing', 'dataclasses', 'datetime', 'pathlib', 'subprocess', 'paramiko', 'rich', 'msgspec'}))"
     )

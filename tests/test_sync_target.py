@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from wtrace.core.spec import SyncSpec
+from wtrace.config.spec import SyncSpec
 from wtrace.errors import UsageError
-from wtrace.sync import target
-from wtrace.sync.rsync import parse_version
+from wtrace.mirror import target
+from wtrace.mirror.rsync import parse_version
 
 HOSTILE_HOSTS = (
     "", " ", "-oProxyCommand=touch x", "/etc/passwd", "a/b", "a b", "a;b", "a$(b)", "a`b`", "a|b", "a\nb", "user@-x",

@@ -12,7 +12,7 @@ import pytest
 
 from event_samples import event_file
 from race_lab import Lab
-from wtrace.core.events import Noticed
+from wtrace.race.events import Noticed
 from wtrace.store.reader import Reader
 
 PATTERN = r"epoch (?P<epoch>\d+) loss (?P<val_loss>\S+)"

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 
 import config_samples as samples
-from wtrace.core import trust as approval
-from wtrace.core.config import override, parse
-from wtrace.core.spec import ConfirmSpec, MetricsSpec, RaceSpec, SyncSpec, WorkerSpec
-from wtrace.core.trust import FREE
+from wtrace.config import approval
+from wtrace.config.approval import FREE
+from wtrace.config.load import override, parse
+from wtrace.config.spec import ConfirmSpec, MetricsSpec, RaceSpec, SyncSpec, WorkerSpec
 from wtrace.errors import ToolError
-from wtrace.store.trusted import forget_start, is_trusted, note_start, trust, was_started
+from wtrace.store.approvals import forget_start, is_trusted, note_start, trust, was_started
 
 WHOLE = parse(samples.WHOLE)
 

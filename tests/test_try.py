@@ -12,7 +12,7 @@ import pytest
 from event_samples import event_file
 from race_lab import Lab
 from test_json_contract import example, printed, shape
-from wtrace.core import config
+from wtrace.config import load
 
 LOG = "".join(
     f"step {n}: train loss {5 - n / 1000}, val loss {4 - n / 500}\nsaving\n" for n in range(0, 1001, 250)
@@ -217,7 +217,7 @@ def test_init_writes_what_a_log_shows(lab: Lab) -> None:
     (lab.root / "old.txt").write_text(LOG)
     told = lab.wtrace("init", "--log", "old.txt", "--from-branches", "exp/*").stdout
     assert "its metrics are read from stdout, as old.txt shows" in told
-    spec = config.parse((lab.root / "wtrace.toml").read_text(), source="wtrace.toml")
+    spec = load.parse((lab.root / "wtrace.toml").read_text(), source="wtrace.toml")
     assert (spec.check_every, spec.max_epochs, spec.metrics.epoch_key) == (250, 1000, "step")
     assert (spec.success[0].name, spec.success[0].text) == ("val_loss", "val_loss <= 2")
     assert tried(lab, "old.txt")["claims_at"] == 1000
@@ -233,16 +233,14 @@ def test_init_finds_a_log(lab: Lab) -> None:
     )
     told = lab.wtrace("init").stdout
     assert "logs/run1.log shows" in told
-    spec = config.parse((lab.root / "wtrace.toml").read_text(), source="wtrace.toml")
+    spec = load.parse((lab.root / "wtrace.toml").read_text(), source="wtrace.toml")
     assert (spec.check_every, spec.max_epochs, spec.success[0].text) == (1, 2, "'eval.acc' >= 0.9")
 
 
 def test_init_does_not_ask_a_log_where_the_training_reports_itself(lab: Lab) -> None:
     (lab.root / "train.log").write_text(LOG)
     lab.wtrace("init")  # the lab's training names WTRACE_METRICS
-    assert (
-        config.parse((lab.root / "wtrace.toml").read_text(), source="wtrace.toml").metrics.source == "jsonl"
-    )
+    assert load.parse((lab.root / "wtrace.toml").read_text(), source="wtrace.toml").metrics.source == "jsonl"
 
 
 def test_init_with_a_log_that_says_nothing(lab: Lab) -> None:

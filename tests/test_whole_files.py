@@ -9,13 +9,13 @@ import pytest
 
 from race_lab import Lab
 from saving_lab import METRICS, WINS_AT, epoch_of_whole, write_race
-from wtrace.core.keeping import Named, Thinning, thinning
-from wtrace.core.layout import Layout
-from wtrace.core.whole import NOT_THERE, Ending, doubt
-from wtrace.supervisor.record import recall
+from wtrace.mirror.rsync import without
+from wtrace.race.paths import Layout
+from wtrace.race.retention import Named, Thinning, thinning
+from wtrace.race.whole import NOT_THERE, Ending, doubt
+from wtrace.supervisor.checkpoints.whole import Wholeness
+from wtrace.supervisor.create import recall
 from wtrace.supervisor.sync_agent import RaceFacts
-from wtrace.supervisor.whole import Wholeness
-from wtrace.sync.rsync import without
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

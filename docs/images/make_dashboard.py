@@ -21,20 +21,21 @@ sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
 from dashboard_browser import Browser, chromium  # noqa: E402 - the tests' browser
 from dashboard_samples import shifted  # noqa: E402
-from wtrace.core import referee, view  # noqa: E402
-from wtrace.core.events import VerdictReached  # noqa: E402
-from wtrace.core.evolve import evolve  # noqa: E402
-from wtrace.core.layout import Layout  # noqa: E402
-from wtrace.core.plan import divisor  # noqa: E402
-from wtrace.core.standing import CheckPoint  # noqa: E402
-from wtrace.core.state import begin  # noqa: E402
-from wtrace.results.dashboard import Band, Curves, dashboard_page  # noqa: E402
+from wtrace.config.schedule import divisor  # noqa: E402
+from wtrace.judging import referee  # noqa: E402
+from wtrace.publish.dashboard import Band, Curves, dashboard_page  # noqa: E402
+from wtrace.race import view  # noqa: E402
+from wtrace.race.events import VerdictReached  # noqa: E402
+from wtrace.race.paths import Layout  # noqa: E402
+from wtrace.race.reduce import evolve  # noqa: E402
+from wtrace.race.state import begin  # noqa: E402
+from wtrace.race.status import CheckPoint  # noqa: E402
 from wtrace.store.reader import Reader  # noqa: E402
-from wtrace.supervisor.record import recall  # noqa: E402
+from wtrace.supervisor.create import recall  # noqa: E402
 
 if TYPE_CHECKING:
-    from wtrace.core.criteria import Criterion
-    from wtrace.core.standing import Standing
+    from wtrace.config.language.criteria import Criterion
+    from wtrace.race.status import Standing
     from wtrace.store.reader import StoredCheck
 
 SHOTS = (

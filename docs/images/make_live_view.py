@@ -12,15 +12,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from wtrace.cli.live import render
-from wtrace.core import referee, view
-from wtrace.core.events import VerdictReached
-from wtrace.core.evolve import evolve
-from wtrace.core.layout import Layout
-from wtrace.core.plan import divisor
-from wtrace.core.state import begin
+from wtrace.cli.terminal.live import render
+from wtrace.config.schedule import divisor
+from wtrace.judging import referee
+from wtrace.race import view
+from wtrace.race.events import VerdictReached
+from wtrace.race.paths import Layout
+from wtrace.race.reduce import evolve
+from wtrace.race.state import begin
 from wtrace.store.reader import Reader
-from wtrace.supervisor.record import recall
+from wtrace.supervisor.create import recall
 
 WIDTH, HEIGHT = 118, 22
 

@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Run wtrace with the arguments of this process, and leave with its exit code."""
     open_what_was_closed()
-    from wtrace.cli.quick import answer
+    from wtrace.cli.fast_status import answer
 
     code = answer(sys.argv[1:])
     if code is not None:

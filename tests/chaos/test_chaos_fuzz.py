@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 
 from chaos_lab import LONG, SAFE, ChaosLab, figure, script
 from race_lab import Script, wait_for
-from wtrace.core import config
+from wtrace.config import load
 from wtrace.errors import ConfigError
 
 INPUTS = 100_000 if LONG else 3_000
@@ -181,7 +181,7 @@ def test_a_config_is_read_or_refused_in_words_that_drive_nothing(
         f"[workers.{quoted[0]}]\nbranch = {quoted[1]}\ncwd = {quoted[2]}\ncommand = [{quoted[4]}]\n"
     )
     try:
-        spec = config.parse(toml, source="wtrace.toml")
+        spec = load.parse(toml, source="wtrace.toml")
     except ConfigError as error:
         for told in (error.what, error.seen, error.hint):
             assert told is None or SAFE.fullmatch(told.replace("\n", "")), told

@@ -16,15 +16,15 @@ Change = tuple[str, str, str]
 both = pytest.mark.parametrize("guarded", [True, False])
 
 SHIM_WAITS = (
-    "runners/shim_life.py",
+    "runners/shim/shim_life.py",
     "    worker, gate = fork_held(",
     """    while not os.path.exists(os.environ["LAB_GATES"] + "/claim"):
         pass
     worker, gate = fork_held(""",
 )
 CLAIM_OVER_ANOTHER: list[Change] = [
-    ("runners/shim_life.py", 'os.link(draft, "start.claim"', 'os.rename(draft, "start.claim"'),
-    ("runners/shim_life.py", "    except BlockingIOError:\n        return NOT_STARTED\n    become", "    except BlockingIOError:\n        pass\n    become"),
+    ("runners/shim/shim_life.py", 'os.link(draft, "start.claim"', 'os.rename(draft, "start.claim"'),
+    ("runners/shim/shim_life.py", "    except BlockingIOError:\n        return NOT_STARTED\n    become", "    except BlockingIOError:\n        pass\n    become"),
 ]  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_an_exit_is_looked_for_before_the_last_lines_are_read(chaos: ChaosLab, g
     order = (
         looks_always + pause + reads if guarded else reads.replace("exit_,", "None,") + pause + looks_always
     )
-    chaos.use_patched(("supervisor/intake.py", looks + point + reads, order))
+    chaos.use_patched(("supervisor/jobs/job_reader.py", looks + point + reads, order))
     chaos.race({"a": script(["wait", "go"], ["epochs", 1, 2, 0.2], ["exit", 0])})
     chaos.start_race()
     chaos.wait_for(lambda: chaos.worker("a")["pid"], "the worker to run")
@@ -121,7 +121,9 @@ def test_lines_and_the_position_behind_them_are_stored_together(chaos: ChaosLab,
 def test_a_checkpoint_is_frozen_once(chaos: ChaosLab, guarded: bool) -> None:
     """A copy that is whole is the claim's, though its supervisor was killed before it could tell, and the file changed."""
     if not guarded:
-        chaos.use_patched(("supervisor/freezing.py", "if self._copy_of(claim).exists():", "if False:"))
+        chaos.use_patched(
+            ("supervisor/checkpoints/freezing.py", "if self._copy_of(claim).exists():", "if False:")
+        )
     steps = script(["save", "best.pt", 1.9], ["check", 5, 2.0, "best.pt"], ["wait", "worse"], ["save", "best.pt", 0.1], ["mark", "saved"], ["forever"])  # fmt: skip
     chaos.race({"a": steps}, extra=chaos.confirm("--wait"))
     chaos.start_race("after-copy-appears:1:kill")
@@ -176,7 +178,7 @@ def test_a_request_is_carried_out_though_its_supervisor_dies(
 @both
 def test_a_guardian_that_is_being_forked_does_not_hold_the_lock(chaos: ChaosLab, guarded: bool) -> None:
     waits = (
-        "runners/shim_life.py",
+        "runners/shim/shim_life.py",
         "    detach()\n    os.environ",
         """    while not os.path.exists(os.environ["LAB_GATES"] + "/detach"):
         pass

@@ -13,7 +13,7 @@ import pytest
 
 from forgery import everything_below, home_of
 from race_lab import Lab
-from wtrace.cli import quick
+from wtrace.cli import fast_status
 from wtrace.cli.app import run
 
 ROUNDS = 1500 if os.environ.get("CHAOS_LONG") else 50
@@ -105,7 +105,7 @@ SPOILS: list[Callable[[Path, random.Random], None]] = [
 
 def answer(words: list[str]) -> int:
     """As the console script does: the quick answer, else the whole command line."""
-    code = quick.answer(words)
+    code = fast_status.answer(words)
     return run(words) if code is None else code
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos_lab import LONG, SAFE, ChaosLab, figure, script
-from wtrace.supervisor.intake import NOT_READ
+from wtrace.supervisor.jobs.job_reader import NOT_READ
 
 LOG_MB = 1000 if LONG else 120
 LINES = 2_000_000 if LONG else 150_000

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chaos_lab import ChaosLab, Lives, assert_intact, script
 from runner_world import state_of
-from wtrace.supervisor.points import NAMES
+from wtrace.supervisor.failpoints import NAMES
 from wtrace.supervisor.requests import leave_request
 
 CRASH = script(

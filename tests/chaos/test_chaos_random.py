@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chaos_lab import ChaosLab, Lives, assert_intact
-from wtrace.supervisor.points import NAMES
+from wtrace.supervisor.failpoints import NAMES
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "100"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))

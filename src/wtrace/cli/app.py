@@ -14,8 +14,8 @@ import typer
 
 from wtrace import __version__
 from wtrace.cli.examples import epilog
-from wtrace.core.text import plain
 from wtrace.errors import WtraceError
+from wtrace.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,20 +25,20 @@ BUG = 3
 USAGE = 2
 COMPLETION = "_WTRACE_COMPLETE"  # set by what `wtrace --show-completion` prints
 
-COMMANDS = {  # name: its module in this folder, its function there, one line about it
+COMMANDS = {  # name: its module in commands/, its function there, one line about it
     "init": ("init", "init", "Write a commented wtrace.toml for this repo."),
     "doctor": ("doctor", "doctor", "Check whether this machine is fit for a race."),
     "try": ("try_", "try_", "Read a log or a metrics file as a race would."),
     "trust": ("trust", "trust", "Show and approve the config's commands."),
     "setup": ("setup", "setup", "Make one worktree per worker."),
-    "run": ("run_", "run", "Run the race and show it live."),
+    "run": ("run", "run", "Run the race and show it live."),
     "status": ("status", "status", "Tell where the race stands."),
     "watch": ("watch", "watch", "Show the running race live."),
     "logs": ("logs", "logs", "Show a worker's log."),
     "stop": ("stop", "stop", "End the race, or some workers of it."),
     "pause": ("stop", "pause", "Halt a worker."),
     "unpause": ("stop", "unpause", "Let a halted worker go on."),
-    "sync": ("sync", "sync", "Push progress and results to a target now."),
+    "sync": ("mirror", "sync", "Push progress and results to a target now."),
     "pull": ("pull", "pull", "Fetch a race's progress and results from another machine."),
     "report": ("report", "report", "Write the report again."),
     "plot": ("plot", "plot", "Draw the figures again."),
@@ -82,7 +82,7 @@ def command_line(first: str | None = None) -> typer.Typer:
     line.callback()(_options)
     for name in [first] if first in COMMANDS else COMMANDS:
         module, function, help_ = COMMANDS[name]
-        found = importlib.import_module(f"wtrace.cli.{module}")
+        found = importlib.import_module(f"wtrace.cli.commands.{module}")
         line.command(name, short_help=help_, epilog=epilog(name))(getattr(found, function))
     return line
 
@@ -137,7 +137,7 @@ def _complete() -> int:
 
 def _stdout_failed(error: OSError) -> int:
     """A full disk behind a redirection, a terminal that vanished: what else is there to print must not fail again."""
-    from wtrace.cli.quick import unwritable
+    from wtrace.cli.fast_status import unwritable
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return unwritable(error)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wtrace.cli import complete
-from wtrace.core.layout import Layout
-from wtrace.core.text import plain, size
 from wtrace.errors import ConfigError, ToolError, UsageError
+from wtrace.race.paths import Layout
+from wtrace.text import plain, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wtrace.core.spec import RaceSpec
-    from wtrace.core.standing import Standing
+    from wtrace.config.spec import RaceSpec
+    from wtrace.race.status import Standing
 
 CONFIG_NAME = "wtrace.toml"
 LARGEST_CONFIG = 1_000_000  # bytes
@@ -40,8 +40,8 @@ def find_root() -> Path:
 
     UsageError outside of one, and where its `.wtrace/` came with the repo, or from somebody else.
     """
-    from wtrace.repo.find import find_root as find
-    from wtrace.repo.tracked import require_untracked
+    from wtrace.git.find import find_root as find
+    from wtrace.git.tracked import require_untracked
     from wtrace.store import home
 
     root = find(Path.cwd())
@@ -52,7 +52,7 @@ def find_root() -> Path:
 
 def read_config(root: Path, file: Path | None) -> RaceSpec:
     """The race that the config describes. ConfigError says what is wrong and where."""
-    from wtrace.core import config
+    from wtrace.config import load
 
     path = root / CONFIG_NAME if file is None else file
     try:
@@ -64,9 +64,9 @@ def read_config(root: Path, file: Path | None) -> RaceSpec:
         raise ConfigError(f"{path} is not UTF-8 text", seen=str(error)) from error
     except OSError as error:
         raise ToolError(f"cannot read {path}", seen=str(error)) from error
-    spec = config.parse(text, source=str(path))
+    spec = load.parse(text, source=str(path))
     if spec.notify_urls:
-        from wtrace.results.courier import check_urls
+        from wtrace.publish.notify.sender import check_urls
 
         check_urls(spec.notify_urls)
     return spec
@@ -96,12 +96,12 @@ def require_trust(
     `may_ask`: whether standard output is for people, so that the question may be put there. `race_id`: the config is
     that of this race's record.
     """
-    from wtrace.cli.trust import ask_for_trust
-    from wtrace.repo import git
+    from wtrace.cli.commands.trust import ask_for_trust
+    from wtrace.git import command
 
     approved = approve or os.environ.get("WTRACE_TRUST") == "1"
     ask_for_trust(root, spec, approve=approved, may_ask=may_ask, race_id=race_id)
-    git.let_act()
+    command.let_act()
 
 
 def latest_standing(root: Path, race_id: str | None = None) -> Standing | None:
@@ -134,7 +134,7 @@ def require_standing(root: Path, race_id: str | None = None) -> Standing:
 
 def require_workers(standing: Standing, names: Sequence[str]) -> None:
     """UsageError for a name that is no worker of that race, with the nearest one."""
-    from wtrace.core.nearest import did_you_mean
+    from wtrace.config.nearest import did_you_mean
 
     known = [worker.name for worker in standing.workers]
     for name in names:

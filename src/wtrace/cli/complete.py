@@ -31,13 +31,13 @@ def configured(ctx: Any, incomplete: str) -> list[str]:
 
 def _legal(incomplete: str, names: Iterable[str]) -> list[str]:
     """Those that begin so. Names go into a shell's word list: what is no plain name is never offered."""
-    from wtrace.core.names import NAME
+    from wtrace.config.names import NAME
 
     return [name for name in names if name.startswith(incomplete) and NAME.fullmatch(name)]
 
 
 def _raced() -> list[str]:
-    from wtrace.core.layout import Layout
+    from wtrace.race.paths import Layout
     from wtrace.store.reader import Reader
 
     try:
@@ -48,7 +48,7 @@ def _raced() -> list[str]:
 
 
 def _workers_of(race_id: str | None) -> list[str]:
-    from wtrace.core.layout import Layout
+    from wtrace.race.paths import Layout
     from wtrace.store.reader import Reader
 
     try:

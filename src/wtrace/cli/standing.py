@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.core.view import Fate, unsupervised
+from wtrace.race.view import Fate, unsupervised
 from wtrace.store import home
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wtrace.core.layout import Layout
-    from wtrace.core.standing import Standing
+    from wtrace.race.paths import Layout
+    from wtrace.race.status import Standing
 
 
 def current_standing(layout: Layout, standing: Standing) -> Standing:
@@ -30,9 +30,9 @@ def current_standing(layout: Layout, standing: Standing) -> Standing:
 
 def _fate(folder: Path) -> Fate | None:
     """What became of an attempt; None when it was never started."""
-    from wtrace.runners.far import read_record
+    from wtrace.runners.attempt_folder import read_claim, read_exit
+    from wtrace.runners.engine import read_record
     from wtrace.runners.processes import is_alive
-    from wtrace.runners.records import read_claim, read_exit
 
     claim, exit_ = read_claim(folder), read_exit(folder)
     if claim is None:

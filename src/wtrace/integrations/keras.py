@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from wtrace import Reporter
-from wtrace.integrations.plan import SAVES_LATE, is_planned
+from wtrace.integrations.schedule import SAVES_LATE, is_planned
 
 _VALIDATION = "val_"
 

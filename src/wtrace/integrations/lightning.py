@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wtrace import Reporter
-from wtrace.integrations.plan import SAVES_LATE, is_planned, output_folder
+from wtrace.integrations.schedule import SAVES_LATE, is_planned, output_folder
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from wtrace import Reporter
-from wtrace.integrations.plan import SAVES_LATE, is_planned
+from wtrace.integrations.schedule import SAVES_LATE, is_planned
 
 _EVALUATION = "eval_"
 _NEARLY = 1e-6  # epochs

@@ -16,13 +16,13 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from wtrace.core.data import data
+from wtrace.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from wtrace.core.open_file import OpenFile
+    from wtrace.race.open_file import OpenFile
 
 
 @data

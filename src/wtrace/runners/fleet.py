@@ -5,14 +5,14 @@ from __future__ import annotations
 import selectors
 from typing import TYPE_CHECKING
 
-from wtrace.core.engines import LOCAL
-from wtrace.runners import far
+from wtrace.config.engines import LOCAL
+from wtrace.runners import engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from wtrace.core.open_file import OpenFile
+    from wtrace.race.open_file import OpenFile
     from wtrace.runners.base import Exit, Launch, Runner, Started
 
 
@@ -30,8 +30,8 @@ class Fleet:
     def start(self, launch: Launch) -> None:
         """See `Runner.start`. Who has the attempt is on record before it is asked."""
         runner = self._runner(launch.runner)
-        if launch.runner != LOCAL and far.read_record(launch.folder) is None:
-            far.write_record(launch.folder, far.Record(launch.runner, grace_s=launch.grace_s))
+        if launch.runner != LOCAL and engine.read_record(launch.folder) is None:
+            engine.write_record(launch.folder, engine.Record(launch.runner, grace_s=launch.grace_s))
         self._names[launch.folder] = launch.runner
         runner.start(launch)
 
@@ -110,7 +110,7 @@ class Fleet:
     def _name(self, folder: Path) -> str:
         name = self._names.get(folder)
         if name is None:
-            record = far.read_record(folder)
+            record = engine.read_record(folder)
             name = LOCAL if record is None else record.runner
             if folder.exists():
                 self._names[folder] = name

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.errors import ToolError
-from wtrace.runners import open_files, processes, records
+from wtrace.runners import attempt_folder, open_files, processes
 from wtrace.runners.base import Started
 from wtrace.runners.exits import ExitWatch
 from wtrace.runners.processes import Held, Identity, Trace
@@ -22,10 +22,10 @@ from wtrace.runners.processes import Held, Identity, Trace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wtrace.core.open_file import OpenFile
+    from wtrace.race.open_file import OpenFile
     from wtrace.runners.base import Exit, Launch
 
-SHIM = Path(__file__).with_name("shim.py").absolute()
+SHIM = Path(__file__).parent.joinpath("shim", "shim.py").absolute()
 HEARS_S = 20e-6  # what a worker that is woken by a signal needs of a core before the signal's handler runs
 HALTS_S = 0.002  # between two looks at a tree that is coming to a halt
 NOT_STARTED = 75  # the shim's exit code when the folder is another shim's
@@ -125,7 +125,7 @@ class LocalRunner:
     def started(self, folder: Path) -> Started | None:
         """Who runs the attempt, or None while nobody does. Of a worker of another boot the pid is None."""
         folder = folder.absolute()
-        claim = records.read_claim(folder)
+        claim = attempt_folder.read_claim(folder)
         if claim is None:
             return None
         if folder in self._elsewhere:
@@ -153,8 +153,8 @@ class LocalRunner:
             self._exits.nudge()  # who waits for the descriptor is still to hear of it
         if folder in self._attempts or folder in self._orphaned:
             return None
-        ending = records.read_exit(folder)
-        claim = None if ending is None else records.read_claim(folder)
+        ending = attempt_folder.read_exit(folder)
+        claim = None if ending is None else attempt_folder.read_claim(folder)
         return None if claim is not None and processes.is_alive(claim.shim) else ending
 
     def stop(self, folder: Path) -> None:
@@ -184,7 +184,7 @@ class LocalRunner:
             return None
         attempt = self._reach(folder)
         if attempt is None or attempt.worker is None:
-            records.request_stop(folder)
+            attempt_folder.request_stop(folder)
             attempt = self._reach(folder)  # again: a worker that is still not there will find the request
         return attempt
 
@@ -192,12 +192,12 @@ class LocalRunner:
     def _tells_worker(attempt: _Attempt) -> bool:
         if attempt.worker is None or attempt.told or attempt.tells or attempt.claim is None:
             return False
-        attempt.tells = records.lock_stop(attempt.claim)
+        attempt.tells = attempt_folder.lock_stop(attempt.claim)
         return attempt.tells
 
     def kill(self, folder: Path) -> None:
         """SIGKILL to all of the attempt, until nobody is left."""
-        if records.read_claim(folder) is None:
+        if attempt_folder.read_claim(folder) is None:
             self.stop(folder)
         self._tell(folder, signal.SIGUSR1)
         self._end_orphans()
@@ -219,14 +219,14 @@ class LocalRunner:
         """See `Runner.writing`: asked of /proc, for all below the guardian, which is whom orphans fall to."""
         if not open_files.CAN_ASK:
             return None
-        claim = records.read_claim(folder)
+        claim = attempt_folder.read_claim(folder)
         if claim is None or not claim.of_this_boot:
             return frozenset()
         return open_files.held_for_writing(_members(claim), below)
 
     def halt(self, folder: Path, within_s: float) -> bool | None:
         """See `Runner.halt`: the guardian halts the tree, and this waits until all its threads stand still."""
-        claim = records.read_claim(folder)
+        claim = attempt_folder.read_claim(folder)
         if not open_files.CAN_ASK or claim is None or not processes.is_alive(claim.shim):
             return None
         self.pause(folder)
@@ -252,7 +252,7 @@ class LocalRunner:
         folder = folder.absolute()
         if folder in self._attempts:
             return True
-        claim = records.read_claim(folder)
+        claim = attempt_folder.read_claim(folder)
         if claim is None:
             return False
         self._elsewhere.discard(folder)
@@ -269,8 +269,8 @@ class LocalRunner:
 
     def boot_lost(self, folder: Path) -> bool:
         """Whether the worker was started before this machine was last restarted, and how it ended is not known."""
-        claim = records.read_claim(folder)
-        ending = records.read_exit(folder)
+        claim = attempt_folder.read_claim(folder)
+        ending = attempt_folder.read_exit(folder)
         return claim is not None and not claim.of_this_boot and (ending is None or not ending.known)
 
     def lost(self) -> list[Path]:
@@ -301,18 +301,18 @@ class LocalRunner:
             return None
         attempt = self._attempts[folder]
         if attempt.worker is None:
-            claim = records.read_claim(folder)
+            claim = attempt_folder.read_claim(folder)
             if claim is not None:
                 self._hold_worker(attempt, claim)
         return attempt
 
-    def _hold_worker(self, attempt: _Attempt, claim: records.Claim) -> None:
+    def _hold_worker(self, attempt: _Attempt, claim: attempt_folder.Claim) -> None:
         if attempt.worker is None:
             attempt.trace = claim.trace
             with contextlib.suppress(OSError):  # no more open files: the shim sends what there is to send
                 attempt.worker = Held.take(claim.worker)
         if attempt.claim is None and attempt.worker is not None:
-            attempt.claim = records.open_claim(attempt.folder)
+            attempt.claim = attempt_folder.open_claim(attempt.folder)
 
     def _see_who_left(self) -> bool:
         gone = self._exits.gone()
@@ -325,10 +325,10 @@ class LocalRunner:
         code = _reap(attempt.shim.identity) if attempt.is_child else None
         attempt.close()
         if code != NOT_STARTED:
-            claim = records.read_claim(attempt.folder)
+            claim = attempt_folder.read_claim(attempt.folder)
             self._orphan(attempt.folder, claim.trace if claim else attempt.trace, vouched=code == 0)
             self._left.add(attempt.folder)
-        elif not self.adopt(attempt.folder) and records.read_claim(attempt.folder) is None:
+        elif not self.adopt(attempt.folder) and attempt_folder.read_claim(attempt.folder) is None:
             self._elsewhere.add(attempt.folder)
 
     def _orphan(self, folder: Path, trace: Trace, *, vouched: bool = False) -> None:
@@ -336,7 +336,7 @@ class LocalRunner:
 
         The word is its own where it ended as it does (`vouched`), or where nobody of the tree is left: it leaves last.
         """
-        if records.has_sound_exit(folder) and (vouched or not processes.find([trace])):
+        if attempt_folder.has_sound_exit(folder) and (vouched or not processes.find([trace])):
             return
         self._orphaned[folder] = trace
         self._exits.nudge()
@@ -351,7 +351,7 @@ class LocalRunner:
                 self._lost.append(folder)
 
 
-def _members(claim: records.Claim) -> set[int]:
+def _members(claim: attempt_folder.Claim) -> set[int]:
     """The living processes of an attempt, whoever guards it."""
     if open_files.HAS_CHILDREN and processes.is_alive(claim.shim):
         return open_files.tree(claim.shim.pid)
@@ -361,10 +361,10 @@ def _members(claim: records.Claim) -> set[int]:
 def _write_unknown_exit(folder: Path) -> bool:
     """In the place of whatever lies there. False: not now."""
     try:
-        records.put_exit_aside(folder)
+        attempt_folder.put_exit_aside(folder)
     except OSError:
         return False
-    return records.write_unknown_exit(folder)
+    return attempt_folder.write_unknown_exit(folder)
 
 
 def _reap(child: Identity) -> int | None:

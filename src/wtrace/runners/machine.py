@@ -10,7 +10,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from wtrace.core.resources import Device, Machine, Room, visible_tokens
+from wtrace.race.resources import Device, Machine, Room, visible_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

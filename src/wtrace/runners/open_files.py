@@ -7,8 +7,8 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from wtrace.core.open_file import OpenFile
-from wtrace.runners.shim_kernel import children
+from wtrace.race.open_file import OpenFile
+from wtrace.runners.shim.shim_kernel import children
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

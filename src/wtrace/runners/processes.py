@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core.data import data
+from wtrace.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,22 +16,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core.data import replace
-from wtrace.core.text import plain
+from wtrace.data import replace
 from wtrace.errors import ToolError, WtraceError
 from wtrace.files import read_small
-from wtrace.runners import far, records
+from wtrace.runners import attempt_folder, engine
 from wtrace.runners import slurm_commands as slurm
 from wtrace.runners.base import Exit, Launch, Started
+from wtrace.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from wtrace.core.open_file import OpenFile
+    from wtrace.race.open_file import OpenFile
 
 log = logging.getLogger("wtrace")
 
-ENTRY = Path(__file__).with_name("far_entry.py").absolute()
+ENTRY = Path(__file__).with_name("engine_entry.py").absolute()
 LOOK_EVERY_S = 0.2
 ASK_EVERY_S = 1.0
 ASK_SOON_S = 0.3  # while somebody waits for what Slurm has to say
@@ -56,7 +56,7 @@ class _Attempt:
     """What the thread knows of one attempt. `ending` is set once, when nothing is left to learn."""
 
     folder: Path
-    record: far.Record
+    record: engine.Record
     state: str = ""  # as Slurm calls it; "": not known yet
     waits_for: str | None = None
     asked: bool = False  # we want it to end
@@ -86,7 +86,7 @@ class SlurmRunner:
         self._name = name
         self._settings = settings
         self._shared = _Shared()
-        self._bell = far.Bell()
+        self._bell = engine.Bell()
         self._todo: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._asked_at = 0.0
@@ -99,7 +99,7 @@ class SlurmRunner:
 
     def started(self, folder: Path) -> Started | None:
         """What `start.claim` says; the worker has no pid here."""
-        return far.started_elsewhere(folder, "slurm")
+        return engine.started_elsewhere(folder, "slurm")
 
     def queued(self, folder: Path) -> str | None:
         """Why Slurm has not started the job yet."""
@@ -109,7 +109,7 @@ class SlurmRunner:
     def exited(self, folder: Path) -> Exit | None:
         """How the attempt ended, once Slurm has said whether it took the worker away."""
         attempt = self._shared.attempts.get(folder)
-        return records.read_exit(folder) if attempt is None else attempt.ending
+        return attempt_folder.read_exit(folder) if attempt is None else attempt.ending
 
     def stop(self, folder: Path) -> None:
         """Take the job out of the queue, or have its shim go down the ladder."""
@@ -120,7 +120,7 @@ class SlurmRunner:
         for folder in folders:
             attempt = self._know(folder)
             attempt.asked = True
-            records.request_stop(folder)  # for one that is about to start
+            attempt_folder.request_stop(folder)  # for one that is about to start
             self._do(lambda attempt=attempt: self._stop(attempt))  # type: ignore[misc]
 
     def kill(self, folder: Path) -> None:
@@ -147,7 +147,7 @@ class SlurmRunner:
 
     def adopt(self, folder: Path) -> bool:
         """Follow a job that an earlier supervisor handed in. False: Slurm never had it."""
-        record = far.read_record(folder)
+        record = engine.read_record(folder)
         if record is None or not record.job:
             return False
         self._know(folder)
@@ -186,7 +186,7 @@ class SlurmRunner:
         with self._shared.lock:
             attempt = self._shared.attempts.get(folder)
             if attempt is None:
-                record = far.read_record(folder) or far.Record(self._name)
+                record = engine.read_record(folder) or engine.Record(self._name)
                 attempt = self._shared.attempts[folder] = _Attempt(folder, record)
         return attempt
 
@@ -218,14 +218,14 @@ class SlurmRunner:
     def _submit(self, attempt: _Attempt, launch: Launch) -> None:
         """Hand it in, unless Slurm has it already under the attempt's own name."""
         folder = launch.folder
-        if attempt.record.job or attempt.ending is not None or records.read_exit(folder) is not None:
+        if attempt.record.job or attempt.ending is not None or attempt_folder.read_exit(folder) is not None:
             return
         name = "wtrace:" + launch.marker.replace(" ", "_")
         try:
             before = [job.id for job in slurm.my_jobs() if job.name == name]
             job = before[-1] if before else self._hand_in(launch, name)
             attempt.record = replace(attempt.record, job=job)
-            far.write_record(folder, attempt.record)
+            engine.write_record(folder, attempt.record)
             self._tell(attempt, f"waits in the queue of Slurm: job {job}")
         except ToolError as error:
             self._end(attempt, self._unknown(attempt, refused=str(error)))
@@ -235,8 +235,8 @@ class SlurmRunner:
         command = launch.command
         if command[0] == sys.executable:
             command = (python, *command[1:])
-        content = far.launch_json(launch, str(launch.folder), command, str(launch.cwd), launch.env)
-        far.write_whole(launch.folder / far.LAUNCH, content)
+        content = engine.launch_json(launch, str(launch.folder), command, str(launch.cwd), launch.env)
+        engine.write_whole(launch.folder / engine.LAUNCH, content)
         script = slurm.job_script(python, ENTRY, launch.folder)
         return slurm.submit(slurm.sbatch_command(self._settings, launch, name), script)
 
@@ -302,7 +302,7 @@ class SlurmRunner:
 
     def _judge(self, attempt: _Attempt, now: float) -> None:
         """Whether nothing is left to learn about the attempt's end."""
-        ending = None if self._runs(attempt, now) else records.read_exit(attempt.folder)
+        ending = None if self._runs(attempt, now) else attempt_folder.read_exit(attempt.folder)
         if ending is not None and (attempt.asked or attempt.over_since is not None):
             self._end(attempt, ending if attempt.asked else self._explained(attempt, ending))
         elif ending is not None and attempt.exit_since and now > attempt.exit_since + JUDGED_WITHIN_S:
@@ -349,7 +349,7 @@ class SlurmRunner:
         return replace(ending, taken=words, requeue=attempt.state in REQUEUED)
 
     def _unknown(self, attempt: _Attempt, refused: str | None = None) -> Exit:
-        records.write_unknown_exit(attempt.folder)
+        attempt_folder.write_unknown_exit(attempt.folder)
         with self._shared.lock:
             self._shared.lost.append(attempt.folder)
         at = time.time()

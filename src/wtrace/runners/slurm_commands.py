@@ -9,9 +9,9 @@ import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
-from wtrace.core.data import data
-from wtrace.core.text import plain
+from wtrace.data import data
 from wtrace.errors import ToolError
+from wtrace.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

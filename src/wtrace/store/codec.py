@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from wtrace.core import events as ev
-from wtrace.core.standing import CriterionStanding, Standing, WorkerStanding
+from wtrace.race import events as ev
+from wtrace.race.status import CriterionStanding, Standing, WorkerStanding
 
 if TYPE_CHECKING:
     from typing import Any

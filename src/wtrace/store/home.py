@@ -11,12 +11,12 @@ import time
 from typing import TYPE_CHECKING
 
 from wtrace.errors import ToolError, UsageError
-from wtrace.store import foreign, trusted
+from wtrace.store import approvals, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wtrace.core.layout import Layout, RaceLayout
+    from wtrace.race.paths import Layout, RaceLayout
 
 LONGEST_HOLDER = 1000  # bytes
 KEPT_THERE = "wtrace keeps its records there"
@@ -34,7 +34,7 @@ def require_own_race(race: RaceLayout) -> None:
     """The same of one race's folder; of one that this user started and that is still open, its workers may have put anything
     there, nothing of it is followed, and they must be ended all the same.
     """
-    if trusted.has_start(race.folder.parents[2], race.folder.name):
+    if approvals.has_start(race.folder.parents[2], race.folder.name):
         return
     _refuse(foreign.problem_of_race(str(race.folder)))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from wtrace.core.data import data, replace
-from wtrace.core.standing import Happening
+from wtrace.data import data, replace
+from wtrace.race.status import Happening
 from wtrace.store import codec, trouble
 from wtrace.store.database import damaged, open_reader, readable
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Self
 
-    from wtrace.core.events import Event
-    from wtrace.core.standing import CriterionStanding, Standing
+    from wtrace.race.events import Event
+    from wtrace.race.status import CriterionStanding, Standing
 
 
 class StoredPosition(NamedTuple):

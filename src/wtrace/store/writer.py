@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Self
 
-    from wtrace.core.events import Event
-    from wtrace.core.standing import CriterionStanding, Standing, WorkerStanding
+    from wtrace.race.events import Event
+    from wtrace.race.status import CriterionStanding, Standing, WorkerStanding
     from wtrace.store.reader import StoredPosition
 
 _EVENT = "INSERT INTO events (race, at, kind, data) VALUES (?, ?, ?, ?)"

@@ -10,16 +10,16 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core.claims import winning_claim
-from wtrace.core.data import data
+from wtrace.data import data
+from wtrace.race.claims import winning_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from wtrace.core.claims import Claim
-    from wtrace.core.layout import RaceLayout
-    from wtrace.core.redaction import Redaction
-    from wtrace.core.standing import Standing
+    from wtrace.race.claims import Claim
+    from wtrace.race.paths import RaceLayout
+    from wtrace.race.redaction import Redaction
+    from wtrace.race.status import Standing
 
 LARGEST_BYTES = 10_000_000
 SUMS, LEFT_OUT, ATTRIBUTES = "SHA256SUMS", "LEFT_OUT.txt", ".gitattributes"

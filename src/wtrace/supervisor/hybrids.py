@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.core.view import Place
 from wtrace.errors import WtraceError
-from wtrace.supervisor.fairplay import changed_judge_file
-from wtrace.supervisor.record import missing_script, request_of, worktrees_folder
+from wtrace.race.view import Place
+from wtrace.supervisor.create import missing_script, request_of, worktrees_folder
+from wtrace.supervisor.integrity import changed_judge_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wtrace.repo.hybrid import HybridConflict
-    from wtrace.supervisor.context import RaceContext
+    from wtrace.git.hybrid import HybridConflict
+    from wtrace.race.context import RaceContext
 
 
 class HybridError(Exception):
@@ -25,8 +25,8 @@ def make(race: RaceContext, worker: str, judge_files: Mapping[str, str]) -> tupl
 
     HybridError with nothing of the user's changed.
     """
-    from wtrace.repo import hybrid
-    from wtrace.repo.worktrees import prepare
+    from wtrace.git import hybrid
+    from wtrace.git.worktrees import prepare
 
     spec, own = race.spec, race.spec.worker(worker)
     combines = [(name, race.places[name].commit) for name in own.combines]

@@ -13,13 +13,13 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wtrace.core.data import data
-from wtrace.supervisor.attempts import environment_of, python_of, working_directory
+from wtrace.data import data
+from wtrace.supervisor.jobs.launch import environment_of, python_of, working_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from wtrace.supervisor.context import RaceContext
+    from wtrace.race.context import RaceContext
 
 MOST_S = 30.0
 MOST_NAMES = 200

@@ -5,18 +5,19 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from wtrace.core import decide, referee, view
-from wtrace.core.events import CheckpointFrozen, ClaimMade, ConfirmationEnded, LinesRead, VerdictReached
-from wtrace.core.evolve import evolve
-from wtrace.core.plan import divisor
-from wtrace.supervisor import points
+from wtrace.config.schedule import divisor
+from wtrace.judging import referee
+from wtrace.race import policy, view
+from wtrace.race.events import CheckpointFrozen, ClaimMade, ConfirmationEnded, LinesRead, VerdictReached
+from wtrace.race.reduce import evolve
+from wtrace.supervisor import failpoints
 
 if TYPE_CHECKING:
-    from wtrace.core.events import Event
-    from wtrace.core.standing import Standing, WorkerStanding
-    from wtrace.core.state import State, Worker
+    from wtrace.race.context import RaceContext
+    from wtrace.race.events import Event
+    from wtrace.race.state import State, Worker
+    from wtrace.race.status import Standing, WorkerStanding
     from wtrace.store.writer import Writer
-    from wtrace.supervisor.context import RaceContext
 
 VIEWS_EVERY_S = 0.25
 """Rows of which only counters changed are rewritten at most this often."""
@@ -50,11 +51,11 @@ class Journal:
     def note(self, event: Event) -> None:
         """Let the event change the state, and keep it. Lines are kept as a file's position instead."""
         moment = _MOMENTS.get(type(event))
-        with points.around(moment) if moment else nullcontext():
+        with failpoints.around(moment) if moment else nullcontext():
             self._note(event)
 
     def _note(self, event: Event) -> None:
-        self.asked += decide.asks(self.state, event)
+        self.asked += policy.asks(self.state, event)
         self.state = evolve(self.state, event)
         if not isinstance(event, LinesRead):
             self.writer.add_event(event)

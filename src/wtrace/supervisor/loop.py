@@ -16,38 +16,39 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core import decide, referee
-from wtrace.core import events as ev
-from wtrace.core.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
-from wtrace.core.rehearsal import rehearse
 from wtrace.errors import ToolError
+from wtrace.judging import referee
 from wtrace.metrics.watcher import make_watcher
-from wtrace.results.courier import Courier
-from wtrace.results.notices import notices_of
+from wtrace.publish.notify.notices import notices_of
+from wtrace.publish.notify.sender import Courier
+from wtrace.race import events as ev
+from wtrace.race import policy
+from wtrace.race.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
+from wtrace.race.rehearsal import rehearse
 from wtrace.store import codec
-from wtrace.supervisor import points
-from wtrace.supervisor.deeds import Deeds
-from wtrace.supervisor.following import Following
-from wtrace.supervisor.freezing import Freezer
+from wtrace.supervisor import failpoints
+from wtrace.supervisor.agents import Agents
+from wtrace.supervisor.checkpoints.freezing import Freezer
+from wtrace.supervisor.checkpoints.settling import Settler
+from wtrace.supervisor.daemon import hand_nothing_on, remove_drafts, reserve_files
+from wtrace.supervisor.executor import Deeds
+from wtrace.supervisor.jobs.room import RoomWatch
+from wtrace.supervisor.jobs.setup import note_set_up
+from wtrace.supervisor.jobs.watch import Following
 from wtrace.supervisor.outlook import merge_outlook
-from wtrace.supervisor.pages import Pages
-from wtrace.supervisor.redacting import redaction_for
+from wtrace.supervisor.publishing.pages import Pages
+from wtrace.supervisor.publishing.redacting import redaction_for
 from wtrace.supervisor.requests import events_of_request, pending_requests, put_aside, read_request, remove
-from wtrace.supervisor.room import RoomWatch
-from wtrace.supervisor.setting_up import note_set_up
-from wtrace.supervisor.settling import Settler
-from wtrace.supervisor.spawn import hand_nothing_on, remove_drafts, reserve_files
-from wtrace.sync.agents import Agents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wtrace.core.state import State
-    from wtrace.results.dashboard.curves import Curves
+    from wtrace.publish.dashboard.curves import Curves
+    from wtrace.race.context import RaceContext
+    from wtrace.race.state import State
     from wtrace.runners.base import Runner
     from wtrace.store.reader import StoredPosition
     from wtrace.supervisor.clock import Clock
-    from wtrace.supervisor.context import RaceContext
     from wtrace.supervisor.journal import Journal
 
 log = logging.getLogger("wtrace")
@@ -153,8 +154,8 @@ class Supervisor:
             if isinstance(phase, Running):  # told to, but perhaps not done
                 change = ev.WorkerPaused if phase.paused else ev.WorkerUnpaused
                 self._deeds.ask(change(phase.since, name))
-        for deed in decide.unfinished(self.state):
-            if not (isinstance(deed, decide.Launch) and deed.worker in self._following):
+        for deed in policy.unfinished(self.state):
+            if not (isinstance(deed, policy.Launch) and deed.worker in self._following):
                 self._deeds.ask(deed)
 
     def _give_up(self, worker: str, phase: Launching | Running | Stopping) -> None:
@@ -171,7 +172,8 @@ class Supervisor:
 
         The first check should not wait for it, nor should the end of a long race find another version on the disk.
         """
-        from wtrace.supervisor import merging, proof  # noqa: F401
+        from wtrace.supervisor import merging  # noqa: F401
+        from wtrace.supervisor.publishing import report  # noqa: F401
 
         referee.warm_up(self.state.spec.success)
         for event in rehearse(self.state, self._clock.now()):
@@ -262,22 +264,22 @@ class Supervisor:
         if self._settled == self._journal.asked and now < self._asks_at and self._room.due(now) is None:
             return
         self._settled = self._journal.asked
-        while (fact := decide.conclude(self.state, now)) is not None:
+        while (fact := policy.conclude(self.state, now)) is not None:
             self._journal.note(fact)
         room = self._room.look(now)
-        for action in decide.decide(self.state, now, room):
-            event = decide.intent(action, now)
+        for action in policy.decide(self.state, now, room):
+            event = policy.intent(action, now)
             if event is not None:
                 self._journal.note(event)
             self._deeds.ask(action)
         self._room.tell(now, room)
-        deadline = decide.next_deadline(self.state, now)
+        deadline = policy.next_deadline(self.state, now)
         self._asks_at = inf if deadline is None else deadline
 
     def _store(self, now: float) -> bool:
         """Store the turn. Where the disk does not let us, nothing is done and the next turn tries again."""
         try:
-            with points.around("commit"):
+            with failpoints.around("commit"):
                 # Rows that come later need another turn, and there is none after the end.
                 awaited = self._deeds.end_somebody and self.state.outcome is None
                 self._journal.commit(now, rows_later=awaited)

@@ -8,24 +8,24 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core.data import replace
-from wtrace.core.wording import FIRST_NOT_BEST, confirmation, winner_of
+from wtrace.data import replace
 from wtrace.errors import UsageError, WtraceError
-from wtrace.repo.commit import Message, goes_to_lfs
-from wtrace.repo.merge import MergeRequest, merge
+from wtrace.git.commit import Message, goes_to_lfs
+from wtrace.git.merge import MergeRequest, merge
+from wtrace.publish.view import FIRST_NOT_BEST, confirmation, winner_of
 from wtrace.store.reader import Reader
+from wtrace.supervisor.checkpoints.whole import Wholeness
 from wtrace.supervisor.exhibits import LARGEST_BYTES, Exhibits, collect
-from wtrace.supervisor.redacting import redaction_for
-from wtrace.supervisor.whole import Wholeness
+from wtrace.supervisor.publishing.redacting import redaction_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from wtrace.core.claims import Claim
-    from wtrace.core.layout import Layout
-    from wtrace.core.standing import CriterionStanding, Standing, WorkerStanding
-    from wtrace.repo.merge import Merged
-    from wtrace.supervisor.context import RaceContext
+    from wtrace.git.merge import Merged
+    from wtrace.race.claims import Claim
+    from wtrace.race.context import RaceContext
+    from wtrace.race.paths import Layout
+    from wtrace.race.status import CriterionStanding, Standing, WorkerStanding
 
 log = logging.getLogger("wtrace")
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from wtrace.core.spec import RaceSpec
-    from wtrace.repo.forecast import Forecast
+    from wtrace.config.spec import RaceSpec
+    from wtrace.git.forecast import Forecast
 
 log = logging.getLogger("wtrace")
 
@@ -22,7 +22,7 @@ def merge_outlook(root: Path, spec: RaceSpec, commits: Mapping[str, str]) -> tup
 
     Empty where the config says that nothing is merged, and, with a line in the log, where git cannot tell.
     """
-    from wtrace.repo.forecast import conflict_forecast
+    from wtrace.git.forecast import conflict_forecast
 
     raced = {name: commit for name, commit in commits.items() if commit and not spec.worker(name).control}
     if spec.merge == "never" or not raced:

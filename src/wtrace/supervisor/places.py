@@ -10,9 +10,9 @@ from wtrace.runners.local import LocalRunner
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wtrace.core.engines import Engine
-    from wtrace.core.spec import RaceSpec
-    from wtrace.repo.worktrees import Prepared
+    from wtrace.config.engines import Engine
+    from wtrace.config.spec import RaceSpec
+    from wtrace.git.worktrees import Prepared
     from wtrace.runners.base import Runner
 
 
@@ -20,7 +20,7 @@ def make_runner(spec: RaceSpec) -> Runner:
     """All the places of the race as one runner; a race on this machine alone pays for no other."""
     if spec.is_local:
         return LocalRunner()
-    from wtrace.core.engines import engine_of
+    from wtrace.config.engines import engine_of
     from wtrace.runners.fleet import Fleet
 
     return Fleet(LocalRunner(), lambda name: _make(engine_of(spec, name)))
@@ -31,14 +31,14 @@ def _make(engine: Engine) -> Runner:
         from wtrace.runners.slurm import SlurmRunner
 
         return SlurmRunner(engine.name, engine.settings)
-    from wtrace.runners.ray import RayRunner
+    from wtrace.runners.ray.runner import RayRunner
 
     return RayRunner(engine.name, engine.settings)
 
 
 def engines_of(spec: RaceSpec) -> list[Engine]:
     """The engines, this machine aside, that workers of the race run on."""
-    from wtrace.core.engines import LOCAL, engine_of
+    from wtrace.config.engines import LOCAL, engine_of
 
     names = dict.fromkeys(spec.runner_of(worker) for worker in spec.workers)
     return [engine_of(spec, name) for name in names if name != LOCAL]
@@ -56,8 +56,8 @@ def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
 
     Asked of workers whose engine shares no folder with this machine.
     """
-    from wtrace.core.engines import engine_of
-    from wtrace.repo import export
+    from wtrace.config.engines import engine_of
+    from wtrace.git import export
 
     warnings: list[str] = []
     for made in prepared:
@@ -75,9 +75,9 @@ def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
 
 
 def _check_size(made: Prepared) -> None:
-    from wtrace.core.text import size
-    from wtrace.repo import export
-    from wtrace.runners.ray_parcel import most_bytes
+    from wtrace.git import export
+    from wtrace.runners.ray.parcel import most_bytes
+    from wtrace.text import size
 
     most, total = most_bytes(), export.size_of(made.path, made.commit)
     if total >= most:
@@ -96,6 +96,6 @@ def check_engine(engine: Engine) -> Iterator[str]:
 
         yield from check(engine.settings)
     else:
-        from wtrace.runners.ray_client import check as check_ray
+        from wtrace.runners.ray.client import check as check_ray
 
         yield from check_ray(engine.settings)

@@ -7,18 +7,18 @@ import json
 import time
 from typing import TYPE_CHECKING, Literal
 
-from wtrace.core import events as ev
-from wtrace.core.data import data
-from wtrace.core.phases import Ended, Running
-from wtrace.core.text import plain
+from wtrace.data import data
 from wtrace.errors import ToolError
 from wtrace.files import read_small
+from wtrace.race import events as ev
+from wtrace.race.phases import Ended, Running
+from wtrace.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from wtrace.core.state import State
+    from wtrace.race.state import State
 
 LARGEST_BYTES = 256 * 1024
 LONGEST_BY = 200

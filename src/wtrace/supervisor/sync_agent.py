@@ -15,29 +15,29 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.core import config
-from wtrace.core.layout import Layout
+from wtrace.config import load
 from wtrace.errors import WtraceError
 from wtrace.metrics.watcher import make_watcher
-from wtrace.results.files import write_atomically
+from wtrace.mirror import target_state
+from wtrace.mirror.agent import Agent, Facts
+from wtrace.mirror.connection import Connection
+from wtrace.mirror.push import Push
+from wtrace.mirror.target import resolve
+from wtrace.publish.files import write_atomically
+from wtrace.race.paths import Layout
 from wtrace.store import home
 from wtrace.store.reader import Reader
-from wtrace.supervisor.record import recall
-from wtrace.supervisor.redacting import redact_log, redaction_in, start_log
-from wtrace.supervisor.whole import Wholeness
-from wtrace.sync import states
-from wtrace.sync.agent import Agent, Facts
-from wtrace.sync.connection import Connection
-from wtrace.sync.push import Push
-from wtrace.sync.target import resolve
+from wtrace.supervisor.checkpoints.whole import Wholeness
+from wtrace.supervisor.create import recall
+from wtrace.supervisor.publishing.redacting import redact_log, redaction_in, start_log
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from wtrace.core.layout import RaceLayout
-    from wtrace.core.standing import Standing
+    from wtrace.race.paths import RaceLayout
+    from wtrace.race.status import Standing
 
-log = logging.getLogger("wtrace.sync")
+log = logging.getLogger("wtrace.mirror")
 
 NICENESS = 10
 RUNNING, DECIDED, CLOSED = "running", "decided", "closed"
@@ -151,23 +151,23 @@ def keep_mirror(root: Path, race_id: str, name: str) -> None:
     """Keep that target's mirror to the end. A target that cannot be used is told in its state, and given up."""
     layout = Layout(root)
     race = layout.race(race_id)
-    file = states.state_file(race.folder, name)
+    file = target_state.state_file(race.folder, name)
     file.parent.mkdir(mode=0o700, exist_ok=True)
 
-    def tell(state: states.TargetState) -> None:
-        write_atomically(file, states.encode(state))
+    def tell(state: target_state.TargetState) -> None:
+        write_atomically(file, target_state.encode(state))
 
     try:
-        spec = config.parse(race.config.read_text(encoding="utf-8"), source=str(race.config), recorded=True)
+        spec = load.parse(race.config.read_text(encoding="utf-8"), source=str(race.config), recorded=True)
         redact_log(redaction_in(root, spec))
         target = resolve(next(each for each in spec.sync if each.name == name), spec.name, root)
     except WtraceError as error:
-        tell(states.TargetState(name, stage="given up", error=error.what, hint=error.hint))
+        tell(target_state.TargetState(name, stage="given up", error=error.what, hint=error.hint))
         return
     facts = RaceFacts(layout, race_id)
     with Connection(target) as connection, Alarm(race, facts) as alarm:
         push = Push(connection, race_id, race.results)
-        Agent(target, push, facts, alarm, tell, before=states.read_state(file)).run()
+        Agent(target, push, facts, alarm, tell, before=target_state.read_state(file)).run()
 
 
 def main() -> None:

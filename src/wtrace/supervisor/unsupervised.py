@@ -6,14 +6,14 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from wtrace.runners import processes, records
+from wtrace.runners import attempt_folder, processes
 from wtrace.runners.local import LocalRunner
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from wtrace.core.layout import RaceLayout
+    from wtrace.race.paths import RaceLayout
 
 FOLDERS = ("*/attempts/*", "*/setup/*", "*/after/*", "claims/*/attempts/*")
 LOOK_EVERY_S = 0.1
@@ -64,7 +64,7 @@ def _owner(race: RaceLayout, folder: Path) -> str:
 
 def _runs(folder: Path) -> bool:
     """Whether a process of that attempt lives, its guardian included."""
-    claim = records.read_claim(folder)
+    claim = attempt_folder.read_claim(folder)
     if claim is None or not claim.of_this_boot:
         return False
     return (

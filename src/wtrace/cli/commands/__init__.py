@@ -1,0 +1,1 @@
+"""A file for each command, or family of commands: parse, call, render."""

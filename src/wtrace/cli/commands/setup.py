@@ -1,0 +1,47 @@
+"""`wtrace setup`: one worktree per worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.cli.common import ConfigOption, TrustOption, find_root, read_config, require_trust
+from wtrace.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wtrace.git.worktrees import Prepared
+
+
+def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
+    """Make one worktree per worker, and the branches that are missing; what is there already is kept.
+
+    Brings along what `include` names, and runs the commands of `setup` where they have not run yet.
+    """
+    from wtrace.supervisor import run
+    from wtrace.supervisor.create import check_commands
+    from wtrace.supervisor.jobs.setup_now import set_up_now
+    from wtrace.supervisor.outlook import merge_outlook
+
+    root = find_root()
+    spec = read_config(root, config)
+    require_trust(root, spec, approve=trust)
+    prepared = run.set_up(root, spec)
+    for made in prepared:
+        for line in describe(made):
+            print(line)
+    for forecast in merge_outlook(root, spec, {made.worker: made.commit for made in prepared}):
+        if not forecast.clean:
+            print(plain(f"if {forecast.worker} wins, it {forecast.words}"))
+    check_commands(spec, prepared)
+    set_up_now(root, spec, prepared, told=lambda line: print(plain(line), flush=True))
+
+
+def describe(made: Prepared) -> Iterator[str]:
+    """What was done for one worker, in a line or a few."""
+    yield plain(f"{made.made:8} {made.worker}: {made.path} on {made.branch} at {made.commit[:12]}")
+    if made.dirty:
+        shown = ", ".join(made.dirty[:3]) + (", …" if len(made.dirty) > 3 else "")
+        yield plain(f"         uncommitted changes are kept, used, and recorded as a patch: {shown}")
+    for note in made.notes:
+        yield plain(f"         {note}")

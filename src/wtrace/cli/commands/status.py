@@ -1,0 +1,24 @@
+"""`wtrace status`: one table of where the race stands."""
+
+from __future__ import annotations
+
+import json
+
+from wtrace.cli.common import JsonOption, RaceOption, find_root, latest_standing
+from wtrace.cli.terminal.table import print_table
+from wtrace.mirror import brief
+from wtrace.race.paths import Layout
+from wtrace.race.status_json import status_json
+
+
+def status(as_json: JsonOption = False, race: RaceOption = None) -> None:
+    """Where the race stands: in any terminal, while it runs and afterwards, also after a crash or a reboot."""
+    root = find_root()
+    standing = latest_standing(root, race)
+    rows = [] if standing is None else brief.read(str(Layout(root).race(standing.id).folder))
+    if as_json:
+        print(json.dumps(status_json(standing, brief.to_json(rows)), allow_nan=False))
+    elif standing is None:
+        print("no race in this repo yet: `wtrace run` starts one")
+    else:
+        print_table(standing, rows)

@@ -1,0 +1,221 @@
+"""The live view: the race in one picture, made anew at each redraw from rows that did not change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wtrace.cli.terminal.cells import clipped, eta_of, note_lines, worker_cells
+from wtrace.cli.terminal.columns import lay_out, sizes_of, widest
+from wtrace.cli.terminal.details import detail_lines
+from wtrace.cli.terminal.frame import Frame, line_of
+from wtrace.cli.terminal.header import (
+    cost_cell,
+    goal_lines,
+    happening_line,
+    over_lines,
+    supervisor_line,
+    title_line,
+    verdict_line,
+)
+from wtrace.cli.terminal.usage import Gauge
+from wtrace.mirror import brief
+from wtrace.publish.view import ALIVE, better, counts, digits_of
+from wtrace.text import plain, size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from wtrace.cli.terminal.cells import Cell, Cells
+    from wtrace.cli.terminal.columns import Layout
+    from wtrace.cli.terminal.frame import Line
+    from wtrace.mirror.brief import Row
+    from wtrace.race.status import CriterionInfo, Standing, WorkerStanding, WorkerState
+
+KEYS = "Ctrl-C: stop the race, or leave it running"
+_WANTED = ("full", "eta", "spark", "pace", "cpu", "memory", "gpu", "titles", "eta_long", "log")
+_ETA_EVERY_S = 15.0
+_UNKNOWN = Gauge()
+
+
+@dataclass(slots=True)
+class _Row:
+    """One worker's cells, and the lines made of them at the layout that was used last."""
+
+    worker: WorkerStanding
+    gauge: Gauge
+    eta_at: float
+    eta: str | None
+    cells: Cells
+    sizes: dict[str, int]
+    layout: Layout | None = None
+    lines: tuple[Line, ...] = ()
+    details: int = 0
+
+
+class LiveView:
+    """Renders standings; keeps what did not change since the last one. What it shows depends on its inputs only."""
+
+    def __init__(self, keys: str = KEYS) -> None:
+        self._keys = keys
+        self._rows: dict[str, _Row] = {}
+        self._criteria: tuple[CriterionInfo, ...] = ()
+        self._digits: dict[str, int] = {}
+
+    def render(
+        self,
+        standing: Standing,
+        gauges: Mapping[str, Gauge],
+        *,
+        width: int,
+        height: int,
+        now: float,
+        sync: Sequence[Row] = (),
+    ) -> Frame:
+        """A picture of at most `width` by `height` cells. `now`: seconds since 1970; `sync`: how targets were reached."""
+        rows = self._refresh(standing, gauges, now)
+        layout = lay_out(widest(row.sizes for row in rows), standing.criteria, width, _WANTED)
+        mirrors = [clipped(((f"sync to {brief.line(row, now)}", "dim"),), width) for row in sync]
+        head = _head(standing, width, height, now, mirrors)
+        foot = [clipped(((self._keys, "dim"),), width)] if height >= 8 else []
+        room = height - len(head) - len(foot) - 1  # for rows and what happened; the heading takes one
+        lately_least = min(len(standing.happenings), 3) + 1 if standing.happenings and room >= 9 else 0
+        lines = _table(rows, layout, max(1, room - lately_least), width)
+        lately = _lately(standing, width, room - len(lines))
+        picture = [*map(line_of, head), line_of(((layout.heading(), "head"),)), *lines]
+        return Frame([*picture, *map(line_of, lately), *map(line_of, foot)][:height], width)
+
+    def _refresh(self, standing: Standing, gauges: Mapping[str, Gauge], now: float) -> list[_Row]:
+        digits = digits_of(standing)
+        if (standing.criteria, digits) != (self._criteria, self._digits):
+            self._criteria, self._digits, self._rows = standing.criteria, digits, {}
+        eta_at = now - now % _ETA_EVERY_S
+        rows = {
+            worker.name: self._row(worker, gauges.get(worker.name, _UNKNOWN), standing, eta_at)
+            for worker in standing.workers
+        }
+        self._rows = rows
+        return list(rows.values())
+
+    def _row(self, worker: WorkerStanding, gauge: Gauge, standing: Standing, eta_at: float) -> _Row:
+        row = self._rows.get(worker.name)
+        if row is not None and row.gauge == gauge and row.eta_at == eta_at and row.worker == worker:
+            return row
+        eta = self._eta(worker, row, standing, eta_at)
+        cells = worker_cells(worker, standing.criteria, eta, self._digits) | _gauge_cells(worker, gauge)
+        cells["log"] = cells["note"] if cells["note"] and worker.state not in ALIVE else cells["last"]
+        return _Row(worker, gauge, eta_at, eta, cells, sizes_of(cells))
+
+    def _eta(self, worker: WorkerStanding, row: _Row | None, standing: Standing, eta_at: float) -> str | None:
+        """The forecast, which is dear, is made anew only for a new check, another state, or as time goes by."""
+        if (
+            row is not None
+            and (row.eta_at, row.worker.state, row.worker.max_epochs)
+            == (eta_at, worker.state, worker.max_epochs)
+            and row.worker.recent == worker.recent
+        ):
+            return row.eta
+        return eta_of(worker, standing, eta_at)
+
+
+def render(standing: Standing, gauges: Mapping[str, Gauge], *, width: int, height: int, now: float) -> Frame:
+    """One picture without a memory: `LiveView.render` for a single use."""
+    return LiveView().render(standing, gauges, width=width, height=height, now=now)
+
+
+def _gauge_cells(worker: WorkerStanding, gauge: Gauge) -> Cells:
+    cpu = () if gauge.cpu_percent is None else ((f"{gauge.cpu_percent:.0f} %", ""),)
+    alive = worker.state in ALIVE
+    return {
+        "cpu": cpu if alive else (),
+        "memory": ((size(gauge.memory), ""),) if alive and gauge.memory is not None else (),
+        "gpu": ((size(gauge.gpu_memory), ""),) if alive and gauge.gpu_memory is not None else (),
+        "last": ((plain(gauge.log_line), "dim"),) if gauge.log_line else (),
+    }
+
+
+def _head(standing: Standing, width: int, height: int, now: float, mirrors: Sequence[Cell]) -> list[Cell]:
+    lines = [
+        title_line(standing, width, now),
+        supervisor_line(standing, width),
+        *goal_lines(standing, width, 3 if height >= 18 else 1 if height >= 10 else 0),
+        verdict_line(standing, width) if height >= 6 else None,
+        cost_cell(standing, width, now) if height >= 12 else None,
+        *mirrors[: 2 if height >= 18 else 0],
+    ]
+    shown: list[Cell] = [line for line in lines if line is not None]
+    return [*shown, ()] if height >= 18 else shown
+
+
+def _lately(standing: Standing, width: int, room: int) -> list[Cell]:
+    if room < 2:
+        return []
+    latest = standing.happenings[-min(room - 1, 10) :]
+    return [(), *(happening_line(h, standing.started, width) for h in latest)] if latest else []
+
+
+def _table(rows: list[_Row], layout: Layout, room: int, width: int) -> list[Line]:
+    """The rows, with as many lines of details each as there is room; else the interesting ones and a summary."""
+    if len(rows) <= room:
+        details = min(3, room // max(1, len(rows)) - 1)
+        return [line for row in rows for line in _lines(row, layout, details, width)]
+    shown = sorted(rows, key=_interest)[: room - 1]
+    names = {row.worker.name for row in shown}
+    hidden = [row.worker for row in rows if row.worker.name not in names]
+    summary = line_of(clipped(((f"… {len(hidden)} more: {counts(hidden)}", "bold"),), width))
+    return [*(line for row in shown for line in _lines(row, layout, 0, width)), summary]
+
+
+def _lines(row: _Row, layout: Layout, details: int, width: int) -> tuple[Line, ...]:
+    if row.layout != layout or row.details != details:
+        extra = detail_lines(row.cells, layout.keys, width, details)
+        row.lines = tuple(line_of(line) for line in (layout.line(row.cells), *extra))
+        row.layout, row.details = layout, details
+    return row.lines
+
+
+_INTEREST: Mapping[WorkerState, int] = {
+    "won": 0,
+    "confirming": 1,
+    "stalled": 2,
+    "retrying": 2,
+    "paused": 2,
+    "running": 3,
+    "stopping": 4,
+    "failed": 5,
+    "lost": 5,
+    "refuted": 5,
+    "waiting": 6,
+}
+
+
+def _interest(row: _Row) -> tuple[int, int, float]:
+    worker = row.worker
+    first = worker.criteria[0] if worker.criteria else None
+    value = 0.0 if first is None else -better(first.op, first.value)
+    return _INTEREST.get(worker.state, 7), -sum(c.met for c in worker.criteria), value
+
+
+def summary(standing: Standing, *, width: int, report: str | None = None, log: str | None = None) -> Frame:
+    """What stays on the terminal when the race is over: who won or came closest, the rows, where to read on.
+
+    Print it with `soft_wrap=True`: the paths are kept whole, however long, so that they can be copied.
+    """
+    cells = [
+        worker_cells(worker, standing.criteria, None, digits_of(standing)) for worker in standing.workers
+    ]
+    layout = lay_out(widest(map(sizes_of, cells)), standing.criteria, width, ("full", "spark", "titles"))
+    cost = cost_cell(standing, width, standing.at)
+    lines: list[Cell] = [
+        *over_lines(standing, width),
+        *([cost] if cost else []),
+        (),
+        ((layout.heading(), "head"),),
+    ]
+    for row in cells:
+        lines.append(layout.line(row))
+        lines += note_lines(row, width)
+    paths: Sequence[tuple[str, str | None]] = [("report", report), ("log", log)]
+    lines.append(())
+    lines += [((f"{what}: {plain(path)}", ""),) for what, path in paths if path]
+    return Frame(map(line_of, lines), width)

@@ -1,0 +1,1 @@
+"""What a race is to be: read, checked and written. Pure."""

@@ -1,0 +1,1 @@
+"""The language of the criteria: parsed while the config is read."""

@@ -1,0 +1,202 @@
+"""The commented `wtrace.toml` that `wtrace init` writes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from wtrace.config import toml
+from wtrace.config.names import LONGEST_NAME, branch_problem, worker_name_problem
+from wtrace.config.placeholders import literal
+from wtrace.config.rules import side_by_side
+from wtrace.config.tables import JUDGE, RACE
+from wtrace.metrics.proposals.suggest import Suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from wtrace.config.guess import Guess
+    from wtrace.config.schema import Key
+
+MOST_WORKERS = 8
+COMMENTS_FROM = 34  # column
+LONGEST_LINE = 110
+SET_BY_HAND = ("check_every", "max_epochs", "max_parallel")  # what nearly everybody changes
+EXAMPLE_BRANCHES = ("try-first-idea", "try-second-idea")
+
+# Options by which training scripts usually take what wtrace has to tell them, the most telling first.
+USUAL_OPTIONS = {
+    "{output}": "output output-dir out-dir out save-dir checkpoint-dir work-dir",
+    "{check_every}": "check-every eval-every val-every",
+    "{max_epochs}": "max-epochs epochs num-epochs n-epochs num-train-epochs",
+}
+
+# What stands in a comment, where the default would not show the form.
+EXAMPLES: dict[str, object] = {
+    "base": "main",
+    "cost_per_hour": 3.06,
+    "wait_for_gpu_memory": "8 GiB",
+    "memory_floor": "4 GiB",
+    "files": ["evaluate.py"],
+}
+
+HEADER = """\
+# A race of git branches to a goal: each worker trains one branch, and the first that meets every
+# criterion wins. Check this file with `wtrace run --dry-run`, start the race with `wtrace run`.
+"""
+
+SUCCESS = """
+# Every criterion must hold at one and the same check. The examples are to be edited.
+# A criterion is EXPRESSION OPERATOR NUMBER, on the plain metrics that a check reports, or on the columns
+# of its samples: mean median std min max count fraction p_greater cohens_d ci_low ci_high.
+# At each check a training appends one line like this to the file that $WTRACE_METRICS names
+# (in Python, `from wtrace import Reporter` does it):
+#   {"event": "check", "epoch": 5, "metrics": {"val_accuracy": 0.93}}
+[success]
+{criterion}
+# val_loss = { is = "val_loss <= 0.2", for_checks = 2 }   # only if it holds at two checks in a row
+# clips = "fraction(score > 0.5) >= 0.7"                  # on samples: {"samples": {"score": [0.8, 0.3]}}
+"""
+
+METRICS = r"""
+# A training that prints or logs its metrics already needs no change: say where they are. Without this table
+# they are the lines that it appends to $WTRACE_METRICS. `wtrace run --dry-run` says what is read.
+"""
+
+METRICS_EXAMPLE = r"""# [metrics]
+# from = "stdout"     # or csv, tensorboard, hf (trainer_state.json), with a path = "{output}/…" if it is unusual
+# pattern = 'epoch (?P<epoch>\d+).* val_accuracy (?P<val_accuracy>\S+)'
+# first_epoch = 0     # where it counts from 0
+"""
+
+CONFIRM = """
+# A claim is judged again, on data that no worker has seen, before it is the verdict.
+# [confirm]
+# command = ["python", "evaluate.py", "--checkpoint", "{checkpoint}", "--split", "test"]
+# attempts = 3
+# timeout = 600
+"""
+
+WORKERS = """
+# One table per worker: a branch, and how its training starts. There is no shell; wtrace fills in {output}
+# {worker} {race} {check_every} {max_epochs} {worktree} {metrics}. More keys for one worker: priority = 10
+# (who starts first), control = true (runs for comparison, never wins), max_epochs, retries, cwd,
+# env = { NAME = "value" }.
+"""
+
+
+def config_template(
+    *,
+    name: str,
+    base: str | None,
+    branches: Sequence[str],
+    script: str | None = None,
+    options: Sequence[str] = (),
+    framework: str | None = None,
+    metrics: Guess | Suggestion | None = None,
+    most_workers: int = MOST_WORKERS,
+) -> str:
+    """A config that parses, whatever the facts: a repo's name, its base, its branches, a script and its options.
+
+    Branches that no config can name are left out; those beyond `most_workers` stand in comments.
+    """
+    base = base if base is not None and not branch_problem(base) else None
+    racing = side_by_side([each for each in branches if not branch_problem(each)], base)
+    command = _command(script, options)
+    seen = metrics if isinstance(metrics, Suggestion) else None
+    parts = [HEADER, _race(safe_name(name, "race"), base, seen), _success(metrics), _metrics(metrics)]
+    parts += [_judge(), CONFIRM, WORKERS]
+    parts.append(_script_comment(script, framework))
+    if not racing:
+        parts.append("# No other branch was found: these two are created from the base by `wtrace setup`.\n")
+        racing = side_by_side(EXAMPLE_BRANCHES, base)
+    parts += _workers(racing, command, most_workers)
+    return "".join(parts)
+
+
+def safe_name(text: str, otherwise: str) -> str:
+    """The text as the name of a race or a worker: what is not allowed becomes `-`."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:LONGEST_NAME]
+    return otherwise if not name or worker_name_problem(name) else name
+
+
+def _race(name: str, base: str | None, seen: Suggestion | None) -> str:
+    given: dict[str, object] = {"name": name}
+    if base is not None:
+        given["base"] = base
+    if seen is not None:
+        given |= {"check_every": seen.check_every, "max_epochs": seen.max_epochs}
+    lines = [_line(key, given.get(key.name), given=key.name in given) for key in RACE.keys]
+    return "\n".join(["", "[race]", *lines, ""])
+
+
+def _success(metrics: Guess | Suggestion | None) -> str:
+    metric, criterion = (
+        ("val_accuracy", "val_accuracy >= 0.9") if metrics is None else (metrics.metric, metrics.criterion)
+    )
+    return SUCCESS.replace("{criterion}", f"{toml.key(metric)} = {toml.value(criterion)}")
+
+
+def _metrics(metrics: Guess | Suggestion | None) -> str:
+    """The source that the script or a log seems to have; else one in comments."""
+    if metrics is None:
+        return METRICS + METRICS_EXAMPLE
+    lines = [f"# {toml.string(metrics.why)[1:-1]}: check it.", "[metrics]"]
+    for key, value in metrics.table.items():
+        comment = "  # the number that its first epoch has there" if key == "first_epoch" else ""
+        lines.append(f"{f'{key} = {toml.written(value)}':{COMMENTS_FROM if comment else 0}}{comment}")
+    return METRICS + "\n".join(lines) + "\n"
+
+
+def _judge() -> str:
+    lines = [_line(key, None, given=False) for key in JUDGE.keys]
+    return "\n".join(["", "[judge]", *lines, ""])
+
+
+def _line(key: Key, value: object, *, given: bool) -> str:
+    if not given:
+        value = EXAMPLES[key.name] if key.name in EXAMPLES else key.kind.plain(key.default)
+    setting = f"{key.name} = {toml.value(value)}"
+    if not given and key.name not in SET_BY_HAND:
+        setting = f"# {setting}"
+    line = f"{setting:{COMMENTS_FROM}}  # {key.doc}"
+    return line if len(line) <= LONGEST_LINE else f"# {key.doc}\n{setting}"
+
+
+def _script_comment(script: str | None, framework: str | None) -> str:
+    if script is None:
+        return "# No training script was found: put yours in the place of train.py.\n"
+    kind = f" ({toml.string(framework)[1:-1]})" if framework else ""
+    return f"# The training script that was found: {toml.string(script)}{kind}.\n"
+
+
+def _command(script: str | None, options: Sequence[str]) -> list[str]:
+    path = script or "train.py"
+    command = ["python", literal(f"./{path}" if path.startswith("-") else path)]
+    spelled = {option.lstrip("-").replace("_", "-"): option for option in reversed(options)}
+    for placeholder, usual in USUAL_OPTIONS.items():
+        known = next((spelled[each] for each in usual.split() if each in spelled), None)
+        if known is not None:
+            command += [known, placeholder]
+    return command
+
+
+def _workers(branches: Sequence[str], command: Sequence[str], most: int) -> list[str]:
+    tables: list[str] = []
+    taken: set[str] = set()
+    for branch in branches[:most]:
+        name = _worker_name(branch, taken)
+        taken.add(name.casefold())
+        tables.append(
+            f"\n[workers.{toml.key(name)}]\nbranch = {toml.string(branch)}\ncommand = {toml.value(command)}\n"
+        )
+    if len(branches) > most:
+        rest = ", ".join(toml.string(branch) for branch in branches[most:])
+        tables.append(f"\n# More branches, each of which can be a worker of its own: {rest}\n")
+    return tables
+
+
+def _worker_name(branch: str, taken: Iterable[str]) -> str:
+    plain = safe_name(branch.rsplit("/", 1)[-1], "worker")
+    numbered = (f"{plain[: LONGEST_NAME - 4]}-{n}" for n in range(2, 10_000))
+    return next(name for name in (plain, *numbered) if name.casefold() not in taken)

@@ -1,0 +1,111 @@
+"""Removing worktrees that wtrace made, as long as nothing of the user's is lost with them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from wtrace.data import data
+from wtrace.errors import WtraceError
+from wtrace.git import command, halfmade, lock, registry, work
+from wtrace.git.find import common_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from wtrace.git.lock import Intent
+    from wtrace.git.registry import Entry
+
+
+@data
+class Cleaned:
+    """What became of one worktree; `reasons` say why it was kept, or what else there is to know."""
+
+    worker: str
+    path: Path
+    removed: bool
+    reasons: tuple[str, ...] = ()
+
+
+def clean(root: Path, *, busy: Collection[Path] = ()) -> list[Cleaned]:
+    """Remove every worktree that wtrace made and that holds no work; keep and name the others.
+
+    `busy` are worktrees in use by a race that runs. Branches and worktrees of the user's own are never touched.
+    """
+    common = common_dir(root)
+    in_use = {path.resolve() for path in (*busy, *_here())}
+    with lock.writing(common):
+        intents = lock.left_over(common)
+        cleaned = []
+        for entry in registry.read_linked(common):
+            intent = intents.get(str(entry.path))
+            worker = entry.worker or (intent.worker if intent else None)
+            if worker is not None:
+                reasons = _try_to_remove(root, common, entry, in_use, intent)
+                removed = not entry.admin.exists()
+                cleaned.append(Cleaned(worker, entry.path, removed, reasons))
+        for intent in intents.values():
+            if not os.path.lexists(intent.path):
+                intent.file.unlink(missing_ok=True)
+        for parent in {result.path.parent for result in cleaned if result.removed}:
+            with suppress(OSError):
+                parent.rmdir()  # only if it is empty
+    return cleaned
+
+
+def _here() -> list[Path]:
+    try:
+        return [Path.cwd()]
+    except FileNotFoundError:
+        return []
+
+
+def _try_to_remove(
+    root: Path, common: Path, entry: Entry, in_use: set[Path], intent: Intent | None
+) -> tuple[str, ...]:
+    """Remove one worktree unless there are reasons to keep it, which are returned."""
+    try:
+        if entry.is_gone:
+            return _forget(root, common, entry)
+        if intent is not None:
+            lock.wait_for_maker(intent, at_most_s=0)
+            if not halfmade.is_complete(entry):
+                halfmade.undo(root, common, entry)
+                return ("it had never been finished",)
+        reasons = _reasons(root, common, entry, in_use)
+        if not reasons:
+            _remove(root, entry)
+    except WtraceError as error:
+        return (f"{error.what}: {error.seen}" if error.seen else error.what,)
+    return reasons
+
+
+def _reasons(root: Path, common: Path, entry: Entry, in_use: set[Path]) -> tuple[str, ...]:
+    if any(path == entry.path or entry.path in path.parents for path in in_use):
+        return ("in use by a race, or by your shell",)
+    if not entry.is_there:
+        return ("something else lies in its folder now",)
+    return (*work.in_admin(root, common, entry), *work.in_folder(entry.path))
+
+
+def _forget(root: Path, common: Path, entry: Entry) -> tuple[str, ...]:
+    moved = registry.moved_to(entry)
+    if moved is not None:
+        return (f"moved to {moved}; to tell git: git worktree repair {quote(str(moved))}",)
+    reasons = work.in_admin(root, common, entry)
+    if reasons:
+        return ("its folder is gone", *reasons)
+    shutil.rmtree(entry.admin)
+    return ("its folder was gone already",)
+
+
+def _remove(root: Path, entry: Entry) -> None:
+    for name in work.regenerated(entry.path):
+        (entry.path / name).unlink(missing_ok=True)
+    # Without --force git looks once more for itself; but it never removes a worktree that has submodules without it.
+    force = ["--force"] if work.submodules(entry.path) else []
+    command.run(root, "worktree", "remove", *force, "--", str(entry.path))

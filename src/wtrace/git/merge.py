@@ -1,0 +1,256 @@
+"""The winner's merge: its results committed on the commit that was raced, and that merged into the base.
+
+Both commits are built detached. Then the base moves by compare-and-swap, and the winner's branch after it; where the
+base must not move, nothing does, and a ref of wtrace's own keeps what was built.
+"""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING, Literal
+
+from wtrace.data import data, replace
+from wtrace.errors import UsageError
+from wtrace.git import branches, command, lock, raced, refs, registry
+from wtrace.git.commit import Message, commit_files, commit_tree
+from wtrace.git.find import common_dir
+from wtrace.git.mergetree import Conflict, merge_tree
+from wtrace.git.raced import RaceCommit
+from wtrace.git.target import Target, find_target
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+TRIES = 5  # when somebody moves the base at the same moment
+
+
+@data
+class MergeRequest:
+    """What is to be merged. `files` are results, by their path below the folder that they will get."""
+
+    race_id: str
+    race_name: str
+    branch: str  # the winner's
+    commit: str  # that was raced
+    base: str | None  # None: the branch of the main worktree
+    message: Message
+    files: Mapping[str, bytes | Path]
+
+
+@data
+class Ground:
+    """Where to merge: the main worktree, the git folder that all share, worktrees where a race runs."""
+
+    root: Path
+    common: Path
+    busy: Collection[Path] = ()
+
+
+@data
+class Plan:
+    """What was built, and where it would go. Nothing leads to the commits yet."""
+
+    target: Target
+    results: RaceCommit | None  # None: not found again, though the race was merged before
+    merge: str | None = None
+    conflict: Conflict | None = None
+    before: str | None = None  # by this commit the race was merged before
+
+    @property
+    def commit(self) -> str:
+        """The most that there is: the merge, else the results."""
+        assert self.merge or self.before or self.results
+        return self.merge or self.before or (self.results.commit if self.results else "")
+
+
+@data
+class Merged:
+    """What became of a merge. `finish` are shell lines that do the rest, `notes` what else there is to know."""
+
+    outcome: Literal["merged", "merged before", "kept"]
+    base: str | None
+    commit: str  # the merge; where there is none, the commit of the results
+    results: str | None  # the commit of the results
+    folder: str  # where they lie in it
+    ref: str | None = None  # what keeps the commit while the base was not moved
+    reason: str | None = None  # why it was not
+    conflicts: tuple[str, ...] = ()
+    finish: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether the base has it."""
+        return self.outcome != "kept"
+
+
+def merge(root: Path, request: MergeRequest, *, busy: Collection[Path] = ()) -> Merged:
+    """Commit the results and merge them into the base; a second call finds that it is done.
+
+    `busy` are worktrees where a race runs. Conflicts and branches that must not move are no errors: see `Merged`.
+    UsageError without an identity or without the commit that was raced; ToolError when git fails.
+    """
+    ground = Ground(root, common_dir(root), busy)
+    with lock.writing(ground.common):
+        for _ in range(TRIES):
+            plan = make_plan(ground, request)
+            try:
+                return carry_out(ground, request, plan)
+            except refs.MovedMeanwhile:
+                continue
+        return _keep(root, request, plan, refs.Held("somebody else moves it again and again"))
+
+
+def kept_ref(race_id: str) -> str:
+    """The ref that keeps the merge of a race while it is not finished."""
+    return f"refs/wtrace/{race_id}/merge"
+
+
+def make_plan(ground: Ground, request: MergeRequest) -> Plan:
+    """Build the commit of the results and the merge, as the base stands now. No ref is touched."""
+    root = ground.root
+    start = branches.commit_of(root, request.commit)
+    if start is None:
+        raise UsageError(f"the commit that was raced is not in this repository any more: {request.commit}")
+    target = find_target(root, ground.common, request.base)
+    if target.commit is not None:
+        found = raced.commits_of(root, request.race_id, since=start, until=target.commit)
+        if found:
+            merges = [each.commit for each in found if len(each.parents) > 1]
+            before = (merges or [found[0].commit])[0]
+            return Plan(target, raced.results_among(found, start), before=before)
+    earlier = _earlier(root, request, start)
+    results = raced.results_among(earlier, start) or _commit_results(ground, request, start, target)
+    if target.commit is None:
+        return Plan(target, results)
+    parents = (target.commit, results.commit)
+    for each in earlier:
+        if each.parents == parents:  # kept by an earlier call, and still right
+            return Plan(target, results, merge=each.commit)
+    tree = merge_tree(root, *parents)
+    if isinstance(tree, Conflict):
+        return Plan(target, results, conflict=tree)
+    message = _with_folder(request.message, results.folder)
+    return Plan(target, results, merge=commit_tree(root, tree, parents, message))
+
+
+def carry_out(ground: Ground, request: MergeRequest, plan: Plan) -> Merged:
+    """Move the base and the winner's branch as planned, or keep what was built. Raises MovedMeanwhile."""
+    target = plan.target
+    if plan.before is None:
+        held = refs.Held(target.problem) if target.problem else _move_base(ground, request, plan)
+        if held is not None:
+            return _keep(ground.root, request, plan, held)
+    _drop_kept(ground.root, request.race_id, plan.target.commit if plan.before else plan.merge)
+    return Merged(
+        outcome="merged" if plan.before is None else "merged before",
+        base=target.branch,
+        commit=plan.commit,
+        results=plan.results.commit if plan.results else None,
+        folder=plan.results.folder if plan.results else "",
+        notes=_move_winner(ground, request, plan),
+    )
+
+
+def _earlier(root: Path, request: MergeRequest, start: str) -> list[RaceCommit]:
+    """What an earlier call has committed, for the winner's branch or for the ref that keeps it."""
+    ends = (branches.branch_commit(root, request.branch), branches.commit_of(root, kept_ref(request.race_id)))
+    return [
+        each
+        for end in ends
+        if end is not None
+        for each in raced.commits_of(root, request.race_id, since=start, until=end)
+    ]
+
+
+def _commit_results(ground: Ground, request: MergeRequest, start: str, target: Target) -> RaceCommit:
+    root = ground.root
+    ends = [start, *([target.commit] if target.commit else [])]
+    trees = [root, *(entry.path for entry in registry.read_linked(ground.common))]
+    folder = raced.choose_folder(root, request.race_id, request.race_name, commits=ends, worktrees=trees)
+    files = {f"{folder}/{path}": content for path, content in request.files.items()}
+    message = _with_folder(replace(request.message, subject=f"Results of race {request.race_name}"), folder)
+    return RaceCommit(commit_files(root, start, files, message), (start,), folder)
+
+
+def _with_folder(message: Message, folder: str) -> Message:
+    return replace(message, trailers=(*message.trailers, (raced.RESULTS, folder)))
+
+
+def _move_base(ground: Ground, request: MergeRequest, plan: Plan) -> refs.Held | None:
+    branch, old = plan.target.branch, plan.target.commit
+    if plan.conflict is not None:
+        why = plan.conflict.reason or "the winner and the base conflict"
+        return refs.Held(why, None if branch is None else refs.holder(ground.root, ground.common, branch))
+    assert branch is not None
+    assert old is not None
+    why = f"wtrace: merge {request.branch}, the winner of race {request.race_id}"
+    return refs.move(ground.root, ground.common, refs.Move(branch, old, plan.commit, why), busy=ground.busy)
+
+
+def _move_winner(ground: Ground, request: MergeRequest, plan: Plan) -> tuple[str, ...]:
+    """Move the winner's branch to its results; what there is to say when it stays where it is."""
+    root, common = ground.root, ground.common
+    branch = refs.own_name(root, request.branch)
+    if plan.results is None or branch == plan.target.branch:
+        return ()
+    (start,), new = plan.results.parents, plan.results.commit
+    tip = branches.branch_commit(root, branch)
+    if tip is None or is_ancestor(root, new, tip):
+        return () if tip else (f"branch {branch!r} is gone; its results are in the merge",)
+    why = f"wtrace: results of race {request.race_id}"
+    try:
+        held = refs.move(root, common, refs.Move(branch, start, new, why), busy=ground.busy)
+    except refs.MovedMeanwhile:
+        held = refs.Held(f"it has moved on since the race, to {tip[:12]}")
+    if held is None:
+        return ()
+    there = quote(str(held.path or refs.holder(root, common, branch) or root))
+    return (
+        f"branch {branch!r} does not have its results: {held.reason}",
+        f"to add them: git -C {there} merge {new}",
+    )
+
+
+def is_ancestor(root: Path, commit: str, of: str) -> bool:
+    """Whether the history of `of` has that commit."""
+    return command.run(root, "merge-base", "--is-ancestor", commit, of, ok=(0, 1)).code == 0
+
+
+def _drop_kept(root: Path, race_id: str, base: str | None) -> None:
+    """Remove the ref of an earlier call, once the base has all that it keeps."""
+    kept = branches.commit_of(root, kept_ref(race_id))
+    if kept and base and is_ancestor(root, kept, base):
+        command.run(root, "update-ref", "-d", kept_ref(race_id), kept, ok=None)
+
+
+def _keep(root: Path, request: MergeRequest, plan: Plan, held: refs.Held) -> Merged:
+    ref = kept_ref(request.race_id)
+    refs.keep(root, ref, plan.commit)
+    return Merged(
+        outcome="kept",
+        base=plan.target.branch or request.base,
+        commit=plan.commit,
+        results=plan.results.commit if plan.results else None,
+        folder=plan.results.folder if plan.results else "",
+        ref=ref,
+        reason=held.reason,
+        conflicts=plan.conflict.files if plan.conflict else (),
+        finish=_way_on(root, request, plan, held),
+    )
+
+
+def _way_on(root: Path, request: MergeRequest, plan: Plan, held: refs.Held) -> tuple[str, ...]:
+    """The shell lines that finish what was kept. They fail rather than write over somebody's changes."""
+    here, ref = quote(str(held.path or root)), kept_ref(request.race_id)
+    branch = plan.target.branch
+    if branch is None:
+        name = quote(request.base) if request.base and plan.target.commit is None else "BRANCH"
+        return (f"git -C {here} branch {name} {ref}",)
+    if plan.conflict is not None:
+        switch = () if held.path else (f"git -C {here} switch {quote(branch)}",)
+        return (*switch, f"git -C {here} merge --no-ff {ref}")
+    if held.path is None:
+        return (f"wtrace merge --race {request.race_id}",)
+    return (f"git -C {here} merge --ff-only {ref}",)

@@ -1,0 +1,151 @@
+"""What a worktree holds that would be lost with it. Each reason is one line for the user; no reason, nothing lost."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from wtrace.git import command
+from wtrace.git.files import STATUS, own_untracked
+from wtrace.git.halfmade import name_some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from wtrace.git.registry import Entry
+
+_OBJECT = re.compile(r"\b[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
+
+_UNTRACKED = ("??", "!!")
+
+# A cache that missed a change must not make us believe that there was none.
+_LOOK_YOURSELF = ("-c", "core.untrackedCache=false")
+
+
+def in_folder(path: Path) -> tuple[str, ...]:
+    """Work in the files of a worktree, its submodules included: changed, staged, untracked, ignored."""
+    found: dict[str, list[str]] = {}
+    status = [(item[:2], item[3:]) for item in _status(path)]
+    own = set(own_untracked(path, [name for state, name in status if state in _UNTRACKED]))
+    for state, name in status:
+        if state not in _UNTRACKED or name in own:
+            for kind in _kinds(state):
+                found.setdefault(kind, []).append(name)
+    if hidden := _hidden_changes(path):
+        found["modified, though hidden from git"] = hidden
+    reasons = [f"{kind}: {name_some(names)}" for kind, names in found.items()]
+    for submodule in submodules(path):
+        if (path / submodule / ".git").exists():
+            reasons += [f"submodule {submodule}: {reason}" for reason in in_folder(path / submodule)]
+            if (path / submodule / ".git").is_dir() and _own_commits(path / submodule / ".git"):
+                reasons.append(f"submodule {submodule}: commits that no remote has")
+    return tuple(reasons)
+
+
+def regenerated(path: Path) -> list[str]:
+    """What may go with a worktree: its untracked caches, what was brought along and not touched, what set-up made."""
+    names = [item[3:] for item in _status(path) if item[:2] in _UNTRACKED]
+    own = set(own_untracked(path, names))
+    return [name for name in names if name not in own]
+
+
+def _status(path: Path) -> list[str]:
+    return command.run(path, *_LOOK_YOURSELF, *STATUS, "--ignored=traditional").items
+
+
+def submodules(path: Path) -> list[str]:
+    """The submodules that a worktree's index names, whether they are filled or not."""
+    lines = command.run(path, "ls-files", "--stage", "-z").items
+    return [line.partition("\t")[2] for line in lines if line.startswith("160000 ")]
+
+
+def in_admin(root: Path, common: Path, entry: Entry) -> tuple[str, ...]:
+    """Work that lies in git's folder about a worktree, whether the worktree's own folder is there or not."""
+    reasons = []
+    if entry.locked is not None:
+        reasons.append(f"locked: {entry.locked}" if entry.locked else "locked")
+    if entry.operation:
+        reasons.append(f"{entry.operation} is in progress")
+    if lost := _only_here(root, common, entry):
+        reasons.append(
+            f"commits that no branch or tag reaches: {name_some([commit[:12] for commit in lost], 3)}"
+        )
+    if entry.is_gone and (staged := _staged(entry)):
+        reasons.append(f"staged: {name_some(staged)}")
+    for repository in sorted(head.parent for head in (entry.admin / "modules").rglob("HEAD")):
+        if (repository / "objects").is_dir() and _own_commits(repository):
+            name = repository.relative_to(entry.admin / "modules")
+            reasons.append(f"submodule {name}: commits that no remote has")
+    return tuple(reasons)
+
+
+def _kinds(state: str) -> Iterable[str]:
+    if state in ("??", "!!"):
+        return ("untracked",) if state == "??" else ("ignored by git, but yours",)
+    return [kind for kind, letter in (("staged", state[0]), ("modified", state[1])) if letter != " "]
+
+
+def _hidden_changes(path: Path) -> list[str]:
+    """Changed files that `git update-index --assume-unchanged` or `--skip-worktree` keeps out of the status."""
+    tags = [(item[0], item[2:]) for item in command.run(path, "ls-files", "-v", "-z").items]
+    hidden = [name for tag, name in tags if (tag.islower() or tag == "S") and (path / name).is_file()]
+    return [name for name in hidden if not _is_as_in_index(path, name)]
+
+
+def _is_as_in_index(path: Path, name: str) -> bool:
+    if (path / name).is_symlink():
+        return False
+    literal = {"GIT_LITERAL_PATHSPECS": "1"}
+    noted = command.run(path, "ls-files", "--stage", "-z", "--", name, env=literal).items
+    now = command.run(path, "hash-object", "--", name).text
+    return [line.split(" ")[1] for line in noted] == [now]
+
+
+def _only_here(root: Path, common: Path, entry: Entry) -> list[str]:
+    """Commits that only this worktree's HEAD, its history of HEAD or its own refs lead to, newest first."""
+    own = f"--git-dir={entry.admin}"
+    history = command.run(
+        entry.admin, own, "rev-list", "--walk-reflogs", "HEAD", "--", ok=(0, 128)
+    ).text.split()
+    own_refs = ("refs/worktree", "refs/bisect", "refs/rewritten")
+    refs = command.run(entry.admin, own, "for-each-ref", "--format=%(objectname)", *own_refs).text.split()
+    # The file too: once the branch is deleted, git no longer shows the history of a HEAD that points to it.
+    starts = {
+        *history,
+        *refs,
+        *_objects([entry.admin / "logs" / "HEAD"]),
+        *([entry.commit] if entry.commit else []),
+    }
+    if not starts:
+        return []
+    # Asked from the main worktree, where `refs/*` leaves out what belongs to a linked one.
+    ask = ("rev-list", "--ignore-missing", *sorted(starts), "--not", "--glob=*")
+    unreached = command.run(root, *ask).text.split()
+    if not unreached:
+        return []
+    # The histories of the branches stay when the worktree goes: what was amended there can still be found.
+    stays = _objects([common / "logs" / "HEAD", *(common / "logs" / "refs").rglob("*")]) & set(unreached)
+    return command.run(root, *ask, *sorted(stays)).text.split()
+
+
+def _objects(files: Iterable[Path]) -> set[str]:
+    """The commits in the histories of refs, as git's files about them name them (old, new, …)."""
+    found: set[str] = set()
+    for file in files:
+        if file.is_file():
+            for line in file.read_text(errors="replace").splitlines():
+                found.update(_OBJECT.findall(line.partition("\t")[0]))
+    return {name for name in found if name.strip("0")}
+
+
+def _staged(entry: Entry) -> list[str]:
+    if not (entry.admin / "index").exists():
+        return []
+    here = (f"--git-dir={entry.admin}", "diff-index", "--cached", "--name-only", "-z", "HEAD")
+    return command.run(entry.admin, *here).items
+
+
+def _own_commits(git_dir: Path) -> bool:
+    here = (f"--git-dir={git_dir}", "rev-list", "-n", "1", "--all", "--not", "--remotes")
+    return bool(command.run(git_dir, *here).out)

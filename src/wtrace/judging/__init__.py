@@ -1,0 +1,1 @@
+"""The referee: criteria judged from samples, and what follows from them. Pure."""

@@ -1,0 +1,68 @@
+"""A race as one JSON object, schema 1: what it was, how it was decided, and every curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.race.status_json import exit_json, finite, iso, number_reason, race_json
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wtrace.publish.export.series import Attempt, Curve, RaceCurves, Value, WorkerCurves
+
+
+def export_json(race: RaceCurves) -> dict[str, Any]:
+    """The whole object. Numbers that JSON does not have are null, with a `reason` beside them."""
+    return {
+        "schema": 1,
+        "race": race_json(race.standing),
+        "criteria": [
+            {
+                "name": criterion.name,
+                "text": criterion.text,
+                "op": criterion.op,
+                "threshold": criterion.threshold,
+                "applied": criterion.applied,
+            }
+            for criterion in race.standing.criteria
+        ],
+        "settings": race.settings,
+        "workers": [_worker(worker) for worker in race.workers],
+    }
+
+
+def _worker(worker: WorkerCurves) -> dict[str, Any]:
+    row = worker.row
+    return {
+        "name": row.name,
+        "branch": row.branch,
+        "commit": row.commit,
+        "state": row.state,
+        "control": row.control,
+        "settings": worker.settings,
+        "attempts": [_attempt(attempt) for attempt in worker.attempts],
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "started": iso(attempt.started),
+        "ended": iso(attempt.ended),
+        "exit": exit_json(attempt.exit),
+        "metrics": {name: _curve(curve) for name, curve in attempt.metrics.items()},
+        "criteria": {name: _curve(curve) for name, curve in attempt.criteria.items()},
+    }
+
+
+def _curve(curve: Curve) -> list[dict[str, Any]]:
+    return [_point(point) for point in curve]
+
+
+def _point(point: Value) -> dict[str, Any]:
+    shown: dict[str, Any] = {"epoch": point.epoch, "at": iso(point.at), "value": finite(point.value)}
+    if point.met is not None:
+        shown["met"] = point.met
+    reason = number_reason(point.value, point.reason)
+    return shown if reason is None else {**shown, "reason": reason}

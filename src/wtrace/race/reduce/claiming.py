@@ -1,0 +1,126 @@
+"""How a state changes by claims, their confirmations, and the verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wtrace.data import replace
+from wtrace.race import events as ev
+from wtrace.race.claims import Claim, with_claim, without_more
+from wtrace.race.phases import Ended
+from wtrace.race.reduce.updates import leave_unretried, leave_unstarted
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wtrace.race.state import State, Worker
+
+
+def claim_made(state: State, event: ev.ClaimMade) -> State:
+    claim = Claim(event.number, event.worker, event.epoch, event.checkpoint, event.at)
+    due = tuple(each for each in state.due if (each.worker, each.epoch) != (event.worker, event.epoch))
+    return replace(state, claims=with_claim(state.spec, state.claims, claim), due=due)
+
+
+def _change_claim(state: State, number: int, **changes: Any) -> State:
+    claims = tuple(replace(claim, **changes) if claim.number == number else claim for claim in state.claims)
+    return replace(state, claims=claims)
+
+
+def freeze_started(state: State, event: ev.FreezeStarted) -> State:
+    return _change_claim(state, event.number, freezing=True)
+
+
+def freeze_waits(state: State, event: ev.FreezeWaits) -> State:
+    incomplete = state.claims[event.number - 1].seen_incomplete or not event.whole
+    return _change_claim(state, event.number, waits_for=event.text, seen_incomplete=incomplete)
+
+
+def freeze_failed(state: State, event: ev.FreezeFailed) -> State:
+    """Without a whole checkpoint there is nothing to confirm; a verdict that needs no confirmation stands."""
+    state = _change_claim(state, event.number, freezing=False, not_frozen=event.problem)
+    claim = state.claims[event.number - 1]
+    if state.spec.confirm is None or claim.status != "open":
+        return state
+    state = _change_claim(state, event.number, status="unconfirmed", why=event.problem)
+    return _note(state, claim, f"could not be confirmed: {event.problem}")
+
+
+def checkpoint_frozen(state: State, event: ev.CheckpointFrozen) -> State:
+    return _change_claim(state, event.number, freezing=False, frozen=event.path, sha256=event.sha256)
+
+
+def overtaken(state: State, worker: str, epoch: int, checkpoint: str | None, at: float) -> State:
+    """The worker reported a later epoch; what has not been copied of an earlier one may be overwritten from now on.
+
+    `checkpoint` is the file that the report names; None: one whose files are not told apart by what it reports.
+    """
+
+    def is_overtaken(claim: Claim) -> bool:
+        is_later = claim.worker == worker and claim.epoch < epoch and claim.overtaken is None
+        return is_later and claim.copy_is_undecided and checkpoint in (None, claim.checkpoint)
+
+    if not any(is_overtaken(claim) for claim in state.claims):
+        return state
+    claims = tuple(replace(each, overtaken=at) if is_overtaken(each) else each for each in state.claims)
+    return replace(state, claims=claims)
+
+
+def confirmation_started(state: State, event: ev.ConfirmationStarted) -> State:
+    return _change_claim(state, event.number, tries=event.attempt, trying_since=event.at)
+
+
+def confirmation_queued(state: State, event: ev.ConfirmationQueued) -> State:
+    return _change_claim(state, event.number, waits=True)
+
+
+def confirmation_began(state: State, event: ev.ConfirmationBegan) -> State:
+    return _change_claim(state, event.number, waits=False, trying_since=event.at)
+
+
+def confirmation_ended(state: State, event: ev.ConfirmationEnded) -> State:
+    claim = state.claims[event.number - 1].after_try(event.results, event.problem)
+    claims = tuple(claim if each.number == claim.number else each for each in state.claims)
+    state = replace(state, claims=claims)
+    if claim.status == "unconfirmed":
+        return _note(state, claim, f"could not be confirmed: {claim.why}")
+    if claim.status != "refuted":
+        return state
+    state = _note(state, claim, f"was refuted: {claim.why}")
+    return _use_up(state, claim.worker, event.at) if state.is_refuted(claim.worker) else state
+
+
+def _note(state: State, claim: Claim, what: str) -> State:
+    worker = replace(state.workers[claim.worker], note=f"its claim at epoch {claim.epoch} {what}")
+    return replace(state, workers={**state.workers, claim.worker: worker})
+
+
+def _use_up(state: State, name: str, at: float) -> State:
+    """Its last attempt was refuted: it claims no more, and is not started again."""
+    worker = state.workers[name]
+    phase = worker.phase
+    if isinstance(phase, Ended) and phase.outcome == "finished":
+        worker = replace(worker, phase=replace(phase, outcome="refuted"))
+    worker = leave_unretried(worker, at, "refuted", worker.note)
+    claims = without_more(state.spec, state.claims, name)
+    due = tuple(each for each in state.due if each.worker != name)
+    return replace(state, claims=claims, due=due, workers={**state.workers, name: worker})
+
+
+def verdict_reached(state: State, event: ev.VerdictReached) -> State:
+    state = replace(state, verdict=event)
+    workers = {name: _after_verdict(state, name, worker) for name, worker in state.workers.items()}
+    return replace(state, workers=workers)
+
+
+def _after_verdict(state: State, name: str, worker: Worker) -> Worker:
+    verdict = state.verdict
+    assert verdict is not None
+    phase = worker.phase
+    if name == verdict.worker:
+        won = replace(worker, phase=replace(phase, outcome="won") if isinstance(phase, Ended) else phase)
+        return leave_unretried(won, verdict.at, "won", won.note)
+    not_needed = state.spec.worker(name).combines and not worker.merged
+    if not state.spec.judge.stop_at_first and not not_needed:
+        return worker
+    return leave_unstarted(worker, verdict.at, f"beaten by {verdict.worker}")

@@ -1,6 +1,0 @@
-"""`dashboard.html`: the race on one page that opens from disk, on any machine, without a network."""
-
-from wtrace.results.dashboard.curves import Band, Curves
-from wtrace.results.dashboard.page import dashboard_page
-
-__all__ = ["Band", "Curves", "dashboard_page"]

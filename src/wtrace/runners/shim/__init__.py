@@ -1,0 +1,1 @@
+"""The guardian of one worker, run by path with the standard library alone."""

@@ -1,0 +1,1 @@
+"""What becomes of checkpoints: waited for, copied, judged whole, removed."""

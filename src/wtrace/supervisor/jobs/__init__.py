@@ -1,0 +1,1 @@
+"""What runs for a race: prepared, started, followed and read."""

@@ -1,0 +1,151 @@
+"""The commands that prepare a worktree before its worker's first attempt, and the stamp that says they have."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wtrace.config.placeholders import fill, with_python
+from wtrace.git import notes
+from wtrace.race import events as ev
+from wtrace.race.phases import Waiting
+from wtrace.runners.base import Launch
+from wtrace.supervisor.jobs.command_intake import CommandIntake
+from wtrace.supervisor.jobs.crashes import failure_of
+from wtrace.supervisor.jobs.launch import command_values, environment_of, python_of, working_directory
+from wtrace.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from wtrace.config.spec import WorkerSpec
+    from wtrace.race.context import RaceContext
+    from wtrace.race.resources import Grant
+    from wtrace.runners.base import Exit, Runner
+    from wtrace.supervisor.journal import Journal
+
+ENVIRONMENT = ".venv"
+
+LOCK_FILES = (
+    "*.lock", "*-lock.*", "Pipfile", "environment*.y*ml", "package*.json", "pylock*.toml", "pyproject.toml",
+    "requirements*.txt", "setup.cfg", "setup.py",
+)  # fmt: skip
+"""What environments are made from, at the top of the worktree and in the worker's own folder."""
+
+
+def stamp_of(worker: WorkerSpec, worktree: Path, commit: str) -> str:
+    """SHA-256 over what the set-up depends on: the commands, the commit, lock files and files that a command names."""
+    files = {
+        str(file.relative_to(worktree)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted({*_lock_files(worker, worktree), *_named_files(worker, worktree)})
+    }
+    return hashlib.sha256(json.dumps([worker.setup, worker.cwd, commit, files]).encode()).hexdigest()
+
+
+def is_set_up(race: RaceContext, name: str) -> bool:
+    """Whether the set-up was done in this worktree, and nothing that it depends on has changed since."""
+    place = race.places[name]
+    return is_stamped(race.spec.worker(name), Path(place.worktree), place.commit)
+
+
+def note_set_up(race: RaceContext, journal: Journal, worker: str, now: float) -> None:
+    """Note that a worktree needs no set-up: it was done, and nothing that it depends on has changed since."""
+    known = journal.state.workers[worker]
+    wanted = journal.state.spec.worker(worker).setup and not known.set_up
+    if isinstance(known.phase, Waiting) and wanted and is_set_up(race, worker):
+        journal.note(ev.SetupSkipped(now, worker))
+
+
+def is_stamped(worker: WorkerSpec, worktree: Path, commit: str) -> bool:
+    """The same, of a worktree without a race. An environment that somebody removed is made again."""
+    try:
+        noted = notes.read_setup(worktree)
+        gone = ENVIRONMENT in notes.made_by_setup(worktree) and not (worktree / ENVIRONMENT).exists()
+        return noted.get("stamp") == stamp_of(worker, worktree, commit) and not gone
+    except OSError:
+        return False
+
+
+def begin(worktree: Path) -> None:
+    """Note, before the first command, whether an environment would be the set-up's own: `clean` may then remove it."""
+    made = set(notes.made_by_setup(worktree))
+    if not (worktree / ENVIRONMENT).exists():
+        made.add(ENVIRONMENT)
+    notes.write(worktree, notes.SETUP, json.dumps({"made": sorted(made)}))
+
+
+def stamp(worker: WorkerSpec, worktree: Path, commit: str) -> None:
+    """Note that the set-up was done. Where that cannot be written, it is done again next time."""
+    with contextlib.suppress(OSError):
+        made = [name for name in notes.made_by_setup(worktree) if (worktree / name).exists()]
+        noted = {"stamp": stamp_of(worker, worktree, commit), "made": made}
+        notes.write(worktree, notes.SETUP, json.dumps(noted))
+
+
+def prepare_setup(
+    race: RaceContext, worker: str, step: int, inherited: Mapping[str, str], grant: Grant | None = None
+) -> Launch:
+    """Make the folder of one command and say what is to be started in it. It reports no metrics."""
+    if step == 1:
+        begin(Path(race.places[worker].worktree))
+    folder = race.layout.setup(worker, step)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    race.layout.output(worker).mkdir(mode=0o700, exist_ok=True)
+    metrics = folder / "metrics.jsonl"
+    command = fill(race.spec.worker(worker).setup[step - 1], command_values(race, worker, metrics))
+    return Launch(
+        folder=folder,
+        command=with_python(command, python_of(Path(race.places[worker].worktree))),
+        cwd=working_directory(race, worker),
+        env=environment_of(race, worker, metrics, inherited, grant),
+        grace_s=race.spec.grace_s,
+        signal=race.spec.signal,
+        marker=f"{race.id}/setup/{worker}/{step}",
+    )
+
+
+def failed(command: tuple[str, ...], folder: Path, why: str) -> str:
+    """A command of a set-up that failed, in one line that names its log."""
+    return f"{plain(shlex.join(command), 80)}: {why} (its log: {folder / 'training.log'})"
+
+
+class SetupIntake(CommandIntake):
+    """Waits for a command that prepares a worktree to end."""
+
+    def __init__(self, journal: Journal, runner: Runner, race: RaceContext, worker: str, step: int) -> None:
+        super().__init__(journal, runner, race.layout.setup(worker, step))
+        self._race = race
+        self._worker = worker
+        self._step = step
+
+    def _note_end(self, now: float, exit_: Exit) -> None:
+        spec = self._race.spec.worker(self._worker)
+        why = failure_of(self.folder, exit_)
+        problem = None if why is None else failed(spec.setup[self._step - 1], self.folder, why)
+        if problem is None and self._step == len(spec.setup):
+            place = self._race.places[self._worker]
+            stamp(spec, Path(place.worktree), place.commit)
+        self._journal.note(
+            ev.SetupEnded(
+                now, self._worker, self._step, exit_.code, exit_.signal, exit_.known, problem=problem
+            )
+        )
+
+
+def _lock_files(worker: WorkerSpec, worktree: Path) -> Iterator[Path]:
+    for folder in {worktree, worktree / (worker.cwd or "")}:
+        for pattern in LOCK_FILES:
+            yield from (file for file in folder.glob(pattern) if file.is_file())
+
+
+def _named_files(worker: WorkerSpec, worktree: Path) -> Iterator[Path]:
+    """Files of the worktree that a command names: `requirements/gpu.txt`, `setup.sh`."""
+    for argument in (argument for command in worker.setup for argument in command):
+        if len(argument) < 255 and not argument.startswith(("/", "~", "-")) and ".." not in argument:
+            file = worktree / (worker.cwd or "") / argument
+            if file.is_file():
+                yield file
