@@ -25,10 +25,10 @@ from pages import write
 from wtrace.config import schedule
 from wtrace.config.language.criteria import parse_criterion
 from wtrace.judging import forecast
+from wtrace.judging.checks import CheckPoint, CriterionInfo
 from wtrace.judging.early_stop import chance, may_be_told
 from wtrace.judging.evaluation import COMPARE
 from wtrace.judging.referee import applied_threshold, criterion_info
-from wtrace.race.status import CheckPoint, CriterionInfo
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "explanation" / "forecast.md"

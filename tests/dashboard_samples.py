@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from standing_samples import CRITERIA, STARTED, met_by, running_race, standings_of, won_race
+from wtrace.judging.checks import CheckPoint
 from wtrace.publish.dashboard import Band, Curves
-from wtrace.race.status import CheckPoint, Happening, Standing, WorkerStanding, WorkerState
+from wtrace.race.status import Happening, Standing, WorkerStanding, WorkerState
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -10,16 +10,18 @@ import numpy as np
 from wtrace.config import load
 from wtrace.config.schedule import divisor, is_planned
 from wtrace.judging import referee
+from wtrace.judging.checks import CheckPoint
 from wtrace.publish.figures.assemble import assemble
 from wtrace.publish.figures.figure_data import Content, FigureEvidence, RecordedLine
 from wtrace.race import events as ev
-from wtrace.race.status import CheckPoint, ExitStanding, Standing, WorkerStanding
+from wtrace.race.status import ExitStanding, Standing, WorkerStanding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wtrace.config.spec import RaceSpec
-    from wtrace.race.status import CriterionStanding, RaceStateName, WorkerState
+    from wtrace.judging.checks import CriterionStanding
+    from wtrace.race.status import RaceStateName, WorkerState
 
 STARTED = 1_790_000_000.0
 SUCCESS = """

@@ -6,17 +6,9 @@ import random
 from dataclasses import replace
 
 from wtrace.cli.terminal.usage import Gauge
+from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
 from wtrace.publish.record import CheckRow, Evidence
-from wtrace.race.status import (
-    CheckPoint,
-    CriterionInfo,
-    CriterionStanding,
-    ExitStanding,
-    Happening,
-    Standing,
-    WorkerStanding,
-    WorkerState,
-)
+from wtrace.race.status import ExitStanding, Happening, Standing, WorkerStanding, WorkerState
 
 STARTED = 1_790_000_000.0
 CRITERIA = (

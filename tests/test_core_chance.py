@@ -15,11 +15,11 @@ from race_lab import Lab
 from test_core_forecast import LOSS, RATIO, P, curve
 from test_core_race import Story, spec, with_worker
 from wtrace.config.spec import ConfirmSpec, JudgeSpec, RaceSpec
+from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
 from wtrace.judging.early_stop import beyond, chance, chance_left, may_be_told
 from wtrace.race import events as ev
 from wtrace.race import policy
 from wtrace.race.phases import Ended, Running
-from wtrace.race.status import CheckPoint, CriterionInfo, CriterionStanding
 
 
 def told(points: list[CheckPoint], *criteria: CriterionInfo, max_epochs: int = 50) -> float:

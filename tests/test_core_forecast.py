@@ -14,9 +14,10 @@ import standing_samples
 from wtrace.config.language.criteria import parse_criterion
 from wtrace.data import replace
 from wtrace.judging import forecast
+from wtrace.judging.checks import CheckPoint, CriterionInfo
 from wtrace.judging.forecast import Estimate, describe, trend
 from wtrace.judging.referee import criterion_info
-from wtrace.race.status import CheckPoint, CriterionInfo
+from wtrace.publish import view
 
 RATIO = CriterionInfo("ratio", "mean(a) / mean(b) >= 1.5", ">=", 1.5, 1.5)
 LOSS = CriterionInfo("loss", "loss <= 0.2", "<=", 0.2, 0.2)
@@ -117,13 +118,13 @@ def test_one_that_does_not_hold_yet_arrives_as_much_later_as_it_must_hold() -> N
 def test_whoever_cannot_win_any_more_has_no_forecast() -> None:
     race = standing_samples.running_race()
     worker = next(each for each in race.workers if each.state == "running" and not each.control)
-    assert forecast.of_worker(worker, race, race.at) is not None
+    assert view.of_worker(worker, race, race.at) is not None
     for changed, other in (
         (replace(worker, control=True), race),
         (replace(worker, state="finished"), race),
         (worker, replace(race, winner="somebody")),
     ):
-        assert forecast.of_worker(changed, other, race.at) is None
+        assert view.of_worker(changed, other, race.at) is None
 
 
 def test_why_there_is_no_estimate() -> None:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from wtrace.config.language.criteria import parse_criterion
 from wtrace.config.spec import ConfirmSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
+from wtrace.judging.checks import CriterionStanding
 from wtrace.race import events as ev
 from wtrace.race import policy, view
 from wtrace.race.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
 from wtrace.race.reduce import evolve
 from wtrace.race.rehearsal import rehearse
 from wtrace.race.state import State, begin
-from wtrace.race.status import CriterionStanding
 
 
 def spec(*names: str, **changes: object) -> RaceSpec:

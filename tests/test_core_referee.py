@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wtrace.config.language.criteria import parse_criterion, parse_sample_test
 from wtrace.judging import referee
-from wtrace.race.status import CriterionStanding
+from wtrace.judging.checks import CriterionStanding
 
 N = 20
 # Ratios from 1.6 to 2.55, all above 1.3; accuracies of 0.9 and 0.7 in turn.

@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from race_lab import Lab
+from wtrace.judging.checks import CriterionStanding
 from wtrace.metrics.foreign.event_file import EventFile
 from wtrace.metrics.foreign.rows import Reading
 from wtrace.publish.export.for_tools import LONGEST, Names, as_key, as_tag
 from wtrace.publish.export.mlflow_runs import shown_uri
 from wtrace.publish.export.series import CHECK, EPOCH_LINE, JUDGED, CurveBuilder
-from wtrace.race.status import CriterionStanding
 
 SAMPLES = {"persistent": [1.2] * 3, "transient": [1.0] * 3, "accuracy": [0.5] * 3}
 

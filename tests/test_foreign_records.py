@@ -13,10 +13,11 @@ import pytest
 
 from forgery import EVERY_COMMAND, agent_pid, commit_home, everything_below, home_of
 from race_lab import Lab
+from wtrace.config.names import RESERVED_NAMES
 from wtrace.errors import UsageError
 from wtrace.git.index import may_hold
 from wtrace.git.tracked import require_untracked
-from wtrace.race.paths import RESERVED_NAMES, Layout
+from wtrace.race.paths import Layout
 from wtrace.store import home
 
 Attack = Callable[[Lab, Path], None]

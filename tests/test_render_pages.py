@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 
 from standing_samples import big_race, evidence_of, lost_race, running_race, standings_of, won_race
 from wtrace.cli.terminal.table import status_lines
+from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
 from wtrace.publish.dashboard import model as dashboard
 from wtrace.publish.fairplay import FairPlay, fair_play_part
 from wtrace.publish.markdown.elements import fenced
@@ -21,7 +22,7 @@ from wtrace.publish.markdown.progress import progress_page
 from wtrace.publish.markdown.report import failure_report, success_report
 from wtrace.publish.markdown.report_parts import CHECKS_SHOWN
 from wtrace.publish.record import CheckRow, Evidence
-from wtrace.race.status import CheckPoint, CriterionInfo, CriterionStanding, Happening, Standing
+from wtrace.race.status import Happening, Standing
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 

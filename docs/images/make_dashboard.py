@@ -23,13 +23,13 @@ from dashboard_browser import Browser, chromium  # noqa: E402 - the tests' brows
 from dashboard_samples import shifted  # noqa: E402
 from wtrace.config.schedule import divisor  # noqa: E402
 from wtrace.judging import referee  # noqa: E402
+from wtrace.judging.checks import CheckPoint  # noqa: E402
 from wtrace.publish.dashboard import Band, Curves, dashboard_page  # noqa: E402
 from wtrace.race import view  # noqa: E402
 from wtrace.race.events import VerdictReached  # noqa: E402
 from wtrace.race.paths import Layout  # noqa: E402
 from wtrace.race.reduce import evolve  # noqa: E402
 from wtrace.race.state import begin  # noqa: E402
-from wtrace.race.status import CheckPoint  # noqa: E402
 from wtrace.store.reader import Reader  # noqa: E402
 from wtrace.supervisor.create import recall  # noqa: E402
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,11 +13,9 @@ from wtrace.config.language import criteria
 from wtrace.config.names import path_problem, variable_problem
 from wtrace.config.placeholders import PLACEHOLDERS
 from wtrace.config.schema import Key, read_keys, write_keys
-from wtrace.config.sources import LONGEST_PATTERN
 from wtrace.config.spec import IncludeSpec, MetricsSpec, RunnerSpec
 from wtrace.data import data
 from wtrace.errors import ConfigError
-from wtrace.metrics.foreign.rows import compiled
 from wtrace.text import plain as visible
 
 
@@ -253,3 +252,13 @@ def _placed(at: Place, parse: Callable[[], criteria.Criterion]) -> criteria.Crit
 
 def _quoted(value: object) -> str | None:
     return f'write it as text: "{shown(value)}"' if isinstance(value, int | float) else None
+
+
+LONGEST_PATTERN = 1000  # characters
+
+
+def compiled(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
+    """The regular expression. `re.error`, RecursionError or OverflowError where it is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on what a later Python may understand otherwise
+        return re.compile(pattern, re.IGNORECASE if ignore_case else 0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-from wtrace.race.paths import RESERVED_NAMES
 from wtrace.text import plain
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -121,3 +121,22 @@ def _ref_part_problem(branch: str) -> str | None:
         if len(part.encode(errors="replace")) > LONGEST_REF_PART:
             return f"no part of a branch name is longer than {LONGEST_REF_PART} bytes"
     return None
+
+
+RESERVED_NAMES = frozenset({"claims", "requests", "results", "sync", "config.toml", "wtrace.log"})
+"""Entries of a race's folder that a worker's name must not take."""
+
+
+STEPS = frozenset(
+    {
+        "step", "steps", "globalstep", "iter", "iters", "iteration", "iterations", "it", "itr",
+        "batch", "batches", "batchidx", "batchid", "batchindex", "minibatch", "update", "updates", "totaltimesteps",
+    }
+)  # fmt: skip
+"""What tells apart several readings of one epoch, in small letters alone; none of these is a metric."""
+
+
+@lru_cache(maxsize=1000)
+def is_step(name: str) -> bool:
+    """Whether something of this name counts steps, however it is written: `global_step`, `Step`, `batch_idx`."""
+    return re.sub(r"[^a-z]", "", re.split(r"[/.]", name)[-1].lower()) in STEPS

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from wtrace.config.names import CONTROL
+from wtrace.config.compound_kinds import compiled
+from wtrace.config.names import CONTROL, is_step
 from wtrace.config.schedule import count_planned
 from wtrace.data import data
 from wtrace.errors import ConfigError
-from wtrace.metrics.foreign.rows import compiled, is_step
 
 if TYPE_CHECKING:
     from wtrace.config.kinds import Place
@@ -22,7 +22,6 @@ DEFAULT_PATHS = {
     "tensorboard": "{output}/**/events.out.tfevents.*",
     "hf": "{output}/**/trainer_state.json",
 }
-LONGEST_PATTERN = 1000  # characters
 EPOCH = "epoch"
 PATH_BASES = ("output", "worktree")
 

@@ -10,10 +10,10 @@ from wtrace.config.names import LONGEST_NAME, branch_problem, worker_name_proble
 from wtrace.config.placeholders import literal
 from wtrace.config.rules import side_by_side
 from wtrace.config.tables import JUDGE, RACE
-from wtrace.metrics.proposals.suggest import Suggestion
+from wtrace.data import data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from wtrace.config.guess import Guess
     from wtrace.config.schema import Key
@@ -200,3 +200,25 @@ def _worker_name(branch: str, taken: Iterable[str]) -> str:
     plain = safe_name(branch.rsplit("/", 1)[-1], "worker")
     numbered = (f"{plain[: LONGEST_NAME - 4]}-{n}" for n in range(2, 10_000))
     return next(name for name in (plain, *numbered) if name.casefold() not in taken)
+
+
+@data
+class Suggestion:
+    """What a log suggests. `criterion` is met by the best value that stands in it."""
+
+    log: str
+    table: Mapping[str, object]  # `[metrics]`
+    metric: str
+    criterion: str
+    check_every: int
+    max_epochs: int
+
+    @property
+    def why(self) -> str:
+        """Where the table comes from, for a comment above it."""
+        return f"As {self.log} is read; `wtrace try` shows it"
+
+    @property
+    def told(self) -> str:
+        """The source in a few words."""
+        return f"{self.table['from']}, as {self.log} shows"

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wtrace.config.spec import RaceSpec
+    from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
     from wtrace.judging.forecast import Line
-    from wtrace.race.status import CheckPoint, CriterionInfo, CriterionStanding
 
 FEWEST_CHECKS = 4
 MAD_TO_SD = 1.4826  # of a normal distribution

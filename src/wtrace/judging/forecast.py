@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Literal
 
-    from wtrace.race.status import CheckPoint, CriterionInfo, Standing, WorkerStanding
+    from wtrace.judging.checks import CheckPoint, CriterionInfo
 
     Trend = Literal["rising", "falling", "flat"]
 
@@ -109,22 +109,6 @@ class Arrival:
         self.epoch = epoch
         self.low = low
         self.high = high
-
-
-def of_worker(worker: WorkerStanding, standing: Standing, now: float) -> Estimate | None:
-    """The forecast for a worker of a race; None for one that does not run or cannot win (any more)."""
-    from wtrace.publish.view import ALIVE
-
-    if worker.state not in ALIVE or worker.control or standing.winner is not None:
-        return None
-    return estimate(
-        worker.recent,
-        standing.criteria,
-        check_every=standing.check_every,
-        max_epochs=worker.max_epochs,
-        now=now,
-        checks=worker.checks,
-    )
 
 
 def estimate(

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from wtrace.config.language.expressions import Bound, PGreater, has_interval, is_per_sample
 from wtrace.data import data, replace
+from wtrace.judging.checks import CriterionInfo, CriterionStanding
 from wtrace.judging.evaluation import COMPARE, Evaluation
 from wtrace.judging.samples import ID, NoValue, Sample, Samples, described, is_label, is_list, uneven
 from wtrace.judging.statistics.arrays import import_for_reports, quiet
 from wtrace.judging.statistics.paired import PairedTest, paired_test
-from wtrace.race.status import CriterionInfo, CriterionStanding
 from wtrace.text import plain
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wtrace.config.language.criteria import Criterion
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.publish.fairplay import FairPlay
     from wtrace.publish.strength import Measured
     from wtrace.race.claims import Claim
-    from wtrace.race.status import CriterionStanding
 
 
 @data

@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import math
 
-from wtrace.judging.forecast import seconds_per_epoch
+from wtrace.judging.forecast import Estimate, estimate, seconds_per_epoch
 from wtrace.text import beside, digits_for, number, seconds, signed
 
 TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole race
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from wtrace.race.status import (
-        CheckPoint,
-        CriterionInfo,
-        CriterionStanding,
-        RaceStateName,
-        Standing,
-        WorkerStanding,
-        WorkerState,
-    )
+    from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
+    from wtrace.race.status import RaceStateName, Standing, WorkerStanding, WorkerState
 
 SYMBOLS: Mapping[WorkerState, str] = {
     "waiting": "○",
@@ -198,3 +191,19 @@ def elapsed_s(standing: Standing, now: float) -> float:
 def duration(standing: Standing, now: float) -> str:
     """`12 min`: `elapsed_s` in words."""
     return seconds(elapsed_s(standing, now))
+
+
+def of_worker(worker: WorkerStanding, standing: Standing, now: float) -> Estimate | None:
+    """The forecast for a worker of a race; None for one that does not run or cannot win (any more)."""
+    from wtrace.publish.view import ALIVE
+
+    if worker.state not in ALIVE or worker.control or standing.winner is not None:
+        return None
+    return estimate(
+        worker.recent,
+        standing.criteria,
+        check_every=standing.check_every,
+        max_epochs=worker.max_epochs,
+        now=now,
+        checks=worker.checks,
+    )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wtrace.config.spec import RaceSpec
-    from wtrace.race.status import CriterionStanding, Standing
+    from wtrace.judging.checks import CriterionStanding
+    from wtrace.race.status import Standing
 
 MOST_TRIES = 2
 """A confirmation that crashes or outlasts its timeout is tried once more, then the claim is unconfirmed."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Literal
 
 from wtrace.data import data
+from wtrace.judging.checks import CriterionStanding
 from wtrace.race.open_file import FileId
 from wtrace.race.resources import Grant, Machine
 from wtrace.race.settling import SettleCause
-from wtrace.race.status import CriterionStanding
 
 StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign", "past_end"]
 RaceOutcome = Literal["won", "no_winner", "stopped"]

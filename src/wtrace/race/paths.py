@@ -140,7 +140,3 @@ def one_part(name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise UsageError("this cannot be the name of a race or a worker", seen=repr(name))
     return name
-
-
-RESERVED_NAMES = frozenset({"claims", "requests", "results", "sync", "config.toml", "wtrace.log"})
-"""Entries of a race's folder that a worker's name must not take."""

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from wtrace.config.spec import Argv, MetricsSpec, RaceSpec, RunnerSpec, WorkerSpec
-    from wtrace.race.status import CriterionStanding, Standing, WorkerStanding
+    from wtrace.judging.checks import CriterionStanding
+    from wtrace.race.status import Standing, WorkerStanding
 
 LEFT_OUT = "…"
 FEWEST = 6

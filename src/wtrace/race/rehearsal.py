@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wtrace.judging.checks import CriterionStanding
 from wtrace.race import events as ev
 from wtrace.race.phases import Launching, Running
 from wtrace.race.policy import conclude, decide, intent
 from wtrace.race.reduce import evolve
-from wtrace.race.status import CriterionStanding
 
 if TYPE_CHECKING:
     from wtrace.config.spec import RaceSpec

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from wtrace.config.spec import RaceSpec
-    from wtrace.race.status import CriterionStanding
+    from wtrace.judging.checks import CriterionStanding
 
 
 @data

@@ -7,16 +7,17 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from wtrace.data import data
+from wtrace.judging.checks import CheckPoint
 from wtrace.race import events as ev
 from wtrace.race.claims import Claim, Due, attempts_used_up, open_claim
 from wtrace.race.phases import Ended, Phase, Waiting
-from wtrace.race.status import CheckPoint, Happening
+from wtrace.race.status import Happening
 from wtrace.race.whole import Ending
 
 if TYPE_CHECKING:
     from wtrace.config.spec import RaceSpec
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.race.resources import Grant, Machine
-    from wtrace.race.status import CriterionStanding
 
 
 @data

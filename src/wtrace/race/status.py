@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from wtrace.data import data
+from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
 
 WorkerState = Literal[
     "waiting", "running", "paused", "stalled", "confirming", "refuted", "retrying", "stopping",
@@ -17,34 +18,12 @@ RaceStateName = Literal["running", "won", "no_winner", "stopped", "interrupted"]
 
 
 @data
-class CriterionStanding:
-    """One criterion at the latest judged check. `threshold` is the one applied, after correction."""
-
-    name: str
-    value: float | None
-    op: str
-    threshold: float
-    met: bool
-    reason: str | None = None  # why there is no value, or why it cannot count
-
-
-@data
 class ExitStanding:
     """How a worker's process ended. `known` is False when nobody saw it end."""
 
     code: int | None
     signal: int | None
     known: bool
-
-
-@data
-class CheckPoint:
-    """One judged check: a point of the curves. `values` are in the order of the race's criteria."""
-
-    epoch: int
-    at: float  # seconds since 1970
-    values: tuple[float | None, ...]
-    met: tuple[bool, ...]
 
 
 @data
@@ -76,20 +55,6 @@ class WorkerStanding:
     best: CheckPoint | None = (
         None  # the judged check that met most criteria; ties: the first criterion's best
     )
-
-
-@data
-class CriterionInfo:
-    """A criterion as the user wrote it, and the threshold that is applied."""
-
-    name: str
-    text: str
-    op: str
-    threshold: float  # as written
-    applied: float  # after correction
-    p_value: bool = False  # what is compared is a p value
-    for_checks: int = 1  # in a row at which it must hold
-    min_checks: int = 1  # a worker's first check that may meet it
 
 
 @data

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from wtrace.race.status import CriterionStanding, ExitStanding, Standing, WorkerStanding
+    from wtrace.judging.checks import CriterionStanding
+    from wtrace.race.status import ExitStanding, Standing, WorkerStanding
 
 
 def status_json(standing: Standing | None, sync: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from wtrace.config.spec import RaceSpec
-    from wtrace.race.status import CriterionStanding
+    from wtrace.judging.checks import CriterionStanding
 
 
 @data

@@ -12,8 +12,9 @@ from wtrace.race.status import ExitStanding, Standing, WorkerStanding
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from wtrace.judging.checks import CriterionInfo
     from wtrace.race.state import State, Worker
-    from wtrace.race.status import CriterionInfo, RaceStateName, WorkerState
+    from wtrace.race.status import RaceStateName, WorkerState
 
 
 @data

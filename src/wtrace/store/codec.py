@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
+from wtrace.judging.checks import CriterionStanding
 from wtrace.race import events as ev
-from wtrace.race.status import CriterionStanding, Standing, WorkerStanding
+from wtrace.race.status import Standing, WorkerStanding
 
 if TYPE_CHECKING:
     from typing import Any

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Self
 
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.race.events import Event
-    from wtrace.race.status import CriterionStanding, Standing
+    from wtrace.race.status import Standing
 
 
 class StoredPosition(NamedTuple):

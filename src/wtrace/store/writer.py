@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Self
 
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.race.events import Event
-    from wtrace.race.status import CriterionStanding, Standing, WorkerStanding
+    from wtrace.race.status import Standing, WorkerStanding
     from wtrace.store.reader import StoredPosition
 
 _EVENT = "INSERT INTO events (race, at, kind, data) VALUES (?, ?, ?, ?)"

@@ -14,12 +14,12 @@ from wtrace.config.schedule import divisor
 from wtrace.data import replace
 from wtrace.errors import ConfigError, ToolError, UsageError, WtraceError
 from wtrace.judging import referee
+from wtrace.judging.checks import CheckPoint
 from wtrace.race import view
 from wtrace.race.context import RaceContext
 from wtrace.race.events import JudgeFilesFixed, LinesRead, StrictnessAsked, WorkerLaunched
 from wtrace.race.reduce import evolve
 from wtrace.race.state import State, begin
-from wtrace.race.status import CheckPoint
 from wtrace.store import home
 from wtrace.store.reader import Reader
 from wtrace.store.writer import Writer

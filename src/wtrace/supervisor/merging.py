@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from wtrace.git.merge import Merged
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.race.claims import Claim
     from wtrace.race.context import RaceContext
     from wtrace.race.paths import Layout
-    from wtrace.race.status import CriterionStanding, Standing, WorkerStanding
+    from wtrace.race.status import Standing, WorkerStanding
 
 log = logging.getLogger("wtrace")
 

@@ -12,8 +12,8 @@ from wtrace.text import plain
 
 if TYPE_CHECKING:
     from wtrace.config.guess import Guess
+    from wtrace.config.template import Suggestion
     from wtrace.git.scan import Chosen, Survey
-    from wtrace.metrics.proposals.suggest import Suggestion
 
 MOST_LOGS = 5
 

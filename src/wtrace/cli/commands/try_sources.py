@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wtrace.config.spec import MetricsSource
+    from wtrace.config.template import Suggestion
     from wtrace.metrics.proposals.propose import Proposal
-    from wtrace.metrics.proposals.suggest import Suggestion
     from wtrace.metrics.records import Record
 
 BEGINNING_BYTES = 64 * 1024

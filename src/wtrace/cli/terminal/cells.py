@@ -6,6 +6,7 @@ A cell is a tuple of pieces, each a text that is safe for a terminal and the nam
 from __future__ import annotations
 
 from wtrace.judging import forecast
+from wtrace.publish import view
 from wtrace.publish.view import ALIVE, SYMBOLS, epoch_of, epoch_pace_s, gap, how_ended, state_word, verdict_of
 from wtrace.text import cells, cut, pace, plain, signed, sparkline
 
@@ -13,13 +14,8 @@ TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole r
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wtrace.race.status import (
-        CriterionInfo,
-        CriterionStanding,
-        Standing,
-        WorkerStanding,
-        WorkerState,
-    )
+    from wtrace.judging.checks import CriterionInfo, CriterionStanding
+    from wtrace.race.status import Standing, WorkerStanding, WorkerState
 
 Piece = tuple[str, str]
 Cell = tuple[Piece, ...]
@@ -177,7 +173,7 @@ def _lack(index: int, criterion: CriterionStanding) -> str:
 
 def eta_of(worker: WorkerStanding, standing: Standing, now: float) -> str | None:
     """The forecast of success in words; None for a worker that does not run, or cannot win."""
-    estimate = forecast.of_worker(worker, standing, now)
+    estimate = view.of_worker(worker, standing, now)
     return None if estimate is None else forecast.describe(estimate)
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from wtrace.cli.terminal.cells import Cells
-    from wtrace.race.status import CriterionInfo
+    from wtrace.judging.checks import CriterionInfo
 
 _NAME_AT_FIRST, _NAME_LATER = 14, 28
 _CRITERION_LEAST = 6  # room for a heading such as `1 att…`

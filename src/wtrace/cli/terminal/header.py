@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wtrace.cli.terminal.cells import Cell
-    from wtrace.race.status import CriterionInfo, CriterionStanding, Happening, Standing
+    from wtrace.judging.checks import CriterionInfo, CriterionStanding
+    from wtrace.race.status import Happening, Standing
 
 _STATE_STYLES = {"won": "good", "no_winner": "bad", "stopped": "warn", "interrupted": "warn"}
 _TEXT_LENGTH = 400

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from wtrace.cli.terminal.cells import Cell, Cells
     from wtrace.cli.terminal.columns import Layout
     from wtrace.cli.terminal.frame import Line
+    from wtrace.judging.checks import CriterionInfo
     from wtrace.mirror.brief import Row
-    from wtrace.race.status import CriterionInfo, Standing, WorkerStanding, WorkerState
+    from wtrace.race.status import Standing, WorkerStanding, WorkerState
 
 KEYS = "Ctrl-C: stop the race, or leave it running"
 _WANTED = ("full", "eta", "spark", "pace", "cpu", "memory", "gpu", "titles", "eta_long", "log")

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wtrace.config.spec import MetricsSpec, RaceSpec, WorkerSpec
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.metrics.foreign.witness import Match, Witness
     from wtrace.metrics.proposals.near import Near
     from wtrace.metrics.proposals.propose import Proposal
-    from wtrace.race.status import CriterionStanding
     from wtrace.race.trial import JudgedCheck
 
 LONGEST_TEXT = 2000  # characters of a line in JSON

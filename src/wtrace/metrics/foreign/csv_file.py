@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
+from wtrace.config import names
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.foreign import rows
 from wtrace.metrics.foreign.base import Anew, Problem
@@ -101,7 +102,7 @@ class CsvFile:
     def _is_named(self) -> bool:
         assert self._header is not None
         return rows.key_among(self._header, self._key) in self._header or not (
-            self._must_name or any(map(rows.is_step, self._header))
+            self._must_name or any(map(names.is_step, self._header))
         )
 
     def _take_header(self, line: str) -> Problem | None:

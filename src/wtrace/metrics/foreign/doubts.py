@@ -7,8 +7,8 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
+from wtrace.config.names import is_step
 from wtrace.config.schedule import is_planned, planned_epochs
-from wtrace.metrics.foreign.rows import is_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

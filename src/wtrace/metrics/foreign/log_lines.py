@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from wtrace.config import compound_kinds
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.foreign import rows as readings
 from wtrace.metrics.foreign.base import Anew, OwnLine, Problem
@@ -47,7 +48,7 @@ class LogLines:
         self._path = path
         self._file = MetricsFile(path, beginning_at(path, skip), read_as=as_text, fold=self._folded)
         self._key = epoch_key
-        self._pattern = None if pattern is None else readings.compiled(pattern)
+        self._pattern = None if pattern is None else compound_kinds.compiled(pattern)
         self._screen = Screen()
         self._encoding: str | None = None  # not known before there is something to read
         self._broken_off = 0

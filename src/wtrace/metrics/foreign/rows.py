@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
-import warnings
 from dataclasses import field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from wtrace.config.names import is_step
 from wtrace.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-STEPS = frozenset(
-    {
-        "step", "steps", "globalstep", "iter", "iters", "iteration", "iterations", "it", "itr",
-        "batch", "batches", "batchidx", "batchid", "batchindex", "minibatch", "update", "updates", "totaltimesteps",
-    }
-)  # fmt: skip
-"""What tells apart several readings of one epoch, in small letters alone; none of these is a metric."""
 LONGEST_NAME = 200
 LONGEST_NUMBER = 100  # characters
 MOST_NAMES = 1000  # in one object of JSON
@@ -86,12 +78,6 @@ def _plain_number(text: str) -> float | None:
         return float(text) if "_" not in text else None
     except ValueError:
         return None
-
-
-@lru_cache(maxsize=1000)
-def is_step(name: str) -> bool:
-    """Whether something of this name counts steps, however it is written: `global_step`, `Step`, `batch_idx`."""
-    return re.sub(r"[^a-z]", "", re.split(r"[/.]", name)[-1].lower()) in STEPS
 
 
 def key_among(names: Iterable[str], key: str) -> str:
@@ -214,13 +200,6 @@ def _counts(line: str) -> bool:
 def _is_name(name: str) -> bool:
     """Whether a metric can be called so: on one line, and as JSON in UTF-8."""
     return 0 < len(name) <= LONGEST_NAME and name.isprintable()
-
-
-def compiled(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """The regular expression. `re.error`, RecursionError or OverflowError where it is none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on what a later Python may understand otherwise
-        return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
 
 
 def groups_of(pattern: re.Pattern[str], text: str) -> Mapping[str, str | None] | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from wtrace.config import compound_kinds
 from wtrace.data import data
-from wtrace.metrics.foreign import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ def nearest(pattern: str, lines: Sequence[str]) -> Near | None:
 
 def _matches_any(pattern: str, lines: Sequence[str]) -> bool:
     try:
-        compiled = rows.compiled(pattern)
+        compiled = compound_kinds.compiled(pattern)
     except (re.error, RecursionError, OverflowError):
         return False
     return any(compiled.search(line) for line in lines)
@@ -90,7 +90,7 @@ def _beginnings(pattern: str) -> list[re.Pattern[str]]:
     found = []
     for length in range(min(len(pattern), LONGEST_PREFIX), 0, -1):
         try:
-            found.append(rows.compiled(pattern[:length], ignore_case=True))
+            found.append(compound_kinds.compiled(pattern[:length], ignore_case=True))
         except (re.error, RecursionError, OverflowError):
             continue
     return found

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wtrace.config import names
 from wtrace.config.sources import EPOCH
 from wtrace.metrics.foreign import rows
 
@@ -166,7 +167,7 @@ def name_of(text: str) -> str:
 
 def may_be_metric(name: str) -> bool:
     """Whether a number of that name may be a metric, and not a time, a counter or a setting."""
-    return bool(name) and not rows.is_step(name) and not _NO_METRIC.fullmatch(name_of(name))
+    return bool(name) and not names.is_step(name) and not _NO_METRIC.fullmatch(name_of(name))
 
 
 def key_of(names: Iterable[str]) -> str | None:

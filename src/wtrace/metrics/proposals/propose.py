@@ -15,7 +15,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from wtrace.config.sources import EPOCH, LONGEST_PATTERN
+from wtrace.config import compound_kinds, names
+from wtrace.config.compound_kinds import LONGEST_PATTERN
+from wtrace.config.sources import EPOCH
 from wtrace.data import data
 from wtrace.metrics.foreign import rows as readings
 from wtrace.metrics.proposals.patterns import epoch_pattern, pattern_of
@@ -178,7 +180,7 @@ def _proposal(
 
 def _first_epoch(epochs: Sequence[float], key: str | None) -> int:
     """0 where the numbers begin with 0 and none is left out. Steps are numbered as they are: they are raced by their number."""
-    if key is not None and readings.is_step(key):
+    if key is not None and names.is_step(key):
         return 1
     different = sorted(set(epochs))
     counts = different[:1] == [0] and all(b - a == 1 for a, b in itertools.pairwise(different))
@@ -340,7 +342,7 @@ def _told_apart(line: PrintedLine, pattern: str) -> str:
 
 def _share(pattern: str, lines: Sequence[PrintedLine]) -> float:
     """In how many of the lines it finds the very numbers."""
-    compiled = readings.compiled(pattern)
+    compiled = compound_kinds.compiled(pattern)
     return sum(_reads(compiled, line) for line in lines) / max(1, len(lines))
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from wtrace.data import data
+from wtrace.config.template import Suggestion
 from wtrace.metrics.proposals.printed import VALIDATION
 
 if TYPE_CHECKING:
@@ -21,28 +21,6 @@ USUAL_CHECK_EVERY = 5
 _LESS_IS_BETTER = re.compile(
     r"loss|err|rmse|mae|mse|mape|ppl|perplex|wer|cer|fid|bpb|bpc|nll|elbo|l1|l2|time", re.IGNORECASE
 )
-
-
-@data
-class Suggestion:
-    """What a log suggests. `criterion` is met by the best value that stands in it."""
-
-    log: str
-    table: Mapping[str, object]  # `[metrics]`
-    metric: str
-    criterion: str
-    check_every: int
-    max_epochs: int
-
-    @property
-    def why(self) -> str:
-        """Where the table comes from, for a comment above it."""
-        return f"As {self.log} is read; `wtrace try` shows it"
-
-    @property
-    def told(self) -> str:
-        """The source in a few words."""
-        return f"{self.table['from']}, as {self.log} shows"
 
 
 def suggest(

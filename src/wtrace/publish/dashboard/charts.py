@@ -15,9 +15,10 @@ from wtrace.text import beside, bound, number, plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wtrace.judging.checks import CriterionInfo
     from wtrace.publish.dashboard.curves import Curves, Point
     from wtrace.publish.dashboard.scales import Axis
-    from wtrace.race.status import CriterionInfo, Standing
+    from wtrace.race.status import Standing
 
     Series = Sequence[Sequence[Point]]  # one curve per worker, in the order of the table
 

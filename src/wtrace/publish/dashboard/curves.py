@@ -11,7 +11,7 @@ from wtrace.data import data
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wtrace.race.status import CheckPoint
+    from wtrace.judging.checks import CheckPoint
 
 MOST_POINTS = 512  # of one curve; above, it is thinned to half of them
 

@@ -24,7 +24,8 @@ from wtrace.text import bound, clock, plain, seconds, utc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wtrace.race.status import CheckPoint, RaceStateName, Standing, WorkerStanding
+    from wtrace.judging.checks import CheckPoint
+    from wtrace.race.status import RaceStateName, Standing, WorkerStanding
 
 _RACE_TONES: dict[RaceStateName, Tone] = {
     "running": "plain",

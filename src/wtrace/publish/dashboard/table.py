@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from wtrace.data import data, replace
 from wtrace.judging import forecast
+from wtrace.judging.checks import CriterionStanding
+from wtrace.publish import view
 from wtrace.publish.view import (
     ALIVE,
     MET,
@@ -20,13 +22,13 @@ from wtrace.publish.view import (
     value_of,
     verdict_of,
 )
-from wtrace.race.status import CriterionStanding
 from wtrace.text import bound, pace, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wtrace.race.status import CheckPoint, CriterionInfo, Standing, WorkerStanding, WorkerState
+    from wtrace.judging.checks import CheckPoint, CriterionInfo
+    from wtrace.race.status import Standing, WorkerStanding, WorkerState
 
 Tone = Literal["good", "bad", "warn", "plain", "dim"]
 
@@ -147,7 +149,7 @@ def row(index: int, worker: WorkerStanding, standing: Standing, digits: Mapping[
 
 def _eta(worker: WorkerStanding, standing: Standing) -> str:
     """The forecast in words, as the terminal says it."""
-    estimate = forecast.of_worker(worker, standing, standing.at)
+    estimate = view.of_worker(worker, standing, standing.at)
     return "—" if estimate is None else plain(forecast.describe(estimate), NAME_CELLS)
 
 

@@ -9,7 +9,8 @@ from wtrace.data import data
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wtrace.race.status import CriterionStanding, ExitStanding, Standing, WorkerStanding
+    from wtrace.judging.checks import CriterionStanding
+    from wtrace.race.status import ExitStanding, Standing, WorkerStanding
 
 
 class Value(NamedTuple):

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from wtrace.config.language.criteria import Criterion
     from wtrace.config.spec import FiguresSpec
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.judging.referee import Interval
-    from wtrace.race.status import CriterionStanding, Standing
+    from wtrace.race.status import Standing
 
 
 class NotDrawableError(Exception):

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
+    from wtrace.judging.checks import CriterionInfo
     from wtrace.publish.figures.figure_data import CurvePoint, FigureEvidence
     from wtrace.publish.figures.style import Theme
-    from wtrace.race.status import CriterionInfo, WorkerStanding
+    from wtrace.race.status import WorkerStanding
 
 MOST_NAMED = 7  # curves of more workers than colours are drawn pale and without a name
 

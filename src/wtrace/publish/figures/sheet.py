@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
 
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.publish.figures.figure_data import FigureEvidence
     from wtrace.publish.figures.style import Theme
-    from wtrace.race.status import CriterionStanding
 
     Draw = Callable[[FigureBase, FigureEvidence, Theme], None]
 

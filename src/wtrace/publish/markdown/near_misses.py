@@ -11,8 +11,9 @@ from wtrace.publish.view import better
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.publish.record import CheckRow, Evidence
-    from wtrace.race.status import CriterionStanding, Standing
+    from wtrace.race.status import Standing
 
 
 @data

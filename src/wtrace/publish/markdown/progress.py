@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.judging import forecast
+from wtrace.publish import view
 from wtrace.publish.markdown.elements import bullets, page, table
 from wtrace.publish.markdown.rows import criterion_cell, criterion_title, criterion_written
 from wtrace.publish.savings import cost_line
@@ -126,7 +127,7 @@ def _trends(worker: WorkerStanding, standing: Standing) -> str:
 
 
 def _estimate(worker: WorkerStanding, standing: Standing) -> str:
-    estimate = forecast.of_worker(worker, standing, standing.at)
+    estimate = view.of_worker(worker, standing, standing.at)
     return "—" if estimate is None else markdown(forecast.describe(estimate))
 
 

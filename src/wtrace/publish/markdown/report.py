@@ -34,9 +34,10 @@ from wtrace.text import code, markdown, number, seconds, utc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.publish.markdown.near_misses import Pair
     from wtrace.publish.record import CheckRow, Evidence
-    from wtrace.race.status import CriterionStanding, Standing, WorkerStanding
+    from wtrace.race.status import Standing, WorkerStanding
 
 
 def success_report(standing: Standing, evidence: Evidence) -> str:

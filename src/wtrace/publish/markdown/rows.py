@@ -11,7 +11,7 @@ from wtrace.text import beside, bound, code, markdown, signed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wtrace.race.status import CriterionInfo, CriterionStanding
+    from wtrace.judging.checks import CriterionInfo, CriterionStanding
 
 
 def criterion_title(criterion: CriterionInfo) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.data import replace
+from wtrace.judging.checks import CheckPoint
 from wtrace.judging.early_stop import chance_left
 from wtrace.race import events as ev
 from wtrace.race.claims import Due, attempts_used_up, reports_first
@@ -12,7 +13,6 @@ from wtrace.race.event_text import foreign_code, hopeless, no_ids
 from wtrace.race.phases import Running
 from wtrace.race.reduce.claiming import overtaken
 from wtrace.race.reduce.updates import change
-from wtrace.race.status import CheckPoint
 from wtrace.race.status_json import finite
 
 if TYPE_CHECKING:

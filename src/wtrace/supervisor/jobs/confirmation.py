@@ -27,11 +27,11 @@ from wtrace.supervisor.jobs.launch import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from wtrace.judging.checks import CriterionStanding
     from wtrace.metrics.follower import Line
     from wtrace.race.claims import Claim
     from wtrace.race.context import RaceContext
     from wtrace.race.resources import Grant
-    from wtrace.race.status import CriterionStanding
     from wtrace.runners.base import Exit, Runner
     from wtrace.supervisor.journal import Journal
 

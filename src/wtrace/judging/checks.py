@@ -1,0 +1,41 @@
+"""What the referee says of one check, by one criterion and in all."""
+
+from __future__ import annotations
+
+from wtrace.data import data
+
+
+@data
+class CriterionStanding:
+    """One criterion at the latest judged check. `threshold` is the one applied, after correction."""
+
+    name: str
+    value: float | None
+    op: str
+    threshold: float
+    met: bool
+    reason: str | None = None  # why there is no value, or why it cannot count
+
+
+@data
+class CheckPoint:
+    """One judged check: a point of the curves. `values` are in the order of the race's criteria."""
+
+    epoch: int
+    at: float  # seconds since 1970
+    values: tuple[float | None, ...]
+    met: tuple[bool, ...]
+
+
+@data
+class CriterionInfo:
+    """A criterion as the user wrote it, and the threshold that is applied."""
+
+    name: str
+    text: str
+    op: str
+    threshold: float  # as written
+    applied: float  # after correction
+    p_value: bool = False  # what is compared is a p value
+    for_checks: int = 1  # in a row at which it must hold
+    min_checks: int = 1  # a worker's first check that may meet it
