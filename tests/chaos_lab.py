@@ -230,14 +230,14 @@ with open(METRICS, "a") as file:
 DRIVER = """
 import os, select, signal, sys, warnings
 from pathlib import Path
-from wtrace import race
+from wtrace.supervisor import run
 from wtrace.errors import WtraceError
 warnings.simplefilter("ignore")
 for line in sys.stdin:
     seconds, _, points = line.rstrip("\\n").partition(" ")
     os.environ["WTRACE_TEST_POINTS"] = points
     try:
-        race.resume(Path(sys.argv[1]), approved=lambda *_: None)
+        run.resume(Path(sys.argv[1]), approved=lambda *_: None)
     except WtraceError as error:
         print("refused:", error.what, flush=True)
         continue

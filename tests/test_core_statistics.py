@@ -426,9 +426,9 @@ def test_judging_samples_does_not_import_scipy_stats() -> None:
     """It takes most of a second, and the first check of a race would wait for it."""
     code = (
         "import sys; from wtrace.judging import referee; from wtrace.config.language.criteria import parse_criterion\n"
-        "from wtrace.judging.statistics import paired, rows\n"
+        "from wtrace.judging.statistics import arrays, paired\n"
         "referee.warm_up([parse_criterion('p', 'p_greater(a, b, 1.3) < 0.01')])\n"
-        "warm = set(sys.modules); paired.paired_test(rows.as_rows([1.0, 2.0, 3.0]), 1.0)\n"
+        "warm = set(sys.modules); paired.paired_test(arrays.as_rows([1.0, 2.0, 3.0]), 1.0)\n"
         "assert 'scipy.special' in warm and set(sys.modules) == warm; sys.exit('scipy.stats' in warm)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -85,7 +85,7 @@ def test_an_exit_is_looked_for_before_the_last_lines_are_read(chaos: ChaosLab, g
         "        untranslated = self._translate(now, exit_, within)\n"
         "        more = self._note_lines(now, within) or untranslated\n"
     )
-    point = '        if exit_ is not None:\n            points.reach("before-drain")\n'
+    point = '        if exit_ is not None:\n            failpoints.reach("before-drain")\n'
     pause = "        __import__('time').sleep(1.5)\n"
     order = (
         looks_always + pause + reads if guarded else reads.replace("exit_,", "None,") + pause + looks_always
@@ -102,7 +102,7 @@ def test_an_exit_is_looked_for_before_the_last_lines_are_read(chaos: ChaosLab, g
 @both
 def test_lines_and_the_position_behind_them_are_stored_together(chaos: ChaosLab, guarded: bool) -> None:
     """Killed between the two, a supervisor would take lines as read that nobody kept."""
-    kill = "from wtrace.supervisor import points; any(s is _EPOCH for s, _ in self._pending) and points.reach('before-page')"
+    kill = "from wtrace.supervisor import failpoints; any(s is _EPOCH for s, _ in self._pending) and failpoints.reach('before-page')"
     rows = "            for statement, rows in groupby(self._pending, key=itemgetter(0)):\n"
     positions = "            self._db.executemany(_POSITION, positions)\n"
     apart = f'{positions}            self._db.execute("COMMIT"); self._db.execute("BEGIN"); {kill}\n'

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wtrace.publish.export.series import Attempt, RaceCurves, WorkerCurves
     from wtrace.race.status import WorkerState
 
-RACE_TAG = "wtrace.supervisor.run"
+RACE_TAG = "wtrace.race"
 LONGEST_VALUE = 500  # of a parameter, in the oldest servers
 MOST_METRICS, MOST_PARAMS = 1000, 100  # in one request
 KILLED: tuple[WorkerState, ...] = ("terminated", "stopped", "refuted", "skipped")
