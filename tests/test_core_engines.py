@@ -1,4 +1,4 @@
-"""What the core makes of places other than this machine: settings, queues, and workers that a place took away."""
+"""What the pure rooms make of places other than this machine: settings, queues, and workers that a place took away."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ ID = "id"
 GROUP = "group"
 
 
-class NoValue(Exception):  # noqa: N818 - it never leaves the core: the referee makes a standing of it
+class NoValue(Exception):  # noqa: N818 - it never leaves the room: the referee makes a standing of it
     """Why an expression has no value at this check, in a few words."""
 
     def __init__(self, reason: str) -> None:

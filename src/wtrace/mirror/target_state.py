@@ -1,4 +1,4 @@
-"""How each target was last reached: one small file per target in the race's folder, written whole. `sync.brief` reads
+"""How each target was last reached: one small file per target in the race's folder, written whole. `brief` reads
 them for status."""
 
 from __future__ import annotations

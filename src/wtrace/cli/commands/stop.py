@@ -75,9 +75,9 @@ def _stop_without_record(root: Path, names: tuple[str, ...], error: RecordError)
         before = []
     ended = set(before)
     for folder in sorted(layout.races.glob("*")):
-        run = layout.race(folder.name)
-        home.require_own_race(run)
-        ended.update(unsupervised.end_all(run, names))
+        race = layout.race(folder.name)
+        home.require_own_race(race)
+        ended.update(unsupervised.end_all(race, names))
     if not ended:
         raise RecordError(
             f"{error.what}; nothing of a race runs", seen=error.seen, hint=error.hint

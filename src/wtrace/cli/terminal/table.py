@@ -1,4 +1,4 @@
-"""`wtrace status` as plain text. Imports only the core and the standard library: it must start at once."""
+"""`wtrace status` as plain text. Imports only pure rooms and the standard library: it must start at once."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ WORD = re.compile(
 )
 
 
-class Mistake(Exception):  # noqa: N818 - it never leaves the core: criteria.py makes a ConfigError of it
+class Mistake(Exception):  # noqa: N818 - it never leaves the room: criteria.py makes a ConfigError of it
     """What is wrong with a criterion's text, and at which character."""
 
     def __init__(self, what: str, at: int, *, hint: str | None = None) -> None:
