@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from figure_samples import EPOCH_S, NAMES, PLAIN, STARTED, Race, content_at, race, renamed, spec_of
-from wtrace.cli.commands.plot import plot
+from wtrace.cli.commands.report import plot
 from wtrace.errors import ToolError, UsageError
 from wtrace.judging import referee
 from wtrace.publish import savings

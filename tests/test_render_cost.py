@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from standing_samples import STARTED, running_race, won_race
-from wtrace.cli.terminal.frame import Frame
-from wtrace.cli.terminal.live import render, summary
+from wtrace.cli.terminal.live import Frame, render, summary
 from wtrace.publish.markdown.progress import progress_page
 from wtrace.publish.savings import cost_line, machine_s, savings
 

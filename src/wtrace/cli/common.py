@@ -5,20 +5,91 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any  # Typer reads the annotations of these functions
 
 import typer
 
-from wtrace.cli import complete
 from wtrace.errors import ConfigError, ToolError, UsageError
 from wtrace.race.paths import Layout
+from wtrace.race.view import Fate, unsupervised
+from wtrace.store import home
 from wtrace.text import plain, size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from wtrace.config.spec import RaceSpec
+    from wtrace.race.paths import Layout
     from wtrace.race.status import Standing
+
+MOST_RACES = 200
+
+
+def races(incomplete: str) -> list[str]:
+    """The ids of this repo's races, the newest first."""
+    return _legal(incomplete, reversed(_raced()))
+
+
+def workers(ctx: Any, incomplete: str) -> list[str]:
+    """The workers of the race that is asked about, else of the newest one, and before any race those of the config."""
+    given = ctx.params.get("workers") or ctx.params.get("worker") or ()
+    named = {given} if isinstance(given, str) else set(given)
+    known = _workers_of(ctx.params.get("race")) or _configured(ctx.params.get("config"))
+    return _legal(incomplete, [name for name in known if name not in named])
+
+
+def configured(ctx: Any, incomplete: str) -> list[str]:
+    """The workers of the config."""
+    return _legal(incomplete, _configured(ctx.params.get("config")))
+
+
+def _legal(incomplete: str, names: Iterable[str]) -> list[str]:
+    """Those that begin so. Names go into a shell's word list: what is no plain name is never offered."""
+    from wtrace.config.names import NAME
+
+    return [name for name in names if name.startswith(incomplete) and NAME.fullmatch(name)]
+
+
+def _raced() -> list[str]:
+    from wtrace.race.paths import Layout
+    from wtrace.store.reader import Reader
+
+    try:
+        with Reader(Layout(_root()).database) as reader:
+            return [race.id for race in reader.races()[-MOST_RACES:]]
+    except Exception:  # noqa: BLE001 - a message would land in the middle of what the user types
+        return []
+
+
+def _workers_of(race_id: str | None) -> list[str]:
+    from wtrace.race.paths import Layout
+    from wtrace.store.reader import Reader
+
+    try:
+        with Reader(Layout(_root()).database) as reader:
+            wanted = race_id or reader.latest()
+            standing = None if wanted is None else reader.standing(wanted)
+        return [] if standing is None else [worker.name for worker in standing.workers]
+    except Exception:  # noqa: BLE001 - as above
+        return []
+
+
+def _configured(config: str | Path | None) -> list[str]:
+    """The workers that the config names, also where the rest of it is still half written."""
+    import tomllib
+
+    try:
+        path = _root() / "wtrace.toml" if config is None else Path(config)
+        return list(tomllib.loads(config_text(path)).get("workers", {}))
+    except Exception:  # noqa: BLE001 - as above
+        return []
+
+
+def _root() -> Path:
+
+    return find_root()
+
 
 CONFIG_NAME = "wtrace.toml"
 LARGEST_CONFIG = 1_000_000  # bytes
@@ -30,7 +101,7 @@ ConfigOption = Annotated[
 TrustOption = Annotated[bool, typer.Option("--trust", help="Approve this config's commands without asking.")]
 RaceOption = Annotated[
     str | None,
-    typer.Option("--race", metavar="ID", help="Another race than the newest.", autocompletion=complete.races),
+    typer.Option("--race", metavar="ID", help="Another race than the newest.", autocompletion=races),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -109,7 +180,6 @@ def latest_standing(root: Path, race_id: str | None = None) -> Standing | None:
 
     UsageError when there is no race of that id.
     """
-    from wtrace.cli.standing import current_standing
     from wtrace.store import home
     from wtrace.store.reader import Reader
 
@@ -159,3 +229,31 @@ def regular(file: str) -> Path:
 def print_left_running(race_id: str) -> None:
     """What a user who leaves the viewer should know."""
     print(plain(f"race {race_id} runs on: `wtrace watch` shows it again, `wtrace stop` ends it"))
+
+
+def current_standing(layout: Layout, standing: Standing) -> Standing:
+    """The standing as it is now: with a living supervisor as recorded, else with the fate of each process."""
+    supervised = home.is_locked(layout) and home.who_holds(layout) == standing.id
+    if supervised:
+        return standing
+    folders = {
+        worker.name: layout.race(standing.id).attempt(worker.name, worker.attempt)
+        for worker in standing.workers
+        if worker.attempt > 0
+    }
+    fates = {name: _fate(folder) for name, folder in folders.items()}
+    return unsupervised(standing, {name: fate for name, fate in fates.items() if fate is not None})
+
+
+def _fate(folder: Path) -> Fate | None:
+    """What became of an attempt; None when it was never started."""
+    from wtrace.runners.attempt_folder import read_claim, read_exit
+    from wtrace.runners.engine import read_record
+    from wtrace.runners.processes import is_alive
+
+    claim, exit_ = read_claim(folder), read_exit(folder)
+    if claim is None:
+        return None
+    elsewhere = read_record(folder) is not None  # nothing that can be seen from here says that it has ended
+    alive = elsewhere or (claim.of_this_boot and (is_alive(claim.worker) or is_alive(claim.shim)))
+    return Fate(alive, None if exit_ is None else (exit_.code, exit_.signal, exit_.known))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer.main
 
-from wtrace.cli.app import command_line
-from wtrace.cli.examples import EXAMPLES
+from wtrace.cli.app import EXAMPLES, command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

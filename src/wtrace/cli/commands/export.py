@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wtrace.cli import complete
+from wtrace.cli import common
 from wtrace.cli.common import RaceOption, find_root, require_standing
 from wtrace.errors import ToolError, UsageError
 from wtrace.race.paths import Layout
@@ -34,7 +34,7 @@ class Form(StrEnum):
 def export(
     to: Annotated[Form, typer.Option("--to", metavar="FORM", help="mlflow, tensorboard, csv or json.")],
     race_id: Annotated[
-        str | None, typer.Argument(metavar="[RACE]", help="As --race.", autocompletion=complete.races)
+        str | None, typer.Argument(metavar="[RACE]", help="As --race.", autocompletion=common.races)
     ] = None,
     race: RaceOption = None,
     output: Annotated[

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wtrace.cli import complete
-from wtrace.cli.common import JsonOption, find_root, require_standing
-from wtrace.cli.standing import current_standing
+from wtrace.cli import common
+from wtrace.cli.common import JsonOption, current_standing, find_root, require_standing
 from wtrace.race.paths import Layout
 from wtrace.race.status_json import iso, race_json
 from wtrace.store.reader import Reader
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
-Race = Annotated[str, typer.Argument(metavar="RACE", autocompletion=complete.races)]
+Race = Annotated[str, typer.Argument(metavar="RACE", autocompletion=common.races)]
 
 SHOWN_FILES = 10
 HISTORY = ("id", "name", "state", "winner", "epoch", "started", "duration")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wtrace.cli import complete
+from wtrace.cli import common
 from wtrace.cli.common import RaceOption, find_root, require_standing, require_workers
 from wtrace.cli.terminal.log_file import LONGEST_LINE, LogFile
 from wtrace.errors import ToolError, UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def logs(
-    worker: Annotated[str, typer.Argument(metavar="WORKER", autocompletion=complete.workers)],
+    worker: Annotated[str, typer.Argument(metavar="WORKER", autocompletion=common.workers)],
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on as the log grows, until the race ends.")
     ] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wtrace.cli import complete
+from wtrace.cli import common
 from wtrace.cli.common import (
     ConfigOption,
     JsonOption,
@@ -50,7 +50,7 @@ def run(
             "--worker",
             metavar="NAME",
             help="Only this worker; repeatable.",
-            autocompletion=complete.configured,
+            autocompletion=common.configured,
         ),
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start the race and leave it running.")] = False,
@@ -94,7 +94,7 @@ def run(
 
 def _tell_plan(root: Path, spec: RaceSpec, *, as_json: bool) -> None:
     if as_json:
-        from wtrace.cli.commands.plan_json import plan_json
+        from wtrace.cli.commands.dry_run import plan_json
 
         print(json.dumps(plan_json(root, spec), allow_nan=False))
     else:
@@ -140,7 +140,7 @@ def _resume(root: Path, *, trust: bool, as_json: bool, detach: bool) -> int:
 
 
 def _tell_setup(made: Prepared) -> None:
-    from wtrace.cli.commands.setup import describe
+    from wtrace.cli.commands.worktrees import describe
 
     for line in describe(made):
         print(line)

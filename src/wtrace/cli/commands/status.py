@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 
-from wtrace.cli.common import JsonOption, RaceOption, find_root, latest_standing
+from wtrace.cli.common import (
+    JsonOption,
+    RaceOption,
+    find_root,
+    latest_standing,
+    print_left_running,
+    require_standing,
+)
+from wtrace.cli.terminal import viewer
+from wtrace.cli.terminal.interrupts import Interrupted
 from wtrace.cli.terminal.table import print_table
 from wtrace.mirror import brief
 from wtrace.race.paths import Layout
 from wtrace.race.status_json import status_json
+from wtrace.text import plain
 
 
 def status(as_json: JsonOption = False, race: RaceOption = None) -> None:
@@ -22,3 +32,18 @@ def status(as_json: JsonOption = False, race: RaceOption = None) -> None:
         print("no race in this repo yet: `wtrace run` starts one")
     else:
         print_table(standing, rows)
+
+
+def watch() -> None:
+    """Show the running race live; leaving it (Ctrl-C) leaves the race alone."""
+    root = find_root()
+    standing = require_standing(root)
+    if standing.ended is None and standing.supervisor_alive:
+        try:
+            standing = viewer.view(root, standing.id, keys="Ctrl-C: leave; the race goes on")
+        except Interrupted:
+            print_left_running(standing.id)
+            return
+    viewer.print_outcome(root, standing)
+    if standing.state == "interrupted":
+        print(plain("the race's supervisor is gone; `wtrace run --resume` takes the race up again"))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wtrace.cli import complete
+from wtrace.cli import common
 from wtrace.cli.common import find_root, require_standing, require_trust, require_workers
-from wtrace.cli.terminal.follow import standings
+from wtrace.cli.terminal.viewer import standings
 from wtrace.errors import RecordError, ToolError, TrustError, UsageError
 from wtrace.race.paths import Layout
 from wtrace.store import home
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 Workers = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[WORKER]...", help="Only these workers.", autocompletion=complete.workers),
+    typer.Argument(metavar="[WORKER]...", help="Only these workers.", autocompletion=common.workers),
 ]
-Worker = Annotated[str, typer.Argument(metavar="WORKER", autocompletion=complete.workers)]
+Worker = Annotated[str, typer.Argument(metavar="WORKER", autocompletion=common.workers)]
 
 PATIENCE_S = (
     15.0  # for a supervisor that has lost its record; what it has not ended by then is ended without it

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wtrace.cli import complete
+from wtrace.cli import common
 from wtrace.cli.commands.try_sources import Input, Setting, answer
 from wtrace.cli.common import (
     CONFIG_NAME,
@@ -42,7 +42,7 @@ def try_(
     worker: Annotated[
         str | None,
         typer.Option(
-            "--worker", metavar="NAME", help="As whose it is read.", autocompletion=complete.configured
+            "--worker", metavar="NAME", help="As whose it is read.", autocompletion=common.configured
         ),
     ] = None,
     config: ConfigOption = None,

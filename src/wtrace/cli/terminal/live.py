@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.style import Style
 
 from wtrace.cli.terminal.cells import clipped, eta_of, note_lines, worker_cells
 from wtrace.cli.terminal.columns import lay_out, sizes_of, widest
 from wtrace.cli.terminal.details import detail_lines
-from wtrace.cli.terminal.frame import Frame, line_of
-from wtrace.cli.terminal.header import (
+from wtrace.cli.terminal.table import (
     cost_cell,
     goal_lines,
     happening_line,
@@ -24,14 +28,68 @@ from wtrace.publish.view import ALIVE, better, counts, digits_of
 from wtrace.text import plain, size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderResult
 
     from wtrace.cli.terminal.cells import Cell, Cells
     from wtrace.cli.terminal.columns import Layout
-    from wtrace.cli.terminal.frame import Line
     from wtrace.judging.checks import CriterionInfo
     from wtrace.mirror.brief import Row
     from wtrace.race.status import Standing, WorkerStanding, WorkerState
+
+STYLES = {
+    "": Style.null(),
+    "name": Style(bold=True),
+    "bold": Style(bold=True),
+    "dim": Style(dim=True),
+    "head": Style(underline=True),
+    "met": Style(color="green"),
+    "unmet": Style(color="yellow"),
+    "spark": Style(color="cyan"),
+    "good": Style(color="green", bold=True),
+    "warn": Style(color="yellow", bold=True),
+    "bad": Style(color="red", bold=True),
+}
+"""What the names of styles look like. A sign or a word always says the same as the colour."""
+
+_NEWLINE = Segment.line()
+Line = tuple[Segment, ...]
+
+
+@lru_cache(maxsize=4096)
+def _segment(text: str, style: str) -> Segment:
+    return Segment(text, STYLES[style])
+
+
+def line_of(cell: Cell) -> Line:
+    """The pieces as Rich's segments; neighbours of one style become one."""
+    merged: list[tuple[str, str]] = []
+    for text, style in cell:
+        if merged and (merged[-1][1] == style or not text.strip(" ")):
+            merged[-1] = (merged[-1][0] + text, merged[-1][1])
+        elif text:
+            merged.append((text, style))
+    return tuple(_segment(text, style) for text, style in merged)
+
+
+class Frame:
+    """Lines that fit the width they were made for."""
+
+    def __init__(self, lines: Iterable[Line], width: int) -> None:
+        self.lines = list(lines)
+        self.width = width
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Rich's protocol of renderables."""
+        for line in self.lines:
+            yield from line
+            yield _NEWLINE
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Rich's protocol of measuring."""
+        return Measurement(1, min(self.width, options.max_width))
+
 
 KEYS = "Ctrl-C: stop the race, or leave it running"
 _WANTED = ("full", "eta", "spark", "pace", "cpu", "memory", "gpu", "titles", "eta_long", "log")
