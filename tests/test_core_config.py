@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import config_samples as samples
-from wtrace.config import toml
+from wtrace.config import kinds
 from wtrace.config.load import dump, override, parse
 from wtrace.config.names import branch_problem
 from wtrace.config.reference import config_reference
@@ -392,7 +392,7 @@ def test_a_mistake_in_a_part_to_come_is_told_too(old: str, new: str, what: str) 
     "host", ["-v", "me@-v", "-oProxyCommand=x", "a b", "a:b", "/etc", "", "a@b@c", "a\nb"]
 )
 def test_a_host_that_could_be_read_as_something_else_is_refused(host: str) -> None:
-    text = samples.WHOLE.replace('"me@macbook"', toml.string(host))
+    text = samples.WHOLE.replace('"me@macbook"', kinds.toml_string(host))
     assert mistake(text).what.startswith("sync.macbook.host: expected a name")
 
 
@@ -416,11 +416,11 @@ SCALARS = st.one_of(
     st.floats(),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     st.sampled_from(["a >= 1", "mean(x) > 0", "auto", "main", "a/b", "{output}", "{x}", "..", "-x", "local"]),
-).map(toml.value) | st.sampled_from(["0x" + "f" * 5000, "2026-01-01", "1e999", "-0.0"])
+).map(kinds.toml_value) | st.sampled_from(["0x" + "f" * 5000, "2026-01-01", "1e999", "-0.0"])
 
 
 def as_table(entries: dict[str, str]) -> str:
-    return f"{{ {', '.join(f'{toml.key(name)} = {value}' for name, value in entries.items())} }}"
+    return f"{{ {', '.join(f'{kinds.toml_key(name)} = {value}' for name, value in entries.items())} }}"
 
 
 VALUES = st.recursive(
@@ -571,6 +571,6 @@ def test_the_template_parses_whatever_the_repo_is_like(
 
 
 def test_numbers_that_toml_cannot_hold_are_not_written() -> None:
-    assert math.isnan(float(toml.value(math.nan)))
+    assert math.isnan(float(kinds.toml_value(math.nan)))
     with pytest.raises(TypeError):
-        toml.value(object())
+        kinds.toml_value(object())

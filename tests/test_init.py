@@ -8,10 +8,9 @@ import tomllib
 import pytest
 
 from race_lab import Lab
-from wtrace.config.guess import Guess, guess_metrics
 from wtrace.config.load import parse
 from wtrace.config.spec import MetricsSpec
-from wtrace.config.template import config_template
+from wtrace.config.template import Guess, config_template, guess_metrics
 
 RECORD = {"event": "check", "epoch": 5, "metrics": {"val_accuracy": 0.95}}
 WINS = [["raw", json.dumps(RECORD) + "\n"]]

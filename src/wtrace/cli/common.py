@@ -204,7 +204,7 @@ def require_standing(root: Path, race_id: str | None = None) -> Standing:
 
 def require_workers(standing: Standing, names: Sequence[str]) -> None:
     """UsageError for a name that is no worker of that race, with the nearest one."""
-    from wtrace.config.nearest import did_you_mean
+    from wtrace.config.names import did_you_mean
 
     known = [worker.name for worker in standing.workers]
     for name in names:

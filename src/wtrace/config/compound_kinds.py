@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wtrace.config import toml
+from wtrace.config import kinds
 from wtrace.config.kinds import Flag, Kind, Place, Text, Whole, any_text, check_placeholders, shown, wrong
 from wtrace.config.language import criteria
 from wtrace.config.names import path_problem, variable_problem
@@ -31,7 +31,7 @@ class Command(Kind):
     def read(self, value: object, at: Place) -> tuple[str, ...]:
         """The arguments. There is no shell, hence no command in one string."""
         if isinstance(value, str) and value.strip():
-            raise wrong(at, self.expects, value, hint=f"write it as {toml.value(value.split()[:50])}")
+            raise wrong(at, self.expects, value, hint=f"write it as {kinds.toml_value(value.split()[:50])}")
         if not isinstance(value, list) or not value:
             raise wrong(at, self.expects, value, hint='for example ["python", "train.py"]')
         argv = tuple(any_text(argument, at.item(n)) for n, argument in enumerate(value))

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from wtrace.config.kinds import Place
-from wtrace.config.nearest import did_you_mean
+from wtrace.config.names import did_you_mean
 from wtrace.data import data
 from wtrace.errors import ConfigError
 from wtrace.text import plain as visible

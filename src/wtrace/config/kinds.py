@@ -12,13 +12,62 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wtrace.config import toml
-from wtrace.config.names import text_problem
-from wtrace.config.nearest import did_you_mean
+from wtrace.config.names import did_you_mean, text_problem
 from wtrace.config.placeholders import uses
 from wtrace.data import data
 from wtrace.errors import ConfigError
 from wtrace.text import plain as visible
+
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def toml_string(text: str) -> str:
+    """`text` as a TOML basic string on one line."""
+    return f'"{"".join(_escaped(char) for char in text)}"'
+
+
+def toml_key(name: str) -> str:
+    """`name` as a TOML key: bare where that is possible."""
+    return name if BARE_KEY.fullmatch(name) else toml_string(name)
+
+
+def toml_value(plain: object) -> str:
+    """A string, number, boolean, sequence or mapping of these as a TOML value on one line."""
+    match plain:
+        case bool():
+            return "true" if plain else "false"
+        case int():
+            return str(plain)
+        case float():
+            return repr(plain) if math.isfinite(plain) else str(plain)
+        case str():
+            return toml_string(plain)
+        case Mapping():
+            inside = ", ".join(f"{toml_key(name)} = {toml_value(each)}" for name, each in plain.items())
+            return f"{{ {inside} }}" if inside else "{}"
+        case Sequence():
+            return f"[{', '.join(toml_value(each) for each in plain)}]"
+    raise TypeError(f"TOML has no form for {type(plain).__name__}")
+
+
+def written(plain: object) -> str:
+    """As `value`, but text with backslashes in single quotes, as people write patterns."""
+    if not isinstance(plain, str) or "\\" not in plain or not plain.isprintable():
+        return toml_value(plain)
+    if "'" not in plain:
+        return f"'{plain}'"
+    return toml_value(plain) if "'''" in plain or plain.endswith("'") else f"'''{plain}'''"
+
+
+def _escaped(char: str) -> str:
+    if char in ESCAPES:
+        return ESCAPES[char]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
+
 
 LONGEST_TEXT = 32_768  # characters; what one argument of a command can hold everywhere
 SIZES = {
@@ -47,7 +96,7 @@ class Place:
         return Place((*self.parts, n))
 
     def __str__(self) -> str:
-        written = [f"[{part}]" if isinstance(part, int) else f".{toml.key(part)}" for part in self.parts]
+        written = [f"[{part}]" if isinstance(part, int) else f".{toml_key(part)}" for part in self.parts]
         return "".join(visible(each, 70) for each in written).removeprefix(".")
 
     @property
@@ -226,7 +275,7 @@ class Choice(Kind):
     @property
     def expects(self) -> str:
         """In words."""
-        return f"{', '.join(map(toml.string, self.words[:-1]))} or {toml.string(self.words[-1])}"
+        return f"{', '.join(map(toml_string, self.words[:-1]))} or {toml_string(self.words[-1])}"
 
     def read(self, value: object, at: Place) -> str:
         """The word."""

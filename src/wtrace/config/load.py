@@ -10,9 +10,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wtrace.config import rules, toml
+from wtrace.config import kinds, rules
 from wtrace.config.kinds import Place, Whole, shown
-from wtrace.config.nearest import did_you_mean, nearest
+from wtrace.config.names import did_you_mean, nearest
 from wtrace.config.schema import Table, as_table, read_keys, refuse_unknown, write_keys
 from wtrace.config.spec import RaceSpec, WorkerSpec
 from wtrace.config.tables import EPOCHS, RACE, TABLES
@@ -45,7 +45,7 @@ def dump(spec: RaceSpec) -> str:
     parts: list[str] = []
     for table in TABLES:
         for heading, content in _written(table, spec):
-            lines = [f"{toml.key(name)} = {toml.value(value)}" for name, value in content.items()]
+            lines = [f"{kinds.toml_key(name)} = {kinds.toml_value(value)}" for name, value in content.items()]
             parts.append("\n".join([f"[{heading}]", *lines]) + "\n")
     return "\n".join(parts)
 
@@ -150,7 +150,7 @@ def _written(table: Table, spec: RaceSpec) -> list[tuple[str, Mapping[str, objec
         return [(table.name, {each.name: table.entry.plain(each) for each in entries})] if entries else []
     if table.each:
         return [
-            (f"{table.name}.{toml.key(each.name)}", write_keys(table.keys, each))
+            (f"{table.name}.{kinds.toml_key(each.name)}", write_keys(table.keys, each))
             for each in getattr(spec, table.name)
         ]
     holder = spec if table.spec is None else getattr(spec, table.name)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from wtrace.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_NAME = 64
@@ -140,3 +144,23 @@ STEPS = frozenset(
 def is_step(name: str) -> bool:
     """Whether something of this name counts steps, however it is written: `global_step`, `Step`, `batch_idx`."""
     return re.sub(r"[^a-z]", "", re.split(r"[/.]", name)[-1].lower()) in STEPS
+
+
+LONGEST_GUESSED = 80  # difflib is quadratic, and nobody mistypes a longer name
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` is most like, upper and lower case alike, or None when none is near."""
+    if not name or len(name) > LONGEST_GUESSED:
+        return None
+    import difflib
+
+    by_folded = {each.casefold(): each for each in known}
+    found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` with the nearest name, or nothing: the end of a message."""
+    guess = nearest(name, known)
+    return "" if guess is None else f"; did you mean `{guess}`?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.config import toml
+from wtrace.config import kinds
 from wtrace.config.compound_kinds import MetricsTable, RunnerSettings
 from wtrace.config.engines import SETTINGS
 from wtrace.config.placeholders import PLACEHOLDERS
@@ -87,4 +87,4 @@ def _key_table(keys: Iterable[tuple[str, Key]]) -> str:
 def _default(key: Key) -> str:
     if key.required:
         return "*required*"
-    return key.absent or f"`{toml.value(key.kind.plain(key.default))}`"
+    return key.absent or f"`{kinds.toml_value(key.kind.plain(key.default))}`"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wtrace.config import sources
 from wtrace.config.engines import ENGINES, check_settings, engine_of
 from wtrace.config.kinds import Place
-from wtrace.config.nearest import did_you_mean
+from wtrace.config.names import did_you_mean
 from wtrace.config.schedule import count_planned
 from wtrace.errors import ConfigError
 from wtrace.text import plain as visible

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wtrace.config.kinds import Kind, Place, wrong
-from wtrace.config.nearest import did_you_mean
+from wtrace.config.names import did_you_mean
 from wtrace.data import data
 from wtrace.errors import ConfigError
 from wtrace.text import plain as visible

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from wtrace.config import toml
+from wtrace.config import kinds
 from wtrace.config.names import LONGEST_NAME, branch_problem, worker_name_problem
 from wtrace.config.placeholders import literal
 from wtrace.config.rules import side_by_side
+from wtrace.config.sources import path_problem
 from wtrace.config.tables import JUDGE, RACE
 from wtrace.data import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from wtrace.config.guess import Guess
     from wtrace.config.schema import Key
 
 MOST_WORKERS = 8
@@ -134,17 +134,17 @@ def _success(metrics: Guess | Suggestion | None) -> str:
     metric, criterion = (
         ("val_accuracy", "val_accuracy >= 0.9") if metrics is None else (metrics.metric, metrics.criterion)
     )
-    return SUCCESS.replace("{criterion}", f"{toml.key(metric)} = {toml.value(criterion)}")
+    return SUCCESS.replace("{criterion}", f"{kinds.toml_key(metric)} = {kinds.toml_value(criterion)}")
 
 
 def _metrics(metrics: Guess | Suggestion | None) -> str:
     """The source that the script or a log seems to have; else one in comments."""
     if metrics is None:
         return METRICS + METRICS_EXAMPLE
-    lines = [f"# {toml.string(metrics.why)[1:-1]}: check it.", "[metrics]"]
+    lines = [f"# {kinds.toml_string(metrics.why)[1:-1]}: check it.", "[metrics]"]
     for key, value in metrics.table.items():
         comment = "  # the number that its first epoch has there" if key == "first_epoch" else ""
-        lines.append(f"{f'{key} = {toml.written(value)}':{COMMENTS_FROM if comment else 0}}{comment}")
+        lines.append(f"{f'{key} = {kinds.written(value)}':{COMMENTS_FROM if comment else 0}}{comment}")
     return METRICS + "\n".join(lines) + "\n"
 
 
@@ -156,7 +156,7 @@ def _judge() -> str:
 def _line(key: Key, value: object, *, given: bool) -> str:
     if not given:
         value = EXAMPLES[key.name] if key.name in EXAMPLES else key.kind.plain(key.default)
-    setting = f"{key.name} = {toml.value(value)}"
+    setting = f"{key.name} = {kinds.toml_value(value)}"
     if not given and key.name not in SET_BY_HAND:
         setting = f"# {setting}"
     line = f"{setting:{COMMENTS_FROM}}  # {key.doc}"
@@ -166,8 +166,8 @@ def _line(key: Key, value: object, *, given: bool) -> str:
 def _script_comment(script: str | None, framework: str | None) -> str:
     if script is None:
         return "# No training script was found: put yours in the place of train.py.\n"
-    kind = f" ({toml.string(framework)[1:-1]})" if framework else ""
-    return f"# The training script that was found: {toml.string(script)}{kind}.\n"
+    kind = f" ({kinds.toml_string(framework)[1:-1]})" if framework else ""
+    return f"# The training script that was found: {kinds.toml_string(script)}{kind}.\n"
 
 
 def _command(script: str | None, options: Sequence[str]) -> list[str]:
@@ -188,10 +188,10 @@ def _workers(branches: Sequence[str], command: Sequence[str], most: int) -> list
         name = _worker_name(branch, taken)
         taken.add(name.casefold())
         tables.append(
-            f"\n[workers.{toml.key(name)}]\nbranch = {toml.string(branch)}\ncommand = {toml.value(command)}\n"
+            f"\n[workers.{kinds.toml_key(name)}]\nbranch = {kinds.toml_string(branch)}\ncommand = {kinds.toml_value(command)}\n"
         )
     if len(branches) > most:
-        rest = ", ".join(toml.string(branch) for branch in branches[most:])
+        rest = ", ".join(kinds.toml_string(branch) for branch in branches[most:])
         tables.append(f"\n# More branches, each of which can be a worker of its own: {rest}\n")
     return tables
 
@@ -222,3 +222,93 @@ class Suggestion:
     def told(self) -> str:
         """The source in a few words."""
         return f"{self.table['from']}, as {self.log} shows"
+
+
+ARGUMENT = (
+    r"\(\s*(?:{name}\s*=\s*)?[\"']([^\"'{{}}\n]{{1,200}})[\"']"  # the first one, where it is a plain text
+)
+
+
+@data
+class Guess:
+    """A `[metrics]` table, and the sign in the script that it was guessed from. No `path`: where the source usually lies.
+
+    `metric` is what a validation accuracy is usually called there.
+    """
+
+    sign: str
+    source: Literal["csv", "tensorboard", "hf"]
+    path: str | None = None
+    first_epoch: int = 1
+    metric: str = "val_accuracy"
+
+    @property
+    def table(self) -> dict[str, object]:
+        """The keys of `[metrics]`."""
+        path = {} if self.path is None else {"path": self.path}
+        return {"from": self.source, **path, "first_epoch": self.first_epoch}
+
+    @property
+    def criterion(self) -> str:
+        """An example of a criterion."""
+        return f"{self.metric} >= 0.9"
+
+    @property
+    def why(self) -> str:
+        """Where the table comes from, for a comment above it."""
+        return f"Guessed, since the script uses {self.sign}"
+
+    @property
+    def told(self) -> str:
+        """The source in a few words."""
+        return f"{self.source} ({self.sign})"
+
+
+def reports_itself(text: str) -> bool:
+    """Whether a script reports to wtrace by itself."""
+    return re.search(r"^[ \t]*(?:import|from)[ \t]+wtrace\b|WTRACE_METRICS", text, re.MULTILINE) is not None
+
+
+def guess_metrics(text: str, framework: str | None) -> Guess | None:
+    """What the script says of its metrics; None where it reports to wtrace itself, or nothing can be told."""
+    if reports_itself(text):
+        return None
+    if framework == "transformers" and _calls(text, "Trainer|Seq2SeqTrainer|TrainingArguments"):
+        folder = _argument(text, "TrainingArguments|Seq2SeqTrainingArguments", "output_dir")
+        return Guess("Trainer", "hf", _below(folder, "trainer_state.json"), metric="eval_accuracy")
+    if _calls(text, "CSVLogger"):
+        found = _argument(text, "CSVLogger", "save_dir|filename")
+        path = found if framework == "keras" else _below(found, "metrics.csv")
+        counts_from = 0 if framework in {"keras", "lightning"} else 1
+        return Guess("CSVLogger", "csv", _legal(path), counts_from)
+    return _event_files(text, framework)
+
+
+def _event_files(text: str, framework: str | None) -> Guess | None:
+    if framework == "keras" and _calls(text, "TensorBoard"):
+        folder = _argument(text, "TensorBoard", "log_dir") or "logs"
+        path = _below(f"{folder}/validation", "events.out.tfevents.*")
+        return Guess("TensorBoard", "tensorboard", path, 0, metric="epoch_accuracy")
+    if _calls(text, "SummaryWriter"):
+        empty = re.search(r"\bSummaryWriter\(\s*\)", text) is not None
+        where = "runs" if empty else _argument(text, "SummaryWriter", "log_dir")
+        return Guess("SummaryWriter", "tensorboard", _below(where, "events.out.tfevents.*"))
+    return None
+
+
+def _calls(text: str, names: str) -> bool:
+    return re.search(rf"^[^#\n]*\b(?:{names})\(", text, re.MULTILINE) is not None
+
+
+def _argument(text: str, names: str, keyword: str) -> str | None:
+    """The first argument of the first such call, or the one of that name at its beginning; None: no plain text."""
+    found = re.search(rf"\b(?:{names})" + ARGUMENT.format(name=f"(?:{keyword})"), text)
+    return found[1] if found else None
+
+
+def _below(folder: str | None, files: str) -> str | None:
+    return None if folder is None else _legal(f"{folder.removeprefix('./').rstrip('/')}/**/{files}")
+
+
+def _legal(path: str | None) -> str | None:
+    return None if path is None or path_problem(path) else path

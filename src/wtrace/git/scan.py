@@ -9,10 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from wtrace.config.guess import Guess, guess_metrics, reports_itself
-from wtrace.config.names import branch_problem
-from wtrace.config.nearest import did_you_mean
+from wtrace.config.names import branch_problem, did_you_mean
 from wtrace.config.rules import side_by_side
+from wtrace.config.template import Guess, guess_metrics, reports_itself
 from wtrace.data import data
 from wtrace.errors import UsageError
 from wtrace.git import command

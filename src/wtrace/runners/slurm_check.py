@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.config.nearest import did_you_mean
+from wtrace.config.names import did_you_mean
 from wtrace.errors import ConfigError
 from wtrace.runners import slurm_commands as slurm
 

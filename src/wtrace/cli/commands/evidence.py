@@ -74,7 +74,7 @@ def evidence(
 
 
 def _worker(spec: RaceSpec, name: str) -> WorkerSpec:
-    from wtrace.config.nearest import did_you_mean
+    from wtrace.config.names import did_you_mean
 
     known = [worker.name for worker in spec.workers]
     if name not in known:

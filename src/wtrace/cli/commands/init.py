@@ -11,8 +11,7 @@ from wtrace.errors import ToolError, UsageError
 from wtrace.text import plain
 
 if TYPE_CHECKING:
-    from wtrace.config.guess import Guess
-    from wtrace.config.template import Suggestion
+    from wtrace.config.template import Guess, Suggestion
     from wtrace.git.scan import Chosen, Survey
 
 MOST_LOGS = 5

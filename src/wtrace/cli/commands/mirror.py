@@ -21,7 +21,7 @@ from wtrace.cli.common import (
     require_standing,
     require_trust,
 )
-from wtrace.config.nearest import did_you_mean
+from wtrace.config.names import did_you_mean
 from wtrace.data import replace
 from wtrace.errors import UsageError
 from wtrace.race.paths import Layout

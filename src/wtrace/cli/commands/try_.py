@@ -92,7 +92,7 @@ def _setting(config: Path | None, worker: str | None, *, is_named: bool) -> Sett
 
 
 def _worker(spec: RaceSpec, name: str | None, *, is_named: bool) -> WorkerSpec | None:
-    from wtrace.config.nearest import did_you_mean
+    from wtrace.config.names import did_you_mean
 
     if name is not None:
         known = [worker.name for worker in spec.workers]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from wtrace.config import toml
+from wtrace.config import kinds
 from wtrace.config.schedule import planned_epochs
 from wtrace.config.sources import epoch_key, told_source
 from wtrace.data import data
@@ -58,7 +58,7 @@ class Tried:
 
 def proposed_lines(proposal: Proposal, path: str | None) -> list[str]:
     """The `[metrics]` table, line by line."""
-    return ["[metrics]", *(f"{key} = {toml.written(value)}" for key, value in proposal.table(path).items())]
+    return ["[metrics]", *(f"{key} = {kinds.written(value)}" for key, value in proposal.table(path).items())]
 
 
 def lines_of(tried: Tried, width: int) -> Iterator[str]:

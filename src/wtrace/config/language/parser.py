@@ -31,7 +31,7 @@ from wtrace.config.language.expressions import (
     walk,
 )
 from wtrace.config.language.words import Cursor, Mistake, Word, number_of, words
-from wtrace.config.nearest import nearest
+from wtrace.config.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

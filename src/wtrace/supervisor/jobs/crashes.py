@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.config import toml
+from wtrace.config import kinds
 from wtrace.config.names import path_problem
 from wtrace.errors import WtraceError
 from wtrace.git import command
@@ -54,7 +54,7 @@ def mend_of(words: str, *, root: Path, worktree: Path, cwd: str | None) -> str |
     for path in crash.missing_paths(words):
         lacking = _lacking(os.path.normpath(worktree / (cwd or "") / path), root, worktree)
         if lacking is not None:
-            return f"the main worktree has it untracked: include = [{toml.string(lacking)}] brings it along"
+            return f"the main worktree has it untracked: include = [{kinds.toml_string(lacking)}] brings it along"
     return None
 
 
