@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 
-from wtrace.crc32c import masked_crc
+from wtrace.files import masked_crc
 
 
 def event_file(events: Iterable[tuple[int, Mapping[str, float]]]) -> bytes:

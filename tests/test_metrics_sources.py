@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from event_samples import event, event_file, field, framed, varint
 from wtrace.config.spec import MetricsSpec
-from wtrace.crc32c import masked_crc
+from wtrace.files import masked_crc
 from wtrace.metrics.foreign import source_files
 from wtrace.metrics.foreign.base import Anew, OwnLine, Problem, Reader
 from wtrace.metrics.foreign.check_builder import Plan

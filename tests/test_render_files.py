@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wtrace.publish.files import write_atomically
+from wtrace.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,10 @@ import contextlib
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -151,3 +153,60 @@ def read_small(path: Path, most_bytes: int = 1024 * 1024) -> bytes:
     if len(content) > most_bytes:
         raise OSError(f"larger than {most_bytes} bytes: {path}")
     return content
+
+
+def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part; its mode is 0600.
+
+    A link at `path` is replaced, never followed. `durable`: on the disk before this returns. OSError passes
+    through, and then `path` is as it was. A process that is killed here leaves at most `.NAME.*.tmp` behind.
+    """
+    data = text.encode("utf-8", errors="backslashreplace")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        _create(temporary, data, durable)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+def _create(path: Path, data: bytes, durable: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        if durable:
+            os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C, rotated and shifted so that sums of data that hold sums are sound (TFRecord)."""
+    crc = 0xFFFF_FFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
+    crc ^= 0xFFFF_FFFF
+    return ((crc >> 15 | crc << 17) + 0xA282_EAD8) & 0xFFFF_FFFF
+
+
+def _table() -> list[int]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F6_3B78 if crc & 1 else 0)
+        table.append(crc)
+    return table
+
+
+_TABLE = _table()

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from wtrace.config import load
 from wtrace.errors import WtraceError
+from wtrace.files import write_atomically
 from wtrace.metrics.watcher import make_watcher
 from wtrace.mirror import target_state
 from wtrace.mirror.agent import Agent, Facts
 from wtrace.mirror.connection import Connection
 from wtrace.mirror.push import Push
 from wtrace.mirror.target import resolve
-from wtrace.publish.files import write_atomically
 from wtrace.race.paths import Layout
 from wtrace.store import home
 from wtrace.store.reader import Reader

@@ -129,11 +129,11 @@ def _push_results(push: Push, target: Target, facts: Facts) -> None:
 
 def _keep(root: Path, race_id: str, target: Target) -> None:
     """The same as the race's own agent does, told on the terminal."""
+    from wtrace.files import write_atomically
     from wtrace.mirror import brief, target_state
     from wtrace.mirror.agent import Agent
     from wtrace.mirror.connection import Connection
     from wtrace.mirror.push import Push
-    from wtrace.publish.files import write_atomically
     from wtrace.supervisor.sync_agent import Alarm, RaceFacts
 
     race = Layout(root).race(race_id)
@@ -153,8 +153,8 @@ def _keep(root: Path, race_id: str, target: Target) -> None:
 
 def _remember(race: Path, target: Target, *, verified: bool) -> None:
     """Tell `wtrace status` that the target was reached, unless an agent keeps its state."""
+    from wtrace.files import write_atomically
     from wtrace.mirror import target_state
-    from wtrace.publish.files import write_atomically
 
     now = time.time()
     file = target_state.state_file(race, target.name)

@@ -10,7 +10,7 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from wtrace.crc32c import masked_crc
+from wtrace.files import masked_crc
 from wtrace.metrics.foreign import protobuf
 from wtrace.metrics.foreign.base import Problem
 from wtrace.metrics.foreign.rows import Reading

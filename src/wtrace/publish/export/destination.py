@@ -9,7 +9,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from wtrace.errors import ToolError, UsageError
-from wtrace.publish.files import write_atomically
+from wtrace.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from wtrace.config.names import worker_name_problem
-from wtrace.crc32c import masked_crc
 from wtrace.errors import ToolError
+from wtrace.files import masked_crc
 from wtrace.publish.export.for_tools import Names, as_tag
 from wtrace.publish.export.summary import summary
 

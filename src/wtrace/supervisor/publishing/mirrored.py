@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wtrace.files import write_atomically
 from wtrace.publish.dashboard.page import dashboard_page
-from wtrace.publish.files import write_atomically
 from wtrace.publish.markdown.report_html import report_html
 from wtrace.race.paths import RaceLayout
 from wtrace.supervisor.publishing.figures import drawn_in

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from wtrace.data import replace
+from wtrace.files import write_atomically
 from wtrace.mirror import brief, snapshot
 from wtrace.publish.dashboard.charts import whose_bands
 from wtrace.publish.dashboard.curves import Curves
-from wtrace.publish.files import write_atomically
 from wtrace.publish.markdown.progress import progress_page
 from wtrace.race.paths import Layout
 from wtrace.supervisor.publishing.bands import WHILE_RACING_S, Bands

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from wtrace.config import load
 from wtrace.config.schedule import confirm_divisor, divisor
 from wtrace.data import replace
+from wtrace.files import write_atomically
 from wtrace.metrics.records import Check, Start, decode
 from wtrace.publish import savings as saving
 from wtrace.publish.dashboard.charts import whose_bands
-from wtrace.publish.files import write_atomically
 from wtrace.publish.markdown.report import failure_report, success_report
 from wtrace.publish.markdown.report_html import report_html
 from wtrace.publish.record import CheckRow, Evidence
