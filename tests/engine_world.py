@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from race_lab import survivors_of, wait_for
 from runner_world import PRELUDE
-from wtrace.git.export import export_commit
+from wtrace.git.commit import export_commit
 from wtrace.runners import engine
 from wtrace.runners.base import Exit, Launch, Needs, Parcel, Runner
 

@@ -10,8 +10,7 @@ import pytest
 
 from repo_lab import Lab, make_lab, snapshot
 from wtrace.errors import ToolError, UsageError
-from wtrace.git.forecast import conflict_forecast
-from wtrace.git.hybrid import HybridConflict, HybridMade, make_hybrid
+from wtrace.git.hybrid import HybridConflict, HybridMade, conflict_forecast, make_hybrid
 
 if TYPE_CHECKING:
     from pathlib import Path

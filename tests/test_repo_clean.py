@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repo_lab import Lab, init, make_lab, snapshot
+from wtrace.git.changes import is_regenerated
 from wtrace.git.clean import Cleaned, clean
-from wtrace.git.files import is_regenerated
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repo_lab import Lab, make_lab
-from wtrace.git.commits import changed_between, subject
+from wtrace.git.commit import changed_between, subject
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from repo_lab import Lab, init, make_lab, snapshot
 from wtrace.errors import ToolError, UsageError
 from wtrace.git.branches import branch_commit, head_commit
-from wtrace.git.files import blob_id, changed_files, file_at, patch
+from wtrace.git.changes import blob_id, changed_files, file_at, patch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from repo_lab import Lab, init, make_lab
 from wtrace.errors import ToolError, UsageError
 from wtrace.git.branches import branch_commit, head_commit
-from wtrace.git.files import changed_files
+from wtrace.git.changes import changed_files
 from wtrace.git.find import common_dir, find_root
 
 if TYPE_CHECKING:

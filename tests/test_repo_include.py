@@ -16,8 +16,8 @@ from wtrace import files
 from wtrace.config.spec import IncludeSpec
 from wtrace.errors import UsageError
 from wtrace.git import copies
+from wtrace.git.changes import changed_files, patch
 from wtrace.git.clean import clean
-from wtrace.git.files import changed_files, patch
 from wtrace.git.worktree_plan import WorktreeRequest
 from wtrace.git.worktrees import Prepared, prepare
 

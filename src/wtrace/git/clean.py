@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.data import data
 from wtrace.errors import WtraceError
-from wtrace.git import command, halfmade, lock, registry, work
+from wtrace.git import changes, command, lock, registry
 from wtrace.git.find import common_dir
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def _try_to_remove(
             return _forget(root, common, entry)
         if intent is not None:
             lock.wait_for_maker(intent, at_most_s=0)
-            if not halfmade.is_complete(entry):
-                halfmade.undo(root, common, entry)
+            if not lock.is_complete(entry):
+                lock.undo(root, common, entry)
                 return ("it had never been finished",)
         reasons = _reasons(root, common, entry, in_use)
         if not reasons:
@@ -89,14 +89,14 @@ def _reasons(root: Path, common: Path, entry: Entry, in_use: set[Path]) -> tuple
         return ("in use by a race, or by your shell",)
     if not entry.is_there:
         return ("something else lies in its folder now",)
-    return (*work.in_admin(root, common, entry), *work.in_folder(entry.path))
+    return (*changes.in_admin(root, common, entry), *changes.in_folder(entry.path))
 
 
 def _forget(root: Path, common: Path, entry: Entry) -> tuple[str, ...]:
     moved = registry.moved_to(entry)
     if moved is not None:
         return (f"moved to {moved}; to tell git: git worktree repair {quote(str(moved))}",)
-    reasons = work.in_admin(root, common, entry)
+    reasons = changes.in_admin(root, common, entry)
     if reasons:
         return ("its folder is gone", *reasons)
     shutil.rmtree(entry.admin)
@@ -104,8 +104,8 @@ def _forget(root: Path, common: Path, entry: Entry) -> tuple[str, ...]:
 
 
 def _remove(root: Path, entry: Entry) -> None:
-    for name in work.regenerated(entry.path):
+    for name in changes.regenerated(entry.path):
         (entry.path / name).unlink(missing_ok=True)
     # Without --force git looks once more for itself; but it never removes a worktree that has submodules without it.
-    force = ["--force"] if work.submodules(entry.path) else []
+    force = ["--force"] if changes.submodules(entry.path) else []
     command.run(root, "worktree", "remove", *force, "--", str(entry.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,16 @@ from wtrace.data import data
 from wtrace.errors import UsageError
 from wtrace.git import command
 from wtrace.git.branches import commit_of
+from wtrace.git.command import run
 from wtrace.git.find import common_dir
 from wtrace.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from git import Repo
+    from git.objects import Commit
 
 AT_ONCE = 200  # paths in one command
 
@@ -138,3 +144,98 @@ def _write(file: Path, content: bytes) -> None:
 def _parts(words: Sequence[str]) -> Iterator[Sequence[str]]:
     for begin in range(0, len(words), AT_ONCE):
         yield words[begin : begin + AT_ONCE]
+
+
+def subject(root: Path, commit: str) -> str | None:
+    """The first line of the commit's message; it comes from outside. `commit` is a full id."""
+    with _opened(root) as repo:
+        found = _commit(repo, commit)
+        return None if found is None else str(found.summary)
+
+
+def changed_between(root: Path, old: str, new: str) -> list[str] | None:
+    """The paths whose contents differ between two commits (full ids), sorted; renamed ones under both names."""
+    with _opened(root) as repo:
+        found = [_commit(repo, commit) for commit in (old, new)]
+        files = [_files(commit) for commit in found if commit is not None]
+    return None if len(files) < 2 else sorted({path for path, _ in files[0].items() ^ files[1].items()})
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[Repo | None]:
+    try:
+        from git import Repo
+        from git.exc import GitError
+    except ImportError:  # GitPython looks for git when it is imported
+        yield None
+        return
+    try:
+        with Repo(root) as repo:
+            repo.git.update_environment(**command.restrained_environment())
+            yield repo
+    except GitError:
+        yield None
+
+
+def _commit(repo: Repo | None, commit: str) -> Commit | None:
+    if repo is None or not re.fullmatch("[0-9a-f]{40}", commit):
+        return None
+    from git.exc import GitError, ODBError
+
+    try:
+        found = repo.commit(commit)
+        _ = found.tree, found.summary  # read now: what is missing shows here
+    except (ValueError, OSError, GitError, ODBError):
+        return None
+    return found
+
+
+def _files(commit: Commit) -> dict[str, str]:
+    """Path to content id and mode, of everything but folders."""
+    entries = (entry for entry in commit.tree.traverse() if entry.type != "tree")  # type: ignore[union-attr]
+    return {str(entry.path): f"{entry.hexsha} {entry.mode:o}" for entry in entries}  # type: ignore[union-attr]
+
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+LONGEST_POINTER = 1024  # bytes
+
+
+def export_commit(worktree: Path, commit: str, file: Path) -> None:
+    """Write the commit's files to a tar archive. ToolError when git fails."""
+    run(worktree, "archive", "--format=tar", f"--output={file}", "--end-of-options", commit)
+
+
+def size_of(worktree: Path, commit: str) -> int:
+    """The size of the commit's files together, in bytes."""
+    return sum(size for _, size in _sizes(worktree, commit))
+
+
+def left_out(worktree: Path, commit: str) -> list[str]:
+    """What an archive of the commit lacks, named: submodules, and files of which Git LFS has the content."""
+    entries = run(worktree, "ls-tree", "-r", "-l", "-z", "--full-tree", commit).items
+    missing: list[str] = []
+    for entry in entries:
+        about, path = entry.split("\t", 1)
+        mode, _, blob, size = about.split()
+        if mode == "160000":
+            missing.append(f"the submodule {path}")
+        elif size.isdigit() and int(size) <= LONGEST_POINTER and _is_pointer(worktree, path, blob):
+            missing.append(f"the content of {path} (Git LFS)")
+    return missing
+
+
+def _is_pointer(worktree: Path, path: str, blob: str) -> bool:
+    if "lfs" not in run(worktree, "check-attr", "filter", "--", path).text.rsplit(": ", 1)[-1]:
+        return False
+    return run(worktree, "cat-file", "blob", blob).out.startswith(LFS_POINTER)
+
+
+def largest(worktree: Path, commit: str, count: int = 3) -> list[tuple[str, int]]:
+    """The commit's largest files and their sizes in bytes, the largest first."""
+    return sorted(_sizes(worktree, commit), key=lambda each: -each[1])[:count]
+
+
+def _sizes(worktree: Path, commit: str) -> list[tuple[str, int]]:
+    entries = run(worktree, "ls-tree", "-r", "-l", "-z", "--full-tree", commit).items
+    sizes = [(entry.split("\t", 1)[1], entry.split("\t", 1)[0].split()[3]) for entry in entries]
+    return [(path, int(size)) for path, size in sizes if size.isdigit()]

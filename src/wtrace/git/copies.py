@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from wtrace import files
 from wtrace.errors import ToolError, UsageError
-from wtrace.git import command, notes
-from wtrace.git.halfmade import name_some
+from wtrace.git import command, registry
+from wtrace.git.lock import name_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,7 +80,7 @@ def bring(root: Path, worktree: Path, items: Sequence[IncludeSpec]) -> list[str]
     finally:
         if brought.new:
             with contextlib.suppress(OSError):  # `clean` then takes them for the user's
-                notes.write(worktree, NOTE, json.dumps(brought.marks))
+                registry.write_note(worktree, NOTE, json.dumps(brought.marks))
     return _told(brought)
 
 
@@ -239,7 +239,7 @@ def _link_of(path: Path) -> str | None:
 
 def _marks(worktree: Path) -> dict[str, Mark]:
     try:
-        found: object = json.loads(notes.read(worktree, NOTE) or "{}")
+        found: object = json.loads(registry.read_note(worktree, NOTE) or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -10,17 +10,123 @@ from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
 from wtrace.data import data, replace
-from wtrace.errors import UsageError
-from wtrace.git import branches, command, lock, raced, refs, registry
+from wtrace.errors import ToolError, UsageError
+from wtrace.git import branches, command, lock, refs, registry
+from wtrace.git.branches import branch_commit, commit_of
 from wtrace.git.commit import Message, commit_files, commit_tree
 from wtrace.git.find import common_dir
-from wtrace.git.mergetree import Conflict, merge_tree
-from wtrace.git.raced import RaceCommit
-from wtrace.git.target import Target, find_target
+from wtrace.git.refs import occupied
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
+
+USAGE = 129  # git's exit code for options that it does not know
+
+
+@data
+class Conflict:
+    """Two commits that git cannot merge alone: the files that conflict, or why there is no merge at all."""
+
+    files: tuple[str, ...]
+    reason: str | None = None
+
+
+def merge_tree(root: Path, ours: str, theirs: str, env: Mapping[str, str] | None = None) -> str | Conflict:
+    """The tree that merging `theirs` into `ours` gives, or the conflict. ToolError when git is too old for it."""
+    how = ("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages")
+    outcome = command.run(root, *how, ours, theirs, ok=None, env=env)
+    if outcome.code == USAGE:
+        version = command.run(root, "version").text
+        raise ToolError(
+            "this git cannot merge without a worktree", seen=version, hint="take git 2.38 or newer"
+        )
+    if outcome.code not in (0, 1) or not outcome.items:  # no common history, a missing object
+        return Conflict((), command.last_line(outcome))
+    tree, *files = outcome.items
+    return Conflict(tuple(dict.fromkeys(files))) if outcome.code else tree
+
+
+RACE, RESULTS = "Wtrace-Race", "Wtrace-Results"
+"""Trailers: the race's id, and the folder of its results."""
+
+
+@data
+class RaceCommit:
+    """A commit that this race made: a merge, or (with one parent) the results."""
+
+    commit: str
+    parents: tuple[str, ...]
+    folder: str
+
+
+def commits_of(root: Path, race_id: str, *, since: str, until: str) -> list[RaceCommit]:
+    """The race's commits among those that `until` reaches and `since` does not, newest first."""
+    fields = [f"%(trailers:key={key},valueonly,separator=%x2C)" for key in (RACE, RESULTS)]
+    how = ("log", "-z", "--no-show-signature", f"--format=%H%n%P%n{fields[0]}%n{fields[1]}")
+    which = ("--fixed-strings", f"--grep={RACE}: {race_id}", f"^{since}", until)
+    rows = [item.split("\n") for item in command.run(root, *how, *which, "--").items]
+    return [
+        RaceCommit(commit, tuple(parents.split()), folder)
+        for commit, parents, race, folder in rows
+        if race == race_id  # the words alone may stand in anybody's message
+    ]
+
+
+def results_among(commits: Iterable[RaceCommit], raced: str) -> RaceCommit | None:
+    """The first commit of results that was made on the commit that was raced."""
+    return next((each for each in commits if each.parents == (raced,) and each.folder), None)
+
+
+def choose_folder(
+    root: Path, race_id: str, race_name: str, *, commits: Iterable[str], worktrees: Iterable[Path]
+) -> str:
+    """A folder for the results that neither these commits nor the folders of these worktrees have.
+
+    So two races are never mixed, and files of the user's are never in the way, ignored ones included.
+    """
+    ends, trees = [*commits], [*worktrees]
+    wanted = (f"results/{race_name}", f"results/{race_id}")
+    for name in wanted:
+        if all(_is_free(root, end, name) for end in ends) and not any(occupied(tree, name) for tree in trees):
+            return name
+    return f"wtrace-results/{race_id}"
+
+
+def _is_free(root: Path, commit: str, folder: str) -> bool:
+    """Whether nothing lies at this path of depth two, and no file in the place of its parent."""
+    parent = folder.partition("/")[0]
+    found = command.run(root, "ls-tree", "-z", "--full-tree", commit, "--", parent, folder).items
+    # ls-tree tells the entry of `results` itself only where it is no folder that it was asked to look into.
+    kinds = {item.partition("\t")[2]: item.split(" ")[1] for item in found}
+    return folder not in kinds and kinds.get(parent, "tree") == "tree"
+
+
+@data
+class Target:
+    """The branch to be moved and its commit; `problem` says why there is no such branch."""
+
+    branch: str | None
+    commit: str | None
+    problem: str | None = None
+
+
+def find_target(root: Path, common: Path, base: str | None) -> Target:
+    """What `base` stands for; None is the branch of the main worktree. Nothing is created."""
+    if base is None:
+        branch = registry.read_main(root, common).branch
+        if branch is None:
+            return Target(None, None, f"the race names no base, and HEAD of {root} is on no branch")
+        base = branch
+    name = refs.own_name(root, base)
+    tip = branch_commit(root, name)
+    if tip is not None:
+        return Target(name, tip)
+    commit = commit_of(root, base)
+    if commit is not None:
+        return Target(None, commit, f"the base {base!r} is no branch")
+    return Target(None, None, f"there is no branch {base!r} (the base)")
+
 
 TRIES = 5  # when somebody moves the base at the same moment
 
@@ -115,13 +221,13 @@ def make_plan(ground: Ground, request: MergeRequest) -> Plan:
         raise UsageError(f"the commit that was raced is not in this repository any more: {request.commit}")
     target = find_target(root, ground.common, request.base)
     if target.commit is not None:
-        found = raced.commits_of(root, request.race_id, since=start, until=target.commit)
+        found = commits_of(root, request.race_id, since=start, until=target.commit)
         if found:
             merges = [each.commit for each in found if len(each.parents) > 1]
             before = (merges or [found[0].commit])[0]
-            return Plan(target, raced.results_among(found, start), before=before)
+            return Plan(target, results_among(found, start), before=before)
     earlier = _earlier(root, request, start)
-    results = raced.results_among(earlier, start) or _commit_results(ground, request, start, target)
+    results = results_among(earlier, start) or _commit_results(ground, request, start, target)
     if target.commit is None:
         return Plan(target, results)
     parents = (target.commit, results.commit)
@@ -160,7 +266,7 @@ def _earlier(root: Path, request: MergeRequest, start: str) -> list[RaceCommit]:
         each
         for end in ends
         if end is not None
-        for each in raced.commits_of(root, request.race_id, since=start, until=end)
+        for each in commits_of(root, request.race_id, since=start, until=end)
     ]
 
 
@@ -168,14 +274,14 @@ def _commit_results(ground: Ground, request: MergeRequest, start: str, target: T
     root = ground.root
     ends = [start, *([target.commit] if target.commit else [])]
     trees = [root, *(entry.path for entry in registry.read_linked(ground.common))]
-    folder = raced.choose_folder(root, request.race_id, request.race_name, commits=ends, worktrees=trees)
+    folder = choose_folder(root, request.race_id, request.race_name, commits=ends, worktrees=trees)
     files = {f"{folder}/{path}": content for path, content in request.files.items()}
     message = _with_folder(replace(request.message, subject=f"Results of race {request.race_name}"), folder)
     return RaceCommit(commit_files(root, start, files, message), (start,), folder)
 
 
 def _with_folder(message: Message, folder: str) -> Message:
-    return replace(message, trailers=(*message.trailers, (raced.RESULTS, folder)))
+    return replace(message, trailers=(*message.trailers, (RESULTS, folder)))
 
 
 def _move_base(ground: Ground, request: MergeRequest, plan: Plan) -> refs.Held | None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from wtrace.data import data
 from wtrace.git import command, registry
 from wtrace.git.branches import branch_commit
-from wtrace.git.files import changed_files
-from wtrace.git.halfmade import name_some
+from wtrace.git.changes import changed_files
+from wtrace.git.lock import name_some
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

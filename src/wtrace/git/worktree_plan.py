@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.data import data
 from wtrace.errors import UsageError
-from wtrace.git import branches, halfmade, lock, registry, work
+from wtrace.git import branches, changes, lock, registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,8 +172,8 @@ def _look_at(
             _forget(scene, entry)
             continue
         intent = scene.intents.get(str(path)) if entry.worker is None else None
-        if entry.locked == halfmade.INITIALIZING or (intent and not halfmade.is_complete(entry)):
-            halfmade.check_undo(scene.root, scene.common, entry)
+        if entry.locked == lock.INITIALIZING or (intent and not lock.is_complete(entry)):
+            lock.check_undo(scene.root, scene.common, entry)
             scene.undo.append(entry)
             return None, False
         _check_kept(entry, request.branch)
@@ -222,7 +222,7 @@ def _forget(scene: _Scene, entry: Entry) -> None:
             f"the worktree {entry.path} was moved to {moved}",
             hint=f"move it back, or tell git: git worktree repair {quote(str(moved))}",
         )
-    reasons = () if entry.locked == halfmade.INITIALIZING else work.in_admin(scene.root, scene.common, entry)
+    reasons = () if entry.locked == lock.INITIALIZING else changes.in_admin(scene.root, scene.common, entry)
     if reasons:
         raise UsageError(
             f"the folder of the worktree {entry.path} is gone, but git still holds work of it",

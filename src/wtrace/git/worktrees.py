@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from wtrace.data import data
 from wtrace.errors import ToolError, UsageError
-from wtrace.git import branches, command, copies, halfmade, lfs, lock, registry, sparse, submodules
-from wtrace.git.files import changed_files
+from wtrace.git import branches, checkout, command, copies, lock, registry
+from wtrace.git.changes import changed_files
 from wtrace.git.find import common_dir
 from wtrace.git.worktree_plan import Plan, Step, WorktreeRequest, make_plan
 
@@ -49,7 +49,7 @@ def prepare(
     with lock.writing(common):  # others wait: nothing in here that can be done outside
         plan = make_plan(root, common, requests, base=base, parent=parent)
         for entry in plan.undo:
-            halfmade.undo(root, common, entry)
+            lock.undo(root, common, entry)
         if plan.base is not None and plan.base.create:
             branches.create(root, plan.base.name, plan.base.commit)
         notes = [_carry_out(root, common, step, plan) for step in plan.steps]
@@ -84,7 +84,7 @@ def _carry_out(root: Path, common: Path, step: Step, plan: Plan) -> list[str]:
         if step.adopt:
             registry.mark(step.keep, step.request.worker)
         if step.adopt or step.keep.worker is not None:
-            notes += sparse.narrow(step.path, step.request.sparse)
+            notes += checkout.narrow(step.path, step.request.sparse)
         return [*notes, *_fill(root, common, step)]
     notes += _add(root, common, step, exists=step.request.branch in plan.branches_after_base)
     if step.source.remote is not None:
@@ -96,8 +96,8 @@ def _carry_out(root: Path, common: Path, step: Step, plan: Plan) -> list[str]:
 def _fill(root: Path, common: Path, step: Step) -> list[str]:
     """What git leaves out of a worktree, and what it does not know of. What is there already is left alone."""
     return [
-        *submodules.fill(step.path, common / "modules"),
-        *lfs.fetch(common, step.path),
+        *checkout.fill_submodules(step.path, common / "modules"),
+        *checkout.fetch_lfs(common, step.path),
         *copies.bring(root, step.path, step.request.include),
     ]
 
@@ -106,15 +106,15 @@ def _add(root: Path, common: Path, step: Step, *, exists: bool) -> list[str]:
     branch, path = step.request.branch, str(step.path)
     # --no-track: an upstream would be written to the shared config, the first thing that fails when many add at once.
     what = ("--", path, branch) if exists else ("--no-track", "-b", branch, "--", path, step.source.commit)
-    halfmade.sweep(common, step.path.name)
+    lock.sweep(common, step.path.name)
     _make_parent(step.path.parent)
     with lock.making(common, step.request.worker, step.path) as fd:
         how = ("--quiet", "--no-checkout") if step.request.sparse else ("--quiet",)
         outcome = command.run(root, "worktree", "add", *how, *what, ok=None, keep_open=(fd,))
         if step.request.sparse and outcome.code == 0:
-            outcome = sparse.check_out(step.path, step.request.sparse)
+            outcome = checkout.check_out_sparse(step.path, step.request.sparse)
         entry = registry.find_linked(common, step.path)
-        if entry is None or entry.branch != branch or entry.locked == halfmade.INITIALIZING:
+        if entry is None or entry.branch != branch or entry.locked == lock.INITIALIZING:
             _give_up(root, common, step, entry, outcome)
         else:
             registry.mark(entry, step.request.worker)
@@ -126,7 +126,7 @@ def _add(root: Path, common: Path, step: Step, *, exists: bool) -> list[str]:
 
 def _give_up(root: Path, common: Path, step: Step, entry: Entry | None, outcome: command.Outcome) -> None:
     if entry is not None:
-        halfmade.undo(root, common, entry)
+        lock.undo(root, common, entry)
     raise ToolError(
         f"git could not make the worktree {step.path} for branch {step.request.branch!r} (exit {outcome.code})",
         seen=command.last_line(outcome),

@@ -235,7 +235,7 @@ def _script_of(command: Sequence[str]) -> str | None:
 def _record_changes(folder: Path, made: Prepared) -> None:
     """What is raced beside the commit: uncommitted changes, as a patch on it."""
     if made.dirty:
-        from wtrace.git.files import patch
+        from wtrace.git.changes import patch
 
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = folder / "uncommitted.patch"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.config.spec import RaceSpec
-    from wtrace.git.forecast import Forecast
+    from wtrace.git.hybrid import Forecast
 
 log = logging.getLogger("wtrace")
 
@@ -22,7 +22,7 @@ def merge_outlook(root: Path, spec: RaceSpec, commits: Mapping[str, str]) -> tup
 
     Empty where the config says that nothing is merged, and, with a line in the log, where git cannot tell.
     """
-    from wtrace.git.forecast import conflict_forecast
+    from wtrace.git.hybrid import conflict_forecast
 
     raced = {name: commit for name, commit in commits.items() if commit and not spec.worker(name).control}
     if spec.merge == "never" or not raced:

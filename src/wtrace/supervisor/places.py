@@ -57,7 +57,7 @@ def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
     Asked of workers whose engine shares no folder with this machine.
     """
     from wtrace.config.engines import engine_of
-    from wtrace.git import export
+    from wtrace.git import commit
 
     warnings: list[str] = []
     for made in prepared:
@@ -66,7 +66,7 @@ def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
             continue
         _check_size(made)
         lacks = [
-            *export.left_out(made.path, made.commit),
+            *commit.left_out(made.path, made.commit),
             *(["its uncommitted changes"] if made.dirty else []),
         ]
         if lacks:
@@ -75,13 +75,13 @@ def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
 
 
 def _check_size(made: Prepared) -> None:
-    from wtrace.git import export
+    from wtrace.git import commit
     from wtrace.runners.ray.parcel import most_bytes
     from wtrace.text import size
 
-    most, total = most_bytes(), export.size_of(made.path, made.commit)
+    most, total = most_bytes(), commit.size_of(made.path, made.commit)
     if total >= most:
-        large = ", ".join(f"{path} {size(count)}" for path, count in export.largest(made.path, made.commit))
+        large = ", ".join(f"{path} {size(count)}" for path, count in commit.largest(made.path, made.commit))
         raise ConfigError(
             f"workers.{made.worker}.branch: {size(total)} on {made.branch} are more than Ray takes with a job ({size(most)})",
             seen=f"the largest: {large}",

@@ -274,10 +274,10 @@ def about_include(root: Path, spec: RaceSpec) -> Iterator[Found]:
 
 def about_lfs(root: Path) -> Iterator[Found]:
     """Whether files that Git LFS keeps can be fetched."""
-    from wtrace.git import lfs
+    from wtrace.git import checkout
     from wtrace.git.find import common_dir
 
-    if lfs.is_used(common_dir(root), root) and not lfs.is_installed():
+    if checkout.is_lfs_used(common_dir(root), root) and not checkout.is_lfs_installed():
         yield "git lfs", "warning", "this repository uses it, and it is not installed", "install git-lfs"
 
 

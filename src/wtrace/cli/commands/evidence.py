@@ -22,8 +22,8 @@ from wtrace.data import data, replace
 from wtrace.errors import ToolError, UsageError
 from wtrace.git import lock, refs, registry
 from wtrace.git.branches import head_commit
+from wtrace.git.changes import changed_files
 from wtrace.git.commit import Message, commit_files, require_identity
-from wtrace.git.files import changed_files
 from wtrace.git.find import common_dir
 from wtrace.publish.markdown.junit import Tried, broken_promise, evidence_page, read_junit
 from wtrace.supervisor.jobs.launch import GIT_LOCAL, python_of

@@ -127,7 +127,7 @@ def _facts(standing: Standing) -> Iterator[tuple[str, str]]:
 
 def _commits(root: Path, one: Standing, other: Standing) -> Iterator[tuple[str, str, str]]:
     """For each worker what was raced in each race, and which files differ between the two."""
-    from wtrace.git.commits import changed_between, subject
+    from wtrace.git.commit import changed_between, subject
 
     raced = [{worker.name: worker.commit for worker in standing.workers} for standing in (one, other)]
     for name in dict.fromkeys([*raced[0], *raced[1]]):

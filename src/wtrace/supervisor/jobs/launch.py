@@ -74,7 +74,7 @@ def parcel_of(race: RaceContext, worker: str, metrics: Path, *files: Path) -> Pa
     """What another machine has to be sent: the commit that was recorded at the start, and what the command reads."""
     if race.spec.runner_of(race.spec.worker(worker)) == "local":
         return None
-    from wtrace.git.export import export_commit, largest
+    from wtrace.git.commit import export_commit, largest
 
     place = race.places[worker]
     worktree = Path(place.worktree)

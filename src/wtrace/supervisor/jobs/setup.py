@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.config.placeholders import fill, with_python
-from wtrace.git import notes
+from wtrace.git import registry
 from wtrace.race import events as ev
 from wtrace.race.phases import Waiting
 from wtrace.runners.base import Launch
@@ -63,8 +63,8 @@ def note_set_up(race: RaceContext, journal: Journal, worker: str, now: float) ->
 def is_stamped(worker: WorkerSpec, worktree: Path, commit: str) -> bool:
     """The same, of a worktree without a race. An environment that somebody removed is made again."""
     try:
-        noted = notes.read_setup(worktree)
-        gone = ENVIRONMENT in notes.made_by_setup(worktree) and not (worktree / ENVIRONMENT).exists()
+        noted = registry.read_setup(worktree)
+        gone = ENVIRONMENT in registry.made_by_setup(worktree) and not (worktree / ENVIRONMENT).exists()
         return noted.get("stamp") == stamp_of(worker, worktree, commit) and not gone
     except OSError:
         return False
@@ -72,18 +72,18 @@ def is_stamped(worker: WorkerSpec, worktree: Path, commit: str) -> bool:
 
 def begin(worktree: Path) -> None:
     """Note, before the first command, whether an environment would be the set-up's own: `clean` may then remove it."""
-    made = set(notes.made_by_setup(worktree))
+    made = set(registry.made_by_setup(worktree))
     if not (worktree / ENVIRONMENT).exists():
         made.add(ENVIRONMENT)
-    notes.write(worktree, notes.SETUP, json.dumps({"made": sorted(made)}))
+    registry.write_note(worktree, registry.SETUP, json.dumps({"made": sorted(made)}))
 
 
 def stamp(worker: WorkerSpec, worktree: Path, commit: str) -> None:
     """Note that the set-up was done. Where that cannot be written, it is done again next time."""
     with contextlib.suppress(OSError):
-        made = [name for name in notes.made_by_setup(worktree) if (worktree / name).exists()]
+        made = [name for name in registry.made_by_setup(worktree) if (worktree / name).exists()]
         noted = {"stamp": stamp_of(worker, worktree, commit), "made": made}
-        notes.write(worktree, notes.SETUP, json.dumps(noted))
+        registry.write_note(worktree, registry.SETUP, json.dumps(noted))
 
 
 def prepare_setup(
