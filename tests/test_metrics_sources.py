@@ -23,8 +23,7 @@ from wtrace.metrics.foreign.base import Anew, OwnLine, Problem, Reader
 from wtrace.metrics.foreign.check_builder import Plan
 from wtrace.metrics.foreign.csv_file import CsvFile
 from wtrace.metrics.foreign.event_file import EventFile
-from wtrace.metrics.foreign.limit import CpuLimit, TookTooLongError
-from wtrace.metrics.foreign.log_lines import MOST_BROKEN_OFF, LogLines
+from wtrace.metrics.foreign.log_lines import MOST_BROKEN_OFF, CpuLimit, LogLines, TookTooLongError
 from wtrace.metrics.foreign.protobuf import scalars
 from wtrace.metrics.foreign.rows import Reading
 from wtrace.metrics.foreign.source_files import Where, look

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from wtrace.config import names
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.foreign import rows
-from wtrace.metrics.foreign.base import Anew, Problem
+from wtrace.metrics.foreign.base import Anew, Problem, as_text, beginning_at, decoded, encoding_of
 from wtrace.metrics.foreign.source_files import open_regular
-from wtrace.metrics.foreign.textlines import as_text, beginning_at, decoded, encoding_of
 from wtrace.metrics.foreign.witness import Witness
 from wtrace.metrics.records import BadLine
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import signal
+from functools import cache
+from typing import TYPE_CHECKING, Self
 
 from wtrace.config import compound_kinds
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.foreign import rows as readings
-from wtrace.metrics.foreign.base import Anew, OwnLine, Problem
-from wtrace.metrics.foreign.limit import CpuLimit, TookTooLongError
+from wtrace.metrics.foreign.base import (
+    Anew,
+    OwnLine,
+    Problem,
+    as_text,
+    beginning_at,
+    decoded,
+    encoding_of,
+    folded,
+)
 from wtrace.metrics.foreign.rows import Reading
 from wtrace.metrics.foreign.screen import REWRITTEN, Screen
-from wtrace.metrics.foreign.textlines import as_text, beginning_at, decoded, encoding_of, folded
 from wtrace.metrics.foreign.witness import Witness
 from wtrace.metrics.records import BadLine, Other, decode
 
@@ -20,8 +29,44 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterator
     from pathlib import Path
+    from types import FrameType
 
     from wtrace.metrics.foreign.base import Item
+
+
+class TookTooLongError(Exception):
+    """The work was broken off."""
+
+
+class CpuLimit:
+    """Raises TookTooLongError inside of its block once this process has computed for so long. In the main thread only.
+
+    Python's `re` looks for signals while it searches, so that it can be broken off (Modules/_sre/sre_lib.h).
+    """
+
+    __slots__ = ("_seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> Self:
+        _hear()
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+@cache
+def _hear() -> None:
+    """Once: the signal means nothing else here."""
+    signal.signal(signal.SIGVTALRM, _break_off)
+
+
+def _break_off(_number: int, _frame: FrameType | None) -> None:
+    raise TookTooLongError
+
 
 AT_ONCE_BYTES = 32 * 1024
 LONGEST_SEARCHED = 2000  # characters of a line

@@ -6,22 +6,25 @@ takes over reads it, reads the sources once more from their beginning, and appen
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections import Counter
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.config import sources
 from wtrace.data import data
-from wtrace.files import open_regular
+from wtrace.files import open_regular, read_small
 from wtrace.metrics.follower import MetricsFile
+from wtrace.metrics.foreign import source_files
 from wtrace.metrics.foreign.base import Anew, OwnLine, Problem
-from wtrace.metrics.foreign.check_builder import Translator
+from wtrace.metrics.foreign.check_builder import Translator, plan_of
 from wtrace.metrics.foreign.csv_file import CsvFile
 from wtrace.metrics.foreign.event_file import EventFile
-from wtrace.metrics.foreign.limit import CpuLimit, TookTooLongError
-from wtrace.metrics.foreign.log_lines import LogLines
+from wtrace.metrics.foreign.log_lines import CpuLimit, LogLines, TookTooLongError
 from wtrace.metrics.foreign.numbering import Numbering
 from wtrace.metrics.foreign.old_files import OldFiles
 from wtrace.metrics.foreign.source_files import (
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from wtrace.metrics.foreign.rows import Reading
     from wtrace.metrics.foreign.source_files import Found
     from wtrace.metrics.slices import Slice
+    from wtrace.race.context import RaceContext
 
 LONGEST_HINT = 300  # characters
 NEAREST_LIMIT_S = 0.2  # of processor time
@@ -382,3 +386,66 @@ def _encoded(record: Made) -> bytes:
 
 def _digest(raw: bytes) -> bytes:
     return hashlib.blake2b(raw, digest_size=16).digest()
+
+
+LEFTOVERS = "leftovers.json"
+
+
+def translation_of(race: RaceContext, worker: str, folder: Path) -> Translation | None:
+    """The translation of an attempt whose folder this is; None where the worker writes records itself."""
+    spec = race.spec.worker(worker)
+    metrics = race.spec.metrics_of(spec)
+    if sources.is_own(metrics):
+        return None
+    return Translation(
+        metrics,
+        plan_of(race.spec, spec, metrics),
+        metrics=folder / "metrics.jsonl",
+        log=folder / "training.log",
+        where=_where(race, worker),
+        leftovers=read_leftovers(folder),
+        note_leftovers=partial(_note_again, folder),
+        hints=sources.doubts(race.spec, spec),
+    )
+
+
+def note_leftovers(race: RaceContext, worker: str, folder: Path) -> None:
+    """Write down, once and before the attempt begins, which of the files that will be read lie there already.
+
+    What they hold comes from an earlier attempt or from a run by hand, and is not this attempt's.
+    """
+    where, file = _where(race, worker), folder / LEFTOVERS
+    if where is None or file.exists():
+        return
+    _write(file, source_files.leftovers(where))
+
+
+def _note_again(folder: Path, left: Mapping[str, Leftover]) -> None:
+    """One of them was written anew since. Where the disk does not take it, it is found out once more."""
+    with contextlib.suppress(OSError):
+        _write(folder / LEFTOVERS, left)
+
+
+def _write(file: Path, left: Mapping[str, Leftover]) -> None:
+    draft = file.with_name(f".{LEFTOVERS}.new")
+    draft.write_text(json.dumps(left))
+    draft.replace(file)
+
+
+def _where(race: RaceContext, worker: str) -> Where | None:
+    spec = race.spec.worker(worker)
+    place = sources.files_place(race.spec.metrics_of(spec))
+    if place is None:
+        return None
+    worktree = Path(race.places[worker].worktree)
+    return source_files.located(place, output=race.layout.output(worker), worktree=worktree, cwd=spec.cwd)
+
+
+def read_leftovers(folder: Path) -> dict[str, Leftover]:
+    """What lay there before the attempt whose folder this is began."""
+    """What was noted. A file that is damaged says nothing: all that lies there then counts as the attempt's."""
+    try:
+        noted = json.loads(read_small(folder / LEFTOVERS))
+        return {path: Leftover(*each) for path, each in noted.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.config.placeholders import fill, with_python
-from wtrace.metrics.foreign import translating
+from wtrace.metrics.foreign import translation
 from wtrace.race.resources import default_variables, device_variables, variables
 from wtrace.runners.base import Launch, Needs, Parcel
 from wtrace.runners.machine import free_port
@@ -41,7 +41,7 @@ def prepare_attempt(race: RaceContext, worker: str, attempt: int, grant: Grant |
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.output(worker).mkdir(mode=0o700, exist_ok=True)
     (folder / "metrics.jsonl").touch(mode=0o600)
-    translating.note_leftovers(race, worker, folder)
+    translation.note_leftovers(race, worker, folder)
     for name in NEWEST:
         _link_newest(layout.worker(worker) / name, Path("attempts", str(attempt), name))
     return Launch(

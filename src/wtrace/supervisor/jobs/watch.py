@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.errors import ToolError
-from wtrace.metrics.foreign import translating
+from wtrace.metrics.foreign import translation
 from wtrace.metrics.slices import Slice
 from wtrace.race import events as ev
 from wtrace.supervisor.jobs.job_reader import Intake
@@ -78,7 +78,7 @@ class Following:
             worker=worker,
             attempt=attempt,
             since=self._positions.get((worker, attempt)),
-            translation=translating.translation_of(self._race, worker, folder),
+            translation=translation.translation_of(self._race, worker, folder),
         )
         self.follow(worker, intake)
 
