@@ -35,8 +35,8 @@ from dashboard_samples import (
 from standing_samples import STARTED, lost_race, point, running_race, won_race
 from wtrace.judging.checks import CheckPoint
 from wtrace.publish.dashboard import Curves, dashboard_page
-from wtrace.publish.dashboard.badges import APART, PIXELS_HIGH, End, placed
 from wtrace.publish.dashboard.curves import MOST_POINTS
+from wtrace.publish.dashboard.geometry import APART, PIXELS_HIGH, End, placed
 from wtrace.race.status import Standing
 from wtrace.text import plain
 

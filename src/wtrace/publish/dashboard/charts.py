@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING
 
 from wtrace.data import data
 from wtrace.judging import forecast
-from wtrace.publish.dashboard.badges import Badge, placed
-from wtrace.publish.dashboard.geometry import Box, Line, end_of, line
-from wtrace.publish.dashboard.scales import epoch_axis, epoch_ticks, value_axis
+from wtrace.publish.dashboard.geometry import (
+    Badge,
+    Box,
+    Line,
+    end_of,
+    epoch_axis,
+    epoch_ticks,
+    line,
+    placed,
+    value_axis,
+)
 from wtrace.publish.view import MET, best_so_far
 from wtrace.text import beside, bound, number, plain
 
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
 
     from wtrace.judging.checks import CriterionInfo
     from wtrace.publish.dashboard.curves import Curves, Point
-    from wtrace.publish.dashboard.scales import Axis
+    from wtrace.publish.dashboard.geometry import Axis
     from wtrace.race.status import Standing
 
     Series = Sequence[Sequence[Point]]  # one curve per worker, in the order of the table

@@ -8,11 +8,9 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from wtrace.publish.dashboard.badges import PIXELS_HIGH
 from wtrace.publish.dashboard.charts import draw
-from wtrace.publish.dashboard.geometry import HEIGHT, WIDTH
-from wtrace.publish.dashboard.model import model
-from wtrace.publish.dashboard.table import SPARK_HEIGHT, SPARK_WIDTH
+from wtrace.publish.dashboard.geometry import HEIGHT, PIXELS_HIGH, WIDTH
+from wtrace.publish.dashboard.model import SPARK_HEIGHT, SPARK_WIDTH, model
 from wtrace.publish.data_uri import embedded
 from wtrace.text import MINUS, utc
 
