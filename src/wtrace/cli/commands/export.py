@@ -73,8 +73,7 @@ def _default(layout: Layout, to: Form) -> Path:
 
 def _to_file(curves: RaceCurves, to: Form, path: Path | None, *, overwrite: bool) -> None:
     from wtrace.publish.export.destination import write_file
-    from wtrace.publish.export.documents import export_json
-    from wtrace.publish.export.table import export_csv
+    from wtrace.publish.export.documents import export_csv, export_json
 
     text = export_csv(curves) if to is Form.CSV else json.dumps(export_json(curves), allow_nan=False) + "\n"
     if path is None:

@@ -8,8 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from wtrace.errors import ToolError, UsageError
-from wtrace.publish.export.for_tools import Names, as_key
-from wtrace.publish.export.summary import flat, identity, verdict
+from wtrace.publish.export.for_tools import Names, as_key, flat, identity, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from wtrace.config.names import worker_name_problem
 from wtrace.errors import ToolError
 from wtrace.files import masked_crc
-from wtrace.publish.export.for_tools import Names, as_tag
-from wtrace.publish.export.summary import summary
+from wtrace.publish.export.for_tools import Names, as_tag, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
