@@ -11,8 +11,7 @@ from wtrace.config import load
 from wtrace.config.schedule import divisor, is_planned
 from wtrace.judging import referee
 from wtrace.judging.checks import CheckPoint
-from wtrace.publish.figures.assemble import assemble
-from wtrace.publish.figures.figure_data import Content, FigureEvidence, RecordedLine
+from wtrace.publish.figures.figure_data import Content, FigureEvidence, RecordedLine, assemble
 from wtrace.race import events as ev
 from wtrace.race.status import ExitStanding, Standing, WorkerStanding
 

@@ -21,10 +21,9 @@ from wtrace.judging import referee
 from wtrace.publish import savings
 from wtrace.publish.figures import draw as drawings
 from wtrace.publish.figures import sheet
-from wtrace.publish.figures.assemble import MOST_INTERVALS
+from wtrace.publish.figures.before_after import objects_of
 from wtrace.publish.figures.draw import TIMELINE, draw_all, make, make_sheet
-from wtrace.publish.figures.figure_data import Content, NotDrawableError
-from wtrace.publish.figures.objects import objects_of
+from wtrace.publish.figures.figure_data import MOST_INTERVALS, Content, NotDrawableError
 from wtrace.publish.figures.sample_grid import grid_of, overall, selected
 from wtrace.publish.figures.separation import separation_of
 from wtrace.publish.figures.style import DARK, LIGHT, Theme, drawing, png

@@ -10,8 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from wtrace.publish.figures.figure_data import NotDrawableError
 from wtrace.publish.figures.style import MARKERS, heading, shown, tick
-from wtrace.publish.figures.values import drawable
-from wtrace.publish.figures.words import chosen_of, which, with_interval
+from wtrace.publish.figures.values import chosen_of, drawable, which, with_interval
 from wtrace.publish.view import rank, winner_of
 from wtrace.text import beside, bound
 

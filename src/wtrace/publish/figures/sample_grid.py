@@ -14,8 +14,7 @@ from wtrace.judging import referee
 from wtrace.judging.samples import ID, is_list
 from wtrace.publish.figures.figure_data import NotDrawableError
 from wtrace.publish.figures.style import columns, heading, shown, text_only
-from wtrace.publish.figures.values import count, of_means, per_sample
-from wtrace.publish.figures.words import chosen_of, which
+from wtrace.publish.figures.values import chosen_of, count, of_means, per_sample, which
 from wtrace.text import MINUS, bound, number
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from wtrace.judging import referee
 from wtrace.judging.statistics import aggregates
 from wtrace.publish.figures.figure_data import NotDrawableError
 from wtrace.publish.figures.style import columns, heading, known, shown, text_only
-from wtrace.publish.figures.values import contrast_of, per_sample
-from wtrace.publish.figures.words import chosen_of, which
+from wtrace.publish.figures.values import chosen_of, contrast_of, per_sample, which
 from wtrace.text import bound, number
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.publish.figures.style import shown, text_only
-from wtrace.publish.figures.words import with_interval
+from wtrace.publish.figures.values import with_interval
 from wtrace.publish.view import FIRST_NOT_BEST, MET, UNMET, confirmation, state_of
 from wtrace.text import beside, bound, seconds
 

@@ -9,11 +9,16 @@ from wtrace.config.language.expressions import Arithmetic, Column, Expression, P
 from wtrace.data import data
 from wtrace.judging.evaluation import Evaluation
 from wtrace.judging.samples import NoValue, Sample, is_list
+from wtrace.publish.figures.figure_data import NotDrawableError
+from wtrace.publish.figures.style import shown
+from wtrace.text import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from wtrace.config.language.criteria import Criterion
+    from wtrace.judging.referee import Interval
+    from wtrace.publish.figures.figure_data import FigureEvidence, PicturedCheck
 
 BEYOND = 1e100  # a drawing overflows with numbers much larger
 
@@ -84,3 +89,31 @@ def _value(expression: Expression, sample: Sample) -> float:
 def drawable(value: float | None) -> float:
     """The value, or NaN (a gap) where it is missing or too large to be drawn."""
     return value if value is not None and abs(value) < BEYOND else math.nan
+
+
+def chosen_of(evidence: FigureEvidence) -> PicturedCheck:
+    """The check that is drawn. NotDrawableError where none was judged."""
+    if evidence.chosen is None:
+        raise NotDrawableError("no check was judged")
+    return evidence.chosen
+
+
+def which(evidence: FigureEvidence) -> str:
+    """Which check a figure shows: the winning one, or how near one came."""
+    check = chosen_of(evidence)
+    return f"{role(evidence)}: {shown(check.worker)}, epoch {check.epoch}"
+
+
+def role(evidence: FigureEvidence) -> str:
+    """What the drawn check is to the race."""
+    if evidence.standing.winner is not None:
+        return "winning check"
+    return "best check so far" if evidence.standing.state == "running" else "closest approach (no winner)"
+
+
+def with_interval(interval: Interval | None) -> str:
+    """` (95 % interval 1.57 to 1.70)`; nothing where there is none."""
+    if interval is None:
+        return ""
+    low, high = numbers(interval.low, interval.high)
+    return f" ({interval.level:.0%} interval {low} to {high})".replace("%", " %")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.metrics.records import Check, decode
-from wtrace.publish.figures.assemble import assemble
-from wtrace.publish.figures.figure_data import Content, RecordedLine
+from wtrace.publish.figures.figure_data import Content, RecordedLine, assemble
 from wtrace.store.reader import Reader
 
 if TYPE_CHECKING:
