@@ -15,12 +15,12 @@ from standing_samples import big_race, evidence_of, lost_race, running_race, sta
 from wtrace.cli.terminal.table import status_lines
 from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
 from wtrace.publish.dashboard import model as dashboard
-from wtrace.publish.fairplay import FairPlay, fair_play_part
 from wtrace.publish.markdown.elements import fenced
 from wtrace.publish.markdown.near_misses import closest_to, complements, contested, most_at_once
 from wtrace.publish.markdown.progress import progress_page
 from wtrace.publish.markdown.report import failure_report, success_report
 from wtrace.publish.markdown.report_parts import CHECKS_SHOWN
+from wtrace.publish.markdown.validity import FairPlay, fair_play_part
 from wtrace.publish.record import CheckRow, Evidence
 from wtrace.race.status import Happening, Standing
 

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from wtrace.config.language.criteria import Criterion
     from wtrace.judging.checks import CriterionStanding
-    from wtrace.publish.fairplay import FairPlay
-    from wtrace.publish.strength import Measured
+    from wtrace.publish.markdown.validity import FairPlay, Measured
     from wtrace.race.claims import Claim
 
 

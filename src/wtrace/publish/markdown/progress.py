@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING
 
 from wtrace.judging import forecast
 from wtrace.publish import view
-from wtrace.publish.markdown.elements import bullets, page, table
-from wtrace.publish.markdown.rows import criterion_cell, criterion_title, criterion_written
+from wtrace.publish.markdown.elements import (
+    bullets,
+    criterion_cell,
+    criterion_title,
+    criterion_written,
+    page,
+    table,
+)
 from wtrace.publish.savings import cost_line
 from wtrace.publish.view import (
     ALIVE,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtrace.publish.fairplay import fair_play_part
-from wtrace.publish.markdown.claims import checkpoint_part, claims_part
-from wtrace.publish.markdown.elements import bullets, page, table
+from wtrace.publish.markdown.elements import bullets, criterion_cell, page, table, winning_row
 from wtrace.publish.markdown.near_misses import closest_to, complements, contested, ever_met, most_at_once
 from wtrace.publish.markdown.report_parts import (
     NOTE_LENGTH,
+    checkpoint_part,
     checks_part,
+    claims_part,
     ended_part,
     environment_part,
     housekeeping_part,
@@ -20,9 +20,8 @@ from wtrace.publish.markdown.report_parts import (
     rules_part,
     starts_part,
 )
-from wtrace.publish.markdown.rows import criterion_cell, winning_row
 from wtrace.publish.markdown.unjudged import why_unjudged
-from wtrace.publish.strength import strength_part
+from wtrace.publish.markdown.validity import fair_play_part, strength_part
 from wtrace.publish.view import (
     FIRST_NOT_BEST,
     RACE_WORDS,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.judging import referee
 from wtrace.metrics.records import Check, Start, decode
-from wtrace.publish.fairplay import FairPlay
+from wtrace.publish.markdown.validity import FairPlay
 from wtrace.race import events as ev
 
 if TYPE_CHECKING:

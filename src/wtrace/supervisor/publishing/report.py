@@ -21,8 +21,8 @@ from wtrace.publish import savings as saving
 from wtrace.publish.dashboard.charts import whose_bands
 from wtrace.publish.markdown.report import failure_report, success_report
 from wtrace.publish.markdown.report_html import report_html
+from wtrace.publish.markdown.validity import Measured
 from wtrace.publish.record import CheckRow, Evidence
-from wtrace.publish.strength import Measured
 from wtrace.race.redaction import published
 from wtrace.store.reader import Reader
 from wtrace.supervisor import failpoints
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.publish.dashboard.curves import Curves
-    from wtrace.publish.fairplay import FairPlay
+    from wtrace.publish.markdown.validity import FairPlay
     from wtrace.race.claims import Claim
     from wtrace.race.context import RaceContext
     from wtrace.race.paths import Layout
