@@ -9,12 +9,13 @@ import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
+from wtrace.config.names import did_you_mean
 from wtrace.data import data
-from wtrace.errors import ToolError
+from wtrace.errors import ConfigError, ToolError
 from wtrace.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from wtrace.runners.base import Launch
@@ -158,3 +159,18 @@ def seconds(text: str) -> int | None:
         return None
     days, hours, minutes, rest = (int(part or 0) for part in found.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def check_slurm(settings: Mapping[str, str]) -> Iterator[str]:
+    """What is found out, a line each. ToolError where Slurm does not answer, ConfigError for a partition that is none."""
+    yield version()
+    known = partitions()
+    for wanted in filter(None, settings.get("partition", "").split(",")):
+        if wanted not in known:
+            raise ConfigError(
+                f"Slurm has no partition `{wanted}`{did_you_mean(wanted, known)}",
+                hint=f"its partitions: {', '.join(known)}",
+            )
+        if known[wanted] != "up":
+            raise ConfigError(f"Slurm's partition {wanted} is {known[wanted]}: no job would start there")
+    yield f"partitions: {', '.join(known)}"

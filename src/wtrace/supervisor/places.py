@@ -92,9 +92,9 @@ def _check_size(made: Prepared) -> None:
 def check_engine(engine: Engine) -> Iterator[str]:
     """What is found out about an engine, a line each. WtraceError for what makes it unfit."""
     if engine.kind == "slurm":
-        from wtrace.runners.slurm_check import check
+        from wtrace.runners.slurm_commands import check_slurm
 
-        yield from check(engine.settings)
+        yield from check_slurm(engine.settings)
     else:
         from wtrace.runners.ray.client import check as check_ray
 
