@@ -6,6 +6,7 @@ It may have come with somebody else's repo: only tables as they are made here ar
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sqlite3
 from typing import TYPE_CHECKING
@@ -164,3 +165,39 @@ _OWN = {
     for each in map(str.strip, _plain(_SCHEMA).split(";"))
     if each.startswith("CREATE TABLE ")
 }
+
+
+ROOM_BYTES = 1024
+
+
+def notice_file(database: Path) -> Path:
+    """The file, beside the database."""
+    return database.with_name(f"{database.name}-trouble")
+
+
+def write_notice(path: Path, race: str, at: float, text: str) -> None:
+    """Say what is wrong with that race's record. Where even that cannot be written: nothing."""
+    _write_notice(path, f"{race}\n{at}\n{' '.join(text.split())}")
+
+
+def clear_notice(path: Path) -> None:
+    """All is well. Makes the file where it is missing, so that there is room when there is none."""
+    _write_notice(path, "")
+
+
+def read_notice(path: Path, race: str) -> tuple[float, str] | None:
+    """When the trouble of that race began, and what it is; None: there is none."""
+    try:
+        told, at, text = path.read_text(encoding="utf-8", errors="replace").split("\n", 2)
+        return (float(at), text.rstrip()) if told == race else None
+    except (OSError, ValueError):
+        return None
+
+
+def _write_notice(path: Path, text: str) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.pwrite(descriptor, text.encode()[:ROOM_BYTES].ljust(ROOM_BYTES), 0)
+        finally:
+            os.close(descriptor)

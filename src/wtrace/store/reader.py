@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wtrace.data import data, replace
 from wtrace.race.status import Happening
-from wtrace.store import codec, trouble
+from wtrace.store import codec, database
 from wtrace.store.database import damaged, open_reader, readable
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Reader:
         """RecordError, here and from every question, for a file that cannot be read, or that wtrace did not make."""
         self._path = path
         self._db = open_reader(path)
-        self._trouble = trouble.file_of(path)
+        self._trouble = database.notice_file(path)
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +107,7 @@ class Reader:
             return None
         workers = tuple(self._decoded(codec.decode_worker, view) for (view,) in views)
         standing: Standing = self._decoded(codec.decode_race, rows[0][0], workers)
-        told = trouble.read(self._trouble, race)
+        told = database.read_notice(self._trouble, race)
         if told is None or standing.ended is not None:
             return standing
         return replace(standing, happenings=(*standing.happenings, Happening(*told)))

@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from wtrace.store import codec, trouble
+from wtrace.store import codec, database
 from wtrace.store.database import open_writer
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Writer:
     def __init__(self, path: Path, race_id: str) -> None:
         self._db = open_writer(path)
         self._race = race_id
-        self._trouble = trouble.file_of(path)
+        self._trouble = database.notice_file(path)
         self.end_trouble()
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
         self._positions: dict[tuple[str, int], StoredPosition] = {}
@@ -146,11 +146,11 @@ class Writer:
 
     def tell_trouble(self, at: float, text: str) -> None:
         """Let readers know that the record lags behind, and why: `commit` fails."""
-        trouble.tell(self._trouble, self._race, at, text)
+        database.write_notice(self._trouble, self._race, at, text)
 
     def end_trouble(self) -> None:
         """`commit` works again."""
-        trouble.clear(self._trouble)
+        database.clear_notice(self._trouble)
 
     def fold(self, timeout_s: float = 2.0) -> bool:
         """Bring what lies in the file beside it into the database, so that the one file is whole by itself.
