@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.config.spec import RaceSpec, WorkerSpec
-    from wtrace.supervisor.imports import Proof
+    from wtrace.supervisor.integrity import Proof
 
 OLDEST_GIT = (2, 31)  # the oldest whose worktree commands do what wtrace asks of them
 MERGING_GIT = (2, 38)  # the oldest that merges without a worktree
@@ -287,7 +287,7 @@ def about_imports(root: Path, spec: RaceSpec, *, trusted: bool) -> Iterator[Foun
     from wtrace.race.paths import Layout
     from wtrace.race.view import Place
     from wtrace.supervisor.create import worktrees_folder
-    from wtrace.supervisor.imports import prove_imports
+    from wtrace.supervisor.integrity import prove_imports
 
     parent = worktrees_folder(root, spec)
     there = [worker for worker in spec.workers if (parent / worker.name / ".git").is_file()]
