@@ -32,9 +32,8 @@ from wtrace.supervisor.checkpoints.freezing import Freezer
 from wtrace.supervisor.checkpoints.settling import Settler
 from wtrace.supervisor.daemon import hand_nothing_on, remove_drafts, reserve_files
 from wtrace.supervisor.executor import Deeds
-from wtrace.supervisor.jobs.room import RoomWatch
 from wtrace.supervisor.jobs.setup import note_set_up
-from wtrace.supervisor.jobs.watch import Following
+from wtrace.supervisor.jobs.watch import Following, RoomWatch
 from wtrace.supervisor.outlook import merge_outlook
 from wtrace.supervisor.publishing.pages import Pages
 from wtrace.supervisor.publishing.redacting import redaction_for

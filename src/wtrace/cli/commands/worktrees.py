@@ -28,7 +28,7 @@ def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
     """
     from wtrace.supervisor import run
     from wtrace.supervisor.create import check_commands
-    from wtrace.supervisor.jobs.setup_now import set_up_now
+    from wtrace.supervisor.jobs.setup import set_up_now
     from wtrace.supervisor.outlook import merge_outlook
 
     root = find_root()

@@ -5,24 +5,35 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import select
 import shlex
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.config.placeholders import fill, with_python
+from wtrace.errors import ToolError
 from wtrace.git import registry
 from wtrace.race import events as ev
+from wtrace.race.context import RaceContext
+from wtrace.race.paths import Layout
 from wtrace.race.phases import Waiting
 from wtrace.runners.base import Launch
+from wtrace.store import home
+from wtrace.supervisor.create import place_of
+from wtrace.supervisor.daemon import only_race
 from wtrace.supervisor.jobs.command_intake import CommandIntake
 from wtrace.supervisor.jobs.crashes import failure_of
 from wtrace.supervisor.jobs.launch import command_values, environment_of, python_of, working_directory
 from wtrace.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from wtrace.config.spec import WorkerSpec
+    from wtrace.config.spec import RaceSpec, WorkerSpec
+    from wtrace.git.worktrees import Prepared
     from wtrace.race.context import RaceContext
     from wtrace.race.resources import Grant
     from wtrace.runners.base import Exit, Runner
@@ -149,3 +160,68 @@ def _named_files(worker: WorkerSpec, worktree: Path) -> Iterator[Path]:
             file = worktree / (worker.cwd or "") / argument
             if file.is_file():
                 yield file
+
+
+LOOK_EVERY_S = 0.5
+
+
+def set_up_now(root: Path, spec: RaceSpec, prepared: Sequence[Prepared], told: Callable[[str], None]) -> None:
+    """Run the set-up of each worktree that needs it. UsageError while a race runs; ToolError when one failed.
+
+    One that fails keeps the others from nothing.
+    """
+    waiting = [
+        made
+        for made in prepared
+        if (worker := spec.worker(made.worker)).setup and not is_stamped(worker, made.path, made.commit)
+    ]
+    if not waiting:
+        return
+    from wtrace.runners.local import LocalRunner
+
+    layout = Layout(root)
+    places = {made.worker: place_of(layout.setups.output(made.worker), made) for made in prepared}
+    race = RaceContext("setup", spec, layout.setups, places)
+    runner = LocalRunner()
+    with only_race(layout) as lock:
+        home.write_holder(lock, "wtrace setup")
+        problems = [problem for made in waiting if (problem := _set_up(race, runner, made, told))]
+    if problems:
+        raise ToolError(
+            "a set-up failed", seen="\n".join(problems), hint="mend it, then `wtrace setup` again"
+        )
+
+
+def _set_up(race: RaceContext, runner: Runner, made: Prepared, told: Callable[[str], None]) -> str | None:
+    """All commands of one worker, one after the other; what went wrong, or None."""
+    worker = race.spec.worker(made.worker)
+    for step, command in enumerate(worker.setup, 1):
+        told(f"set up   {made.worker}: {shlex.join(command)}")
+        folder = race.layout.setup(made.worker, step)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            runner.start(prepare_setup(race, made.worker, step, os.environ))
+        except OSError as error:
+            raise ToolError(f"the set-up of {made.worker} could not be started", seen=str(error)) from error
+        why = _wait(runner, folder)
+        if why is not None:
+            return f"{made.worker}: {failed(command, folder, why)}"
+    stamp(worker, made.path, made.commit)
+    return None
+
+
+def _wait(runner: Runner, folder: Path) -> str | None:
+    """Until the command has ended: why it failed, or None. An interrupt ends it first."""
+    try:
+        return _ended(runner, folder)
+    except KeyboardInterrupt:
+        runner.stop(folder)
+        _ended(runner, folder)
+        raise
+
+
+def _ended(runner: Runner, folder: Path) -> str | None:
+    while (exit_ := runner.exited(folder)) is None:
+        select.select([runner], [], [], LOOK_EVERY_S)
+        runner.lost()
+    return failure_of(folder, exit_)

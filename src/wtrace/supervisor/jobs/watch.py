@@ -10,18 +10,84 @@ from wtrace.errors import ToolError
 from wtrace.metrics.foreign import translation
 from wtrace.metrics.slices import Slice
 from wtrace.race import events as ev
+from wtrace.race import resources
+from wtrace.race.policy import who_is_ready
+from wtrace.race.scheduling import lack_of
+from wtrace.runners.machine import look_for_room
 from wtrace.supervisor.jobs.job_reader import Intake
-from wtrace.supervisor.jobs.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wtrace.metrics.watcher import Watcher
     from wtrace.race.context import RaceContext
+    from wtrace.race.resources import Room
     from wtrace.runners.base import Runner
     from wtrace.store.reader import StoredPosition
-    from wtrace.supervisor.jobs.watching import AnyIntake
     from wtrace.supervisor.journal import Journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wtrace.metrics.foreign.translation import Watched
+    from wtrace.metrics.watcher import Watcher
+    from wtrace.supervisor.jobs.confirmation import ConfirmationIntake
+    from wtrace.supervisor.jobs.job_reader import Intake
+    from wtrace.supervisor.jobs.setup import SetupIntake
+
+    AnyIntake = Intake | ConfirmationIntake | SetupIntake
+
+
+class Watching:
+    """Keeps the watcher in step with what is followed. Keys are those of the supervisor's intakes."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._owners: dict[Path, str] = {}
+
+    def owner(self, path: Path) -> str | None:
+        """Whose path that is; None: nobody's who is followed."""
+        return self._owners.get(path)
+
+    def follow(self, key: str, intake: AnyIntake) -> None:
+        """Be told of the attempt's folder and of its metrics. ToolError where they cannot be watched."""
+        self._owners[intake.folder] = self._owners[intake.metrics] = key
+        self._watcher.watch_folder(intake.folder)
+        self._watcher.watch_file(intake.metrics)
+
+    def unfollow(self, key: str) -> None:
+        """Be told no more."""
+        for path in self._of(key):
+            self._watcher.forget(path)
+            del self._owners[path]
+
+    def follow_sources(self, key: str, intake: AnyIntake) -> bool:
+        """Be told of the files that metrics are translated from. True: some are new and should be read once more.
+
+        ToolError where they cannot be watched.
+        """
+        sources = intake.sources
+        wanted = sources.files | sources.folders
+        known = self._of(key) - {intake.folder, intake.metrics}
+        for path in known - wanted:
+            self._watcher.forget(path)
+            del self._owners[path]
+        self._owners.update(dict.fromkeys(wanted - known, key))
+        self.watch_again(sources)
+        return not wanted <= known
+
+    def watch_again(self, sources: Watched) -> None:
+        """A folder that was removed and made anew has lost its watch. ToolError where it cannot be watched."""
+        for folder in sources.folders:
+            if folder.is_dir():
+                self._watcher.watch_folder(folder)
+        for file in sources.files:
+            if file.parent.is_dir():
+                self._watcher.watch_file(file)
+
+    def _of(self, key: str) -> set[Path]:
+        return {path for path, owner in self._owners.items() if owner == key}
+
 
 TURN_S = 0.2  # that reading may take in one turn; about, since each worker is read a little
 
@@ -138,3 +204,40 @@ class Following:
                 self._unread.add(name)
         except ToolError as error:
             self._journal.note(ev.Noticed(now, name, f"{error}: its metrics may be seen late"))
+
+
+LOOK_AGAIN_AFTER_S = 2.0
+
+
+class RoomWatch:
+    """Looks only where the config asks for it and somebody is ready to start."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._wanted = resources.wants_room(journal.state.spec)
+        self._seen: tuple[float, Room] | None = None  # what was free, and when
+        self._told: set[str] = set()
+
+    def due(self, now: float) -> float | None:
+        """When to look again (seconds since 1970), or None while nobody waits."""
+        return now + LOOK_AGAIN_AFTER_S if self._waits(now) else None
+
+    def look(self, now: float) -> Room | None:
+        """What is free, where a start depends on it; None elsewhere."""
+        machine = self._journal.state.machine
+        if machine is None or not self._waits(now):
+            return None
+        if self._seen is None or now >= self._seen[0] + LOOK_AGAIN_AFTER_S / 2:
+            self._seen = now, look_for_room(machine)
+        return self._seen[1]
+
+    def tell(self, now: float, room: Room | None) -> None:
+        """Say once of each worker that it waits for memory which others use."""
+        for name in who_is_ready(self._journal.state, now) if room is not None else ():
+            lack = None if name in self._told else lack_of(self._journal.state, name, now, room)
+            if lack is not None and lack.what == "now":
+                self._told.add(name)
+                self._journal.note(ev.Noticed(now, name, lack.why))
+
+    def _waits(self, now: float) -> bool:
+        return self._wanted and bool(who_is_ready(self._journal.state, now))
