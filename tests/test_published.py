@@ -157,7 +157,7 @@ def test_pages_of_before_are_merged_without_what_they_hold(raced: Raced, tmp_pat
     from wtrace.race.paths import Layout
     from wtrace.store.reader import Reader
     from wtrace.supervisor.create import recall
-    from wtrace.supervisor.exhibits import collect
+    from wtrace.supervisor.merging import collect
     from wtrace.supervisor.publishing.redacting import redaction_for
 
     layout = Layout(raced.labs[0].root)

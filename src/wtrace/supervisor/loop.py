@@ -34,7 +34,7 @@ from wtrace.supervisor.daemon import hand_nothing_on, remove_drafts, reserve_fil
 from wtrace.supervisor.executor import Deeds
 from wtrace.supervisor.jobs.setup import note_set_up
 from wtrace.supervisor.jobs.watch import Following, RoomWatch
-from wtrace.supervisor.outlook import merge_outlook
+from wtrace.supervisor.merging import merge_outlook
 from wtrace.supervisor.publishing.pages import Pages
 from wtrace.supervisor.publishing.redacting import redaction_for
 from wtrace.supervisor.requests import events_of_request, pending_requests, put_aside, read_request, remove

@@ -2,31 +2,182 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
+import re
+import shutil
 import sqlite3
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtrace.data import replace
+from wtrace.data import data, replace
 from wtrace.errors import UsageError, WtraceError
 from wtrace.git.commit import Message, goes_to_lfs
 from wtrace.git.merge import MergeRequest, merge
 from wtrace.publish.view import FIRST_NOT_BEST, confirmation, winner_of
+from wtrace.race.claims import winning_claim
 from wtrace.store.reader import Reader
 from wtrace.supervisor.checkpoints.whole import Wholeness
-from wtrace.supervisor.exhibits import LARGEST_BYTES, Exhibits, collect
 from wtrace.supervisor.publishing.redacting import redaction_for
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
 
+    from wtrace.config.spec import RaceSpec
+    from wtrace.git.hybrid import Forecast
     from wtrace.git.merge import Merged
     from wtrace.judging.checks import CriterionStanding
     from wtrace.race.claims import Claim
     from wtrace.race.context import RaceContext
-    from wtrace.race.paths import Layout
+    from wtrace.race.paths import Layout, RaceLayout
+    from wtrace.race.redaction import Redaction
     from wtrace.race.status import Standing, WorkerStanding
+
+LARGEST_BYTES = 10_000_000
+SUMS, LEFT_OUT, ATTRIBUTES = "SHA256SUMS", "LEFT_OUT.txt", ".gitattributes"
+TEXTS, RECORDS = (".md", ".html", ".json"), (".jsonl",)
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
+
+
+@data
+class Exhibits:
+    """The files to commit, by their path below the results' folder, and what was left out, a line each.
+
+    `digest` is the sha256 of the list of their hashes: `sha256sum SHA256SUMS`.
+    """
+
+    files: dict[str, bytes | Path]
+    left_out: tuple[str, ...]
+    digest: str
+
+
+def collect(
+    race: RaceLayout,
+    standing: Standing,
+    claims: tuple[Claim, ...],
+    desk: Path,
+    redaction: Redaction,
+    *,
+    limit_bytes: int = LARGEST_BYTES,
+    without_limit: Callable[[str], bool] = lambda _: False,
+    doubt: Callable[[Path], str | None] = lambda _: None,
+) -> Exhibits:
+    """Copy what is to be committed into the folder `desk`: nobody can change it any more after it was hashed.
+
+    Texts are copied without what `redaction` takes out, also those that were written before it was known.
+    A file over the limit is named, unless `without_limit` says of its path that git keeps such files elsewhere. So is
+    one of which `doubt` says why it may not be whole.
+    """
+    files: dict[str, bytes | Path] = {}
+    sums: dict[str, str] = {}
+    left_out: list[str] = []
+    for name, source in _sources(race, standing, claims):
+        allowed = limit_bytes
+        if _size(source) > limit_bytes and without_limit(name):
+            allowed = _size(source)
+        copy = desk / str(len(files))
+        problem, digest = doubt(source), ""
+        if problem is None:
+            problem, digest = _copy(source, copy, name, allowed, redaction)
+        if problem is None:
+            files[name], sums[name] = copy, digest
+        else:
+            where = os.path.relpath(source, race.folder)
+            left_out.append(f"{_printable(name)}  {problem}  sha256:{digest or '-'}  {_printable(where)}")
+    if left_out:
+        _add(files, sums, LEFT_OUT, _left_out_text(standing.id, left_out))
+    listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
+    # Its bytes are what was hashed, whatever the repo says of line ends.
+    files |= {SUMS: listed, ATTRIBUTES: b"* -text\n"}
+    return Exhibits(files, tuple(left_out), hashlib.sha256(listed).hexdigest())
+
+
+def _sources(race: RaceLayout, standing: Standing, claims: tuple[Claim, ...]) -> Iterator[tuple[str, Path]]:
+    """Each file by the path that it will get: report, figures and progress, metrics, confirmations, the checkpoint."""
+    for folder, folders, names in os.walk(race.results):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            file = Path(folder, name)
+            yield str(file.relative_to(race.results)), file
+    for worker in standing.workers:
+        for file in sorted(race.attempts(worker.name).glob("*/metrics.jsonl")):
+            yield f"metrics/{worker.name}/{file.parent.name}.jsonl", file
+    for claim in claims:
+        for file in sorted((race.claim(claim.number) / "attempts").glob("*/metrics.jsonl")):
+            yield f"confirmations/{claim.number}-{file.parent.name}.jsonl", file
+    checkpoint = winning_checkpoint(race, standing, claims)
+    if checkpoint is not None:
+        suffix = checkpoint.suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,16}", checkpoint.suffix) else ""
+        yield f"checkpoint/{standing.winner}{suffix}", checkpoint
+
+
+def winning_checkpoint(race: RaceLayout, standing: Standing, claims: tuple[Claim, ...]) -> Path | None:
+    """The checkpoint of the winning check: its frozen copy, else the winner's own file if it lies in its output."""
+    claim = winning_claim(standing, claims)
+    if claim is None or claim.checkpoint is None:
+        return None
+    if claim.frozen is not None:
+        return Path(claim.frozen)
+    output = os.path.realpath(race.output(claim.worker))
+    file = Path(os.path.realpath(Path(output, claim.checkpoint)))
+    return file if file.is_relative_to(output) and file.is_file() else None
+
+
+def _size(file: Path) -> int:
+    return file.lstat().st_size if file.exists() else 0
+
+
+def _copy(
+    source: Path, copy: Path, name: str, limit_bytes: int, redaction: Redaction
+) -> tuple[str | None, str]:
+    """Copy a regular file and hash the copy: why it is left out (None: it is not), and its sha256."""
+    if not _SAFE.fullmatch(name):
+        return "its name is not one for a repository", ""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:  # a link too
+        return f"it cannot be read: {error.strerror}", ""
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return "it is no regular file", ""
+        if status.st_size > limit_bytes:
+            has_holes = status.st_blocks * 512 < status.st_size // 2  # they may be longer than any disk
+            digest = "" if has_holes else hashlib.file_digest(file, "sha256").hexdigest()
+            return f"{status.st_size} bytes", digest
+        with copy.open("xb") as target:
+            if name.endswith((*TEXTS, *RECORDS)):
+                target.write(_redacted(file.read(), redaction, whole=name.endswith(RECORDS)))
+            else:
+                shutil.copyfileobj(file, target)
+    with copy.open("rb") as copied:
+        return None, hashlib.file_digest(copied, "sha256").hexdigest()
+
+
+def _redacted(content: bytes, redaction: Redaction, *, whole: bool) -> bytes:
+    """Records are data alone; the slashes of a page may be anything, so of its paths only known ones are replaced."""
+    text = content.decode("utf-8", "surrogateescape")
+    return (redaction.text if whole else redaction.known)(text).encode("utf-8", "surrogateescape")
+
+
+def _add(files: dict[str, bytes | Path], sums: dict[str, str], name: str, content: bytes) -> None:
+    files[name], sums[name] = content, hashlib.sha256(content).hexdigest()
+
+
+def _left_out_text(race_id: str, lines: list[str]) -> bytes:
+    head = (
+        f"Not committed, mostly for its size: path, why, hash, and where it lay in .wtrace/races/{race_id}/"
+    )
+    return "\n".join([head, "", *lines, ""]).encode()
+
+
+def _printable(name: str) -> str:
+    return name.encode("ascii", "backslashreplace").decode() if name.isprintable() else ascii(name)
+
 
 log = logging.getLogger("wtrace")
 
@@ -149,3 +300,20 @@ def _notes(race: RaceContext, winner: WorkerStanding, exhibits: Exhibits, merged
     if patch.exists():  # not committed for them: it may hold what was never meant to be
         notes.append(f"not part of the merge: changes that were raced without being committed, in {patch}")
     return notes
+
+
+def merge_outlook(root: Path, spec: RaceSpec, commits: Mapping[str, str]) -> tuple[Forecast, ...]:
+    """A forecast for each worker (its name to the commit it races) that could win.
+
+    Empty where the config says that nothing is merged, and, with a line in the log, where git cannot tell.
+    """
+    from wtrace.git.hybrid import conflict_forecast
+
+    raced = {name: commit for name, commit in commits.items() if commit and not spec.worker(name).control}
+    if spec.merge == "never" or not raced:
+        return ()
+    try:
+        return conflict_forecast(root, spec.base, raced)
+    except (OSError, WtraceError) as error:
+        log.info("whether the workers could be merged is not known: %s", error)
+        return ()

@@ -14,7 +14,7 @@ from wtrace.race.context import RaceContext
 from wtrace.race.paths import Layout
 from wtrace.supervisor.create import worktrees_folder
 from wtrace.supervisor.jobs.launch import command_of, own_environment, working_directory
-from wtrace.supervisor.outlook import merge_outlook
+from wtrace.supervisor.merging import merge_outlook
 from wtrace.supervisor.run import find_machine
 from wtrace.text import plain, size
 

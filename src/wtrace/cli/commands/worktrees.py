@@ -29,7 +29,7 @@ def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
     from wtrace.supervisor import run
     from wtrace.supervisor.create import check_commands
     from wtrace.supervisor.jobs.setup import set_up_now
-    from wtrace.supervisor.outlook import merge_outlook
+    from wtrace.supervisor.merging import merge_outlook
 
     root = find_root()
     spec = read_config(root, config)

@@ -30,7 +30,7 @@ from wtrace.supervisor.checkpoints import retention
 from wtrace.supervisor.checkpoints.whole import Wholeness
 from wtrace.supervisor.create import recall_curves
 from wtrace.supervisor.jobs import after
-from wtrace.supervisor.outlook import merge_outlook
+from wtrace.supervisor.merging import merge_outlook
 from wtrace.supervisor.publishing import figures
 from wtrace.supervisor.publishing.bands import AT_THE_END_S, Bands
 from wtrace.supervisor.publishing.fairness import fair_play
