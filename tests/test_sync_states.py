@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wtrace.mirror import target_state
+from wtrace.mirror import brief, target_state
 from wtrace.mirror.target_state import TargetState
 
 NOW = 1_800_000_000.0
@@ -23,9 +23,9 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     state = replace(STATE, stage="trying again", error="asleep", hint="wake it", tries=3, next_try=NOW)
     path.write_text(target_state.encode(state))
     assert target_state.read_state(path) == state
-    (row,) = target_state.read_rows(str(tmp_path))
+    (row,) = brief.read(str(tmp_path))
     assert row == {name: value for name, value in asdict(state).items() if name in row}
-    assert target_state.read_rows(str(tmp_path / "nowhere")) == []
+    assert brief.read(str(tmp_path / "nowhere")) == []
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_file_that_is_no_state_is_none(tmp_path: Path, content: str) -> None:
     path.parent.mkdir()
     path.write_text(content, encoding="latin-1")
     assert target_state.read_state(path) is None
-    assert target_state.read_rows(str(tmp_path)) == []
+    assert brief.read(str(tmp_path)) == []
 
 
 def test_keys_of_a_later_version_are_ignored(tmp_path: Path) -> None:
@@ -47,24 +47,22 @@ def test_keys_of_a_later_version_are_ignored(tmp_path: Path) -> None:
 
 def row_of(state: TargetState) -> dict[str, object]:
     return {
-        name: value
-        for name, value in asdict(state).items()
-        if name in (*target_state.TIMES, *target_state.TEXTS, "target")
+        name: value for name, value in asdict(state).items() if name in (*brief.TIMES, *brief.TEXTS, "target")
     }
 
 
 def line_of(state: TargetState) -> str:
-    return target_state.state_line(row_of(state), NOW)
+    return brief.line(row_of(state), NOW)
 
 
 def test_the_list_of_status() -> None:
-    (row,) = target_state.to_json([row_of(STATE)])
+    (row,) = brief.to_json([row_of(STATE)])
     assert (row["target"], row["last_reached"], row["error"]) == (
         "mac",
         "2027-01-15T07:48:00.000+00:00",
         None,
     )
-    (row,) = target_state.to_json([row_of(TargetState("mac"))])
+    (row,) = brief.to_json([row_of(TargetState("mac"))])
     assert row["last_reached"] is None
 
 
@@ -81,7 +79,7 @@ def test_the_line_of_status() -> None:
 
 def test_reading_them_imports_next_to_nothing() -> None:
     code = (
-        "import sys, json, wtrace.mirror.target_state as brief; brief.read('/nowhere'); "
+        "import sys, json, wtrace.mirror.brief as brief; brief.read('/nowhere'); "
         "print(*sorted({m.partition('.')[0] for m in sys.modules} & "
         "{'typing', 'dataclasses', 'datetime', 'pathlib', 'subprocess', 'paramiko', 'rich', 'msgspec'}))"
     )

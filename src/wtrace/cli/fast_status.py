@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from wtrace.mirror import target_state
+from wtrace.mirror import brief
 from wtrace.race import quickjson
 
 NOT_OURS = """
@@ -55,7 +55,7 @@ def _print(standing: Any, *, as_json: bool) -> None:
     if as_json:
         from wtrace.race.status_json import status_json
 
-        sync = target_state.to_json(standing.sync_rows)
+        sync = brief.to_json(standing.sync_rows)
         sys.stdout.write(quickjson.dumps(status_json(standing, sync)) + "\n")
     else:
         from wtrace.cli.terminal.table import print_table
@@ -82,7 +82,7 @@ def _standing() -> Any:
     if standing.ended is None and (not alive or _lags_behind(database)):
         return None
     standing.supervisor_alive = alive
-    standing.sync_rows = target_state.read_rows(os.path.join(root, ".wtrace", "races", standing.id))  # noqa: PTH118
+    standing.sync_rows = brief.read(os.path.join(root, ".wtrace", "races", standing.id))  # noqa: PTH118
     return standing
 
 

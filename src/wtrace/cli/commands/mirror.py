@@ -130,7 +130,7 @@ def _push_results(push: Push, target: Target, facts: Facts) -> None:
 def _keep(root: Path, race_id: str, target: Target) -> None:
     """The same as the race's own agent does, told on the terminal."""
     from wtrace.files import write_atomically
-    from wtrace.mirror import target_state
+    from wtrace.mirror import brief, target_state
     from wtrace.mirror.agent import Agent
     from wtrace.mirror.connection import Connection
     from wtrace.mirror.push import Push
@@ -144,10 +144,7 @@ def _keep(root: Path, race_id: str, target: Target) -> None:
     def tell(state: TargetState) -> None:
         write_atomically(file, target_state.encode(state))
         if state.stage != "sending":
-            print(
-                plain(f"{time.strftime('%H:%M:%S')} {target_state.state_line(asdict(state), time.time())}"),
-                flush=True,
-            )
+            print(plain(f"{time.strftime('%H:%M:%S')} {brief.line(asdict(state), time.time())}"), flush=True)
 
     with Connection(target) as connection, Alarm(race, facts) as alarm:
         push = Push(connection, race_id, race.results)

@@ -217,8 +217,8 @@ def _wants_stop() -> bool:
 
 
 def _print_json(root: Path, standing: Standing | None) -> None:
-    from wtrace.mirror import target_state
+    from wtrace.mirror import brief
     from wtrace.race.status_json import status_json
 
-    rows = [] if standing is None else target_state.read_rows(str(Layout(root).race(standing.id).folder))
-    print(json.dumps(status_json(standing, target_state.to_json(rows)), ensure_ascii=True, allow_nan=False))
+    rows = [] if standing is None else brief.read(str(Layout(root).race(standing.id).folder))
+    print(json.dumps(status_json(standing, brief.to_json(rows)), ensure_ascii=True, allow_nan=False))

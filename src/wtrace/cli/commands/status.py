@@ -15,7 +15,7 @@ from wtrace.cli.common import (
 from wtrace.cli.terminal import viewer
 from wtrace.cli.terminal.interrupts import Interrupted
 from wtrace.cli.terminal.table import print_table
-from wtrace.mirror import target_state
+from wtrace.mirror import brief
 from wtrace.race.paths import Layout
 from wtrace.race.status_json import status_json
 from wtrace.text import plain
@@ -25,9 +25,9 @@ def status(as_json: JsonOption = False, race: RaceOption = None) -> None:
     """Where the race stands: in any terminal, while it runs and afterwards, also after a crash or a reboot."""
     root = find_root()
     standing = latest_standing(root, race)
-    rows = [] if standing is None else target_state.read_rows(str(Layout(root).race(standing.id).folder))
+    rows = [] if standing is None else brief.read(str(Layout(root).race(standing.id).folder))
     if as_json:
-        print(json.dumps(status_json(standing, target_state.to_json(rows)), allow_nan=False))
+        print(json.dumps(status_json(standing, brief.to_json(rows)), allow_nan=False))
     elif standing is None:
         print("no race in this repo yet: `wtrace run` starts one")
     else:

@@ -23,7 +23,7 @@ from wtrace.cli.terminal.table import (
     verdict_line,
 )
 from wtrace.cli.terminal.usage import Gauge
-from wtrace.mirror import target_state
+from wtrace.mirror import brief
 from wtrace.publish.view import ALIVE, better, counts, digits_of
 from wtrace.text import plain, size
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from wtrace.cli.terminal.cells import Cell, Cells
     from wtrace.cli.terminal.columns import Layout
     from wtrace.judging.checks import CriterionInfo
-    from wtrace.mirror.target_state import Row
+    from wtrace.mirror.brief import Row
     from wtrace.race.status import Standing, WorkerStanding, WorkerState
 
 STYLES = {
@@ -134,7 +134,7 @@ class LiveView:
         """A picture of at most `width` by `height` cells. `now`: seconds since 1970; `sync`: how targets were reached."""
         rows = self._refresh(standing, gauges, now)
         layout = lay_out(widest(row.sizes for row in rows), standing.criteria, width, _WANTED)
-        mirrors = [clipped(((f"sync to {target_state.state_line(row, now)}", "dim"),), width) for row in sync]
+        mirrors = [clipped(((f"sync to {brief.line(row, now)}", "dim"),), width) for row in sync]
         head = _head(standing, width, height, now, mirrors)
         foot = [clipped(((self._keys, "dim"),), width)] if height >= 8 else []
         room = height - len(head) - len(foot) - 1  # for rows and what happened; the heading takes one

@@ -8,7 +8,7 @@ import time
 
 from wtrace.cli.terminal.cells import clipped, eta_of, note_lines, text_of, worker_cells
 from wtrace.cli.terminal.columns import lay_out, sizes_of, widest
-from wtrace.mirror import target_state
+from wtrace.mirror import brief
 from wtrace.publish.view import (
     FIRST_NOT_BEST,
     MET,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from wtrace.cli.terminal.cells import Cell
     from wtrace.judging.checks import CriterionInfo, CriterionStanding
-    from wtrace.mirror.target_state import Row
+    from wtrace.mirror.brief import Row
     from wtrace.race.status import Happening, Standing, WorkerStanding
 
 _STATE_STYLES = {"won": "good", "no_winner": "bad", "stopped": "warn", "interrupted": "warn"}
@@ -196,10 +196,7 @@ def plain_line(worker: WorkerStanding, before: WorkerStanding | None = None) -> 
 def print_table(standing: Standing, sync: Sequence[Row] = ()) -> None:
     """The table on standard output, as wide as the terminal; below it how each target was last reached."""
     width, now = terminal_width(), time.time()
-    lines = [
-        *status_lines(standing, width, now),
-        *(f"sync to {target_state.state_line(row, now)}" for row in sync),
-    ]
+    lines = [*status_lines(standing, width, now), *(f"sync to {brief.line(row, now)}" for row in sync)]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 

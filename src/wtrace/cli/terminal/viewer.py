@@ -100,7 +100,7 @@ def _view_live(root: Path, race_id: str, keys: str | None) -> Standing:
 
     from wtrace.cli.terminal.live import LiveView
     from wtrace.cli.terminal.usage import Gauges
-    from wtrace.mirror import target_state
+    from wtrace.mirror import brief
     from wtrace.publish.notify.notices import announcement
 
     console = Console(highlight=False)
@@ -119,7 +119,7 @@ def _view_live(root: Path, race_id: str, keys: str | None) -> Standing:
                 width=console.width,
                 height=console.height,
                 now=now,
-                sync=target_state.read_rows(folder),
+                sync=brief.read(folder),
             )
             live.update(frame, refresh=True)
     assert last is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.data import replace
 from wtrace.files import write_atomically
-from wtrace.mirror import snapshot, target_state
+from wtrace.mirror import brief, snapshot
 from wtrace.publish.dashboard.charts import whose_bands
 from wtrace.publish.dashboard.curves import Curves
 from wtrace.publish.markdown.progress import progress_page
@@ -104,9 +104,7 @@ def write_pages(
     race.layout.results.mkdir(mode=0o700, exist_ok=True)
     redaction = redaction_for(race)
     standing = redaction.standing(standing)
-    mirrors = redaction.texts(
-        target_state.state_line(row, standing.at) for row in target_state.read_rows(str(race.layout.folder))
-    )
+    mirrors = redaction.texts(brief.line(row, standing.at) for row in brief.read(str(race.layout.folder)))
     write_atomically(race.layout.progress, progress_page(standing, mirrors))
     every_s = max(race.spec.progress_every_s, *(target.every_s for target in race.spec.sync), 0.0)
     page = dashboard_page(standing, curves, figures=figures, now=standing.at, every_s=every_s)
