@@ -1,6 +1,7 @@
-"""Files that come from elsewhere, put below a folder: no link is followed on the way, none is written through.
+"""Files written whole or not at all, and files that come from elsewhere, put below a folder.
 
-Every step from the folder down is a directory descriptor. So it does not matter what lies there, what came before, or
+For the latter no link is followed on the way, none is written through. Every step from the folder down is a directory
+descriptor. So it does not matter what lies there, what came before, or
 who changes it meanwhile: a name is a name in the folder that it was meant for.
 """
 
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from typing import BinaryIO
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -17,10 +17,8 @@ from wtrace.text import plain, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from wtrace.config.spec import RaceSpec
-    from wtrace.race.paths import Layout
     from wtrace.race.status import Standing
 
 MOST_RACES = 200

@@ -16,7 +16,6 @@ from wtrace.git.lock import name_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from wtrace.git.registry import Entry
 

@@ -18,7 +18,6 @@ from wtrace.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from git import Repo
     from git.objects import Commit

@@ -22,7 +22,6 @@ from wtrace.git import branches, command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from wtrace.git.registry import Entry
 

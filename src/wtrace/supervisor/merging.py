@@ -25,7 +25,6 @@ from wtrace.supervisor.publishing.redacting import redaction_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
-    from pathlib import Path
 
     from wtrace.config.spec import RaceSpec
     from wtrace.git.hybrid import Forecast

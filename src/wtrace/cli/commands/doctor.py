@@ -16,7 +16,6 @@ from wtrace.text import plain, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from wtrace.config.spec import RaceSpec, WorkerSpec
     from wtrace.supervisor.integrity import Proof

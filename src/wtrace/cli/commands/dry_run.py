@@ -20,11 +20,9 @@ from wtrace.text import plain, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
     from typing import Any
 
     from wtrace.config.spec import RaceSpec, WorkerSpec
-    from wtrace.race.context import RaceContext
     from wtrace.race.resources import Machine
 
 RACE_ID = "RACE_ID"

@@ -31,7 +31,6 @@ from wtrace.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from wtrace.config.spec import RaceSpec, WorkerSpec
     from wtrace.git.refs import Held

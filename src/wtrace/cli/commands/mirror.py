@@ -29,7 +29,6 @@ from wtrace.text import ago, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from rich.console import Console, RenderableType
 

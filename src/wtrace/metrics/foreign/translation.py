@@ -42,7 +42,6 @@ from wtrace.metrics.records import Check, Epoch, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from wtrace.config.spec import MetricsSpec
     from wtrace.metrics.foreign.base import Item, Reader

@@ -30,11 +30,9 @@ from wtrace.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from wtrace.config.spec import RaceSpec, WorkerSpec
     from wtrace.git.worktrees import Prepared
-    from wtrace.race.context import RaceContext
     from wtrace.race.resources import Grant
     from wtrace.runners.base import Exit, Runner
     from wtrace.supervisor.journal import Journal

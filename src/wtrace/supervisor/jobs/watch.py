@@ -27,12 +27,9 @@ if TYPE_CHECKING:
     from wtrace.supervisor.journal import Journal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from wtrace.metrics.foreign.translation import Watched
     from wtrace.metrics.watcher import Watcher
     from wtrace.supervisor.jobs.confirmation import ConfirmationIntake
-    from wtrace.supervisor.jobs.job_reader import Intake
     from wtrace.supervisor.jobs.setup import SetupIntake
 
     AnyIntake = Intake | ConfirmationIntake | SetupIntake

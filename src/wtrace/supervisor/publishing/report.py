@@ -44,13 +44,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wtrace.publish.dashboard.curves import Curves
-    from wtrace.publish.markdown.validity import FairPlay
     from wtrace.race.claims import Claim
     from wtrace.race.context import RaceContext
     from wtrace.race.paths import Layout
     from wtrace.race.redaction import Redaction
     from wtrace.race.status import Standing
-    from wtrace.store.reader import Reader
 
 
 def fair_play(reader: Reader, race: RaceContext) -> FairPlay:
