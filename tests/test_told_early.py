@@ -129,9 +129,7 @@ def test_a_pattern_that_matches_nothing_is_told_while_it_can_be_mended(lab: Lab)
 def test_after_half_a_minute_a_single_line_is_enough(lab: Lab) -> None:
     patch = lab.root.parent / "patch"
     patch.mkdir()
-    (patch / "sitecustomize.py").write_text(
-        "import wtrace.supervisor.jobs.unmatched as early\nearly.AFTER_S = 1.0\n"
-    )
+    (patch / "sitecustomize.py").write_text("import wtrace.race.early as early\nearly.AFTER_S = 1.0\n")
     lab.env["PYTHONPATH"] = str(patch)
     foreign(lab, [["print", "epoch 1 ratio: 1.0"], ["wait", "end"]])
     running = lab.start("run")
