@@ -1,4 +1,4 @@
-"""What several commands need: the repo, its config, its newest race."""
+"""What several commands need: the repo, its config, its newest race, and the completion of their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which names, branches, paths and hosts are safe to use. Each rule returns what is wrong, or None."""
+"""Which names, branches, paths and hosts are safe to use, and which known name is nearest to one that is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commented `wtrace.toml` that `wtrace init` writes."""
+"""The commented `wtrace.toml` that `wtrace init` writes, and what it guesses from a script."""
 
 from __future__ import annotations
 

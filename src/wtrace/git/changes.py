@@ -1,4 +1,4 @@
-"""What a worktree holds that would be lost with it. Each reason is one line for the user; no reason, nothing lost."""
+"""What changed: a worktree's work that would be lost with it, files between commits, a patch."""
 
 from __future__ import annotations
 

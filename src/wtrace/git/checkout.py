@@ -1,4 +1,4 @@
-"""Files that Git LFS keeps: fetched where a fresh worktree has only the pointers to them."""
+"""What a fresh worktree holds: sparse checkouts, the files that Git LFS keeps, submodules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The branch of a hybrid: the branches that it combines, merged into one without a worktree."""
+"""The branch of a hybrid: would its branches merge, and they merged into one without a worktree."""
 
 from __future__ import annotations
 

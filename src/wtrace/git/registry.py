@@ -1,4 +1,4 @@
-"""What git has noted about the worktrees of a repository: its `worktrees/` folder (gitrepository-layout(5))."""
+"""What git and wtrace have noted about the worktrees of a repository (gitrepository-layout(5))."""
 
 from __future__ import annotations
 

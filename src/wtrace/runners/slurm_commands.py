@@ -1,4 +1,4 @@
-"""Slurm's own programs, called as a user would: `sbatch`, `squeue`, `sacct`, `scancel`, `sinfo`."""
+"""Slurm's own programs, called as a user would: `sbatch`, `squeue`, `sacct`, `scancel`, `sinfo`; and whether they are there."""
 
 from __future__ import annotations
 

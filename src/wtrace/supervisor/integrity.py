@@ -1,4 +1,4 @@
-"""Fair play: the files that judge are the same in every branch, when the race begins and when somebody claims."""
+"""Fair play: the files that judge are the same in every branch, at the start and at a claim; and whose code is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wtrace run --dry-run`: what would start where, with which command and environment."""
+"""`wtrace run --dry-run`: what would start where, with which command and environment; as text and as JSON."""
 
 from __future__ import annotations
 

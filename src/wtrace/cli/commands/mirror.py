@@ -1,4 +1,4 @@
-"""`wtrace sync`: push a race's progress and results to a target now."""
+"""`wtrace sync` and `wtrace pull`: progress and results, pushed to a target or fetched from another machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wtrace report`: write the report again, as Markdown and as HTML, from what was recorded."""
+"""`wtrace report`, `plot` and `replay`: what was recorded, written, drawn and judged again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wtrace status`: one table of where the race stands."""
+"""`wtrace status` and `wtrace watch`: where the race stands, once or live."""
 
 from __future__ import annotations
 

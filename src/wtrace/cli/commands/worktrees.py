@@ -1,4 +1,4 @@
-"""`wtrace setup`: one worktree per worker."""
+"""`wtrace setup` and `wtrace clean`: one worktree per worker, made and removed."""
 
 from __future__ import annotations
 

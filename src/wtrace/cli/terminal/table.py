@@ -1,4 +1,7 @@
-"""`wtrace status` as plain text. Imports only pure rooms and the standard library: it must start at once."""
+"""`wtrace status` as plain text: the table and the lines around it.
+
+Imports the pure rooms and the standard library alone: it must start at once.
+"""
 
 from __future__ import annotations
 

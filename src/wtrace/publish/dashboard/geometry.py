@@ -1,4 +1,4 @@
-"""Curves as SVG paths, in whole units of a box that the page stretches to its width."""
+"""Curves, axes and labels as SVG, in whole units of a box that the page stretches to its width."""
 
 from __future__ import annotations
 

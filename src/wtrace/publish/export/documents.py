@@ -1,4 +1,4 @@
-"""A race as one JSON object, schema 1: what it was, how it was decided, and every curve."""
+"""A race as one JSON object, schema 1, and as a table of CSV."""
 
 from __future__ import annotations
 

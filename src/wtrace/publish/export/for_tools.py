@@ -1,4 +1,4 @@
-"""Names from outside as names in other tools: legal there, and never two of one name."""
+"""A race for other tools: names that are legal there and never two of one, settings, the verdict in words."""
 
 from __future__ import annotations
 

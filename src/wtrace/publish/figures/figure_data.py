@@ -1,4 +1,4 @@
-"""What the figures rest on: the standing, and of the recorded checks what is pictured."""
+"""What the figures rest on, picked from the record: the standing, and of the recorded checks what is pictured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers for the figures out of what workers sent, which may be anything."""
+"""Numbers for the figures out of what workers sent, which may be anything, and the words for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts that both reports share: how each ended, the rules, every check, the environment, how to reproduce."""
+"""The parts that both reports share: claims, how each ended, the rules, every check, the environment, how to reproduce."""
 
 from __future__ import annotations
 

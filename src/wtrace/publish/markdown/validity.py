@@ -1,4 +1,4 @@
-"""What was looked at so that the race was fair, and what was found, as a part of the reports."""
+"""How fair the race was and how strong its result is, as parts of the reports."""
 
 from __future__ import annotations
 

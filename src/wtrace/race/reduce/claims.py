@@ -1,4 +1,4 @@
-"""How a state changes by what workers report, and by what the referee says of it."""
+"""How a state changes by what the referee says of a check, and by what becomes of a claim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a state changes while workers are prepared and started."""
+"""How a state changes while workers are prepared, started, halted and ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a race: its report, made from what was recorded."""
+"""The end of a race: its report, made from what was recorded, with what was seen of its fairness."""
 
 from __future__ import annotations
 
