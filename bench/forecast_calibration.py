@@ -25,7 +25,7 @@ from pages import write
 from wtrace.config import schedule
 from wtrace.config.language.criteria import parse_criterion
 from wtrace.judging import forecast
-from wtrace.judging.checks import CheckPoint, CriterionInfo
+from wtrace.judging.checks import CheckSummary, CriterionInfo
 from wtrace.judging.early_stop import chance, may_be_told
 from wtrace.judging.evaluation import COMPARE
 from wtrace.judging.referee import applied_threshold, criterion_info
@@ -64,7 +64,7 @@ class Curve:
     every: int
     max_epochs: int
     criteria: tuple[CriterionInfo, ...]
-    points: tuple[CheckPoint, ...]
+    points: tuple[CheckSummary, ...]
 
     @property
     def success(self) -> int | None:
@@ -118,7 +118,7 @@ def curve_of(name: str, recorded: dict[str, Any], race: dict[str, Any], every: i
                 value is not None and bool(COMPARE[each.op](value, threshold))
                 for each, value, threshold in zip(criteria, values, applied, strict=True)
             )
-            points.append(CheckPoint(epoch, 60.0 * epoch, tuple(values), met))
+            points.append(CheckSummary(epoch, 60.0 * epoch, tuple(values), met))
     infos = tuple(criterion_info(each, threshold) for each, threshold in zip(criteria, applied, strict=True))
     return Curve(name, every, race["max_epochs"], infos, tuple(points))
 
@@ -302,7 +302,7 @@ def s_shaped(rng: random.Random, every: int, max_epochs: int, noise: float) -> C
     for epoch in range(every, max_epochs + 1, every):
         value = 1 + rise / (1 + math.exp((middle - epoch) / width)) + drift * epoch / max_epochs
         value += rng.gauss(0, noise)
-        points.append(CheckPoint(epoch, 60.0 * epoch, (value,), (value >= S_GOAL.applied,)))
+        points.append(CheckSummary(epoch, 60.0 * epoch, (value,), (value >= S_GOAL.applied,)))
     return Curve("s", every, max_epochs, (S_GOAL,), tuple(points))
 
 

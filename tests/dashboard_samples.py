@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from standing_samples import CRITERIA, STARTED, met_by, running_race, standings_of, won_race
-from wtrace.judging.checks import CheckPoint
+from wtrace.judging.checks import CheckSummary
 from wtrace.publish.dashboard import Band, Curves
 from wtrace.race.status import Happening, Standing, WorkerStanding, WorkerState
 
@@ -33,7 +33,7 @@ def curves_of(standing: Standing, *, bands: bool = False) -> Curves:
     return curves
 
 
-def bands_of(check: CheckPoint) -> list[Band | None]:
+def bands_of(check: CheckSummary) -> list[Band | None]:
     """Intervals such as samples would give: none for p values and counts."""
     wide = (0.07, 0.04, None, 0.05, None)
     rows = zip(check.values, wide, strict=True)
@@ -59,14 +59,14 @@ def trained(
     seed: int,
     state: WorkerState = "running",
     goal: float = 1.5,
-) -> tuple[WorkerStanding, list[CheckPoint]]:
+) -> tuple[WorkerStanding, list[CheckSummary]]:
     """A worker that has been judged so often, and its checks."""
     chance = random.Random(seed)
     start = chance.uniform(0.95, 1.05)
     points = []
     for k in range(1, checks + 1):
         values = learned(k * every, last, chance, start, goal)
-        points.append(CheckPoint(k * every, STARTED + 41 * k * every + seed, values, met_by(values)))
+        points.append(CheckSummary(k * every, STARTED + 41 * k * every + seed, values, met_by(values)))
     row = WorkerStanding(
         name=name,
         branch=f"early-persistence/{name}",
@@ -159,7 +159,7 @@ def shifted(standing: Standing, now: float) -> Standing:
     def later(at: float | None) -> float | None:
         return None if at is None else at + by
 
-    def point(check: CheckPoint) -> CheckPoint:
+    def point(check: CheckSummary) -> CheckSummary:
         return replace(check, at=check.at + by)
 
     rows = [
@@ -200,7 +200,7 @@ def won_at_length() -> tuple[Standing, Curves]:
     race, curves = race_of(4, 9)
     winner = race.workers[0]
     values = (1.62, 0.81, 3.1e-6, 0.83, 400.0)
-    winning = CheckPoint(50, race.at - 10, values, met_by(values))
+    winning = CheckSummary(50, race.at - 10, values, met_by(values))
     curves.add(winner.name, winning, bands_of(winning))
     ends = won_race().workers
     rows = [

@@ -10,7 +10,7 @@ import numpy as np
 from wtrace.config import load
 from wtrace.config.schedule import divisor, is_planned
 from wtrace.judging import referee
-from wtrace.judging.checks import CheckPoint
+from wtrace.judging.checks import CheckSummary
 from wtrace.publish.figures.figure_data import Content, FigureEvidence, RecordedLine, assemble
 from wtrace.race import events as ev
 from wtrace.race.status import ExitStanding, Standing, WorkerStanding
@@ -158,7 +158,7 @@ def _row(
     spec: RaceSpec, name: str, lines: list[RecordedLine], decided: float, winner: str | None
 ) -> WorkerStanding:
     points = tuple(
-        CheckPoint(
+        CheckSummary(
             line.epoch, line.at, tuple(r.value for r in line.results), tuple(r.met for r in line.results)
         )
         for line in lines

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from wtrace.cli.terminal.usage import Gauge
-from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
+from wtrace.judging.checks import CheckSummary, CriterionInfo, CriterionStanding
 from wtrace.publish.record import CheckRow, Evidence
 from wtrace.race.status import ExitStanding, Happening, Standing, WorkerStanding, WorkerState
 
@@ -36,8 +36,8 @@ def met_by(values: tuple[float, ...]) -> tuple[bool, ...]:
     )
 
 
-def point(epoch: int, values: tuple[float, ...]) -> CheckPoint:
-    return CheckPoint(epoch, STARTED + 40 * epoch, values, met_by(values))
+def point(epoch: int, values: tuple[float, ...]) -> CheckSummary:
+    return CheckSummary(epoch, STARTED + 40 * epoch, values, met_by(values))
 
 
 def standings_of(values: tuple[float, ...]) -> tuple[CriterionStanding, ...]:

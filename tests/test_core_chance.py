@@ -15,14 +15,14 @@ from race_lab import Lab
 from test_core_forecast import LOSS, RATIO, P, curve
 from test_core_race import Story, spec, with_worker
 from wtrace.config.spec import ConfirmSpec, JudgeSpec, RaceSpec
-from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
+from wtrace.judging.checks import CheckSummary, CriterionInfo, CriterionStanding
 from wtrace.judging.early_stop import beyond, chance, chance_left, may_be_told
 from wtrace.race import events as ev
 from wtrace.race import policy
 from wtrace.race.phases import Ended, Running
 
 
-def told(points: list[CheckPoint], *criteria: CriterionInfo, max_epochs: int = 50) -> float:
+def told(points: list[CheckSummary], *criteria: CriterionInfo, max_epochs: int = 50) -> float:
     found = chance(points, criteria, check_every=5, max_epochs=max_epochs)
     assert found is not None
     return found
@@ -59,7 +59,8 @@ def test_a_training_that_has_just_begun_to_take_off_is_given_time() -> None:
 
 def test_the_least_criterion_counts() -> None:
     points = [
-        CheckPoint(5 * (i + 1), 0.0, (flat, 0.15 + flat / 100), (False, True)) for i, flat in enumerate(FLAT)
+        CheckSummary(5 * (i + 1), 0.0, (flat, 0.15 + flat / 100), (False, True))
+        for i, flat in enumerate(FLAT)
     ]
     assert told(points, RATIO, LOSS) == pytest.approx(told(curve(*FLAT), RATIO))
 

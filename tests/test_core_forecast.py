@@ -14,7 +14,7 @@ import standing_samples
 from wtrace.config.language.criteria import parse_criterion
 from wtrace.data import replace
 from wtrace.judging import forecast
-from wtrace.judging.checks import CheckPoint, CriterionInfo
+from wtrace.judging.checks import CheckSummary, CriterionInfo
 from wtrace.judging.forecast import Estimate, describe, trend
 from wtrace.judging.referee import criterion_info
 from wtrace.publish import view
@@ -24,19 +24,21 @@ LOSS = CriterionInfo("loss", "loss <= 0.2", "<=", 0.2, 0.2)
 P = CriterionInfo("separation", " (p_greater(a, b, 1.3)) < 0.01", "<", 0.01, 1e-4, p_value=True)
 
 
-def curve(*values: float | None, every: int = 5, pace_s: float = 60.0, met: bool = False) -> list[CheckPoint]:
+def curve(
+    *values: float | None, every: int = 5, pace_s: float = 60.0, met: bool = False
+) -> list[CheckSummary]:
     return [
-        CheckPoint(epoch=every * (i + 1), at=1000.0 + every * i * pace_s, values=(value,), met=(met,))
+        CheckSummary(epoch=every * (i + 1), at=1000.0 + every * i * pace_s, values=(value,), met=(met,))
         for i, value in enumerate(values)
     ]
 
 
-def both(*pairs: tuple[float, float], met: tuple[bool, bool] = (False, False)) -> list[CheckPoint]:
-    return [CheckPoint(5 * (i + 1), 1000.0 + 300 * i, pair, met) for i, pair in enumerate(pairs)]
+def both(*pairs: tuple[float, float], met: tuple[bool, bool] = (False, False)) -> list[CheckSummary]:
+    return [CheckSummary(5 * (i + 1), 1000.0 + 300 * i, pair, met) for i, pair in enumerate(pairs)]
 
 
 def estimated(
-    points: list[CheckPoint], *criteria: CriterionInfo, max_epochs: int = 50, later_s: float = 0
+    points: list[CheckSummary], *criteria: CriterionInfo, max_epochs: int = 50, later_s: float = 0
 ) -> Estimate:
     return forecast.estimate(
         points, criteria, check_every=5, max_epochs=max_epochs, now=points[-1].at + later_s if points else 0.0
@@ -221,7 +223,7 @@ def test_how_it_is_told(estimate: Estimate, text: str) -> None:
 
 POINTS = st.lists(
     st.builds(
-        CheckPoint,
+        CheckSummary,
         epoch=st.integers(0, 60),
         at=st.floats(0, 1e12),
         values=st.tuples(st.none() | st.floats(), st.none() | st.floats()),
@@ -232,7 +234,7 @@ POINTS = st.lists(
 
 
 @given(POINTS, st.floats(0, 1e12))
-def test_no_curve_raises(points: list[CheckPoint], now: float) -> None:
+def test_no_curve_raises(points: list[CheckSummary], now: float) -> None:
     found = forecast.estimate(
         points,
         [replace(RATIO, for_checks=2), replace(P, min_checks=3)],

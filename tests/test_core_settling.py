@@ -333,7 +333,7 @@ def past_end(race: RaceSpec, last_check: int, reported: int) -> Story:
     story.start_all()
     story.check("a", last_check, ratio=1.0)
     event = ev.LinesRead(story.now, "a", 1, 0, reported)
-    assert policy.asks(story.state, event) is (reported > 50)
+    assert policy.may_change_policy(story.state, event) is (reported > 50)
     story.note(event)
     story.settle()
     return story

@@ -33,7 +33,7 @@ from dashboard_samples import (
     won_at_length,
 )
 from standing_samples import STARTED, lost_race, point, running_race, won_race
-from wtrace.judging.checks import CheckPoint
+from wtrace.judging.checks import CheckSummary
 from wtrace.publish.dashboard import Curves, dashboard_page
 from wtrace.publish.dashboard.curves import MOST_POINTS
 from wtrace.publish.dashboard.geometry import APART, PIXELS_HIGH, End, placed
@@ -362,7 +362,7 @@ def test_curves_stay_bounded_and_keep_what_stands_out() -> None:
     curves = Curves()
     for epoch in range(1, 20_001):
         value = 9.0 if epoch == 777 else -3.0 if epoch == 15_000 else 1.0 + epoch / 1e6
-        curves.add("w", CheckPoint(epoch, STARTED + epoch, (value,), (value > 5,)))
+        curves.add("w", CheckSummary(epoch, STARTED + epoch, (value,), (value > 5,)))
         assert len(curves.of("w", 0)) <= MOST_POINTS
     points = curves.of("w", 0)
     assert curves.checks("w") == 20_000
@@ -377,7 +377,7 @@ def test_curves_stay_bounded_and_keep_what_stands_out() -> None:
 def test_curves_take_checks_in_any_order_and_intervals_later() -> None:
     curves = Curves()
     for epoch in (10, 5, 15, 5):
-        curves.add("w", CheckPoint(epoch, STARTED, (epoch / 10, math.nan), (True, False)))
+        curves.add("w", CheckSummary(epoch, STARTED, (epoch / 10, math.nan), (True, False)))
     curves.add_bands("w", 10, [(0.9, 1.1), (math.nan, 1.0)])
     curves.add_bands("w", 11, [(0.0, 1.0)])
     curves.add_bands("nobody", 10, [(0.0, 1.0)])
@@ -394,7 +394,7 @@ def test_curves_take_checks_in_any_order_and_intervals_later() -> None:
 def test_a_check_without_a_number_parts_the_curve() -> None:
     curves = Curves()
     for epoch, value in ((5, 1.0), (10, 1.1), (15, None), (20, 1.2), (25, 1.3)):
-        curves.add("attention-supervised", CheckPoint(epoch, STARTED, (value,), (False,)))
+        curves.add("attention-supervised", CheckSummary(epoch, STARTED, (value,), (False,)))
     page = dashboard_page(running_race(), curves, now=STARTED)
     assert [path.count("M") for path in re.findall(r'class="curve" d="([^"]*)"', page)] == [2]
 
@@ -431,7 +431,7 @@ def test_whatever_a_worker_reports_is_drawn_within_the_chart(
         race.criteria[1],
         race.criteria[2],
     )
-    checks = tuple(CheckPoint(k + 1, STARTED + k, row, (False,) * 3) for k, row in enumerate(values))
+    checks = tuple(CheckSummary(k + 1, STARTED + k, row, (False,) * 3) for k, row in enumerate(values))
     row = replace(race.workers[0], recent=checks, best=None, criteria=())
     standing = replace(race, criteria=criteria, workers=(row,))
     curves = Curves()

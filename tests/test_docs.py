@@ -132,3 +132,23 @@ def test_the_page_of_the_status_names_what_status_prints() -> None:
     assert example.keys() == printed.keys()
     assert example["race"].keys() == printed["race"].keys()
     assert example["workers"][0].keys() == printed["workers"][0].keys()
+
+
+def test_the_walk_through_the_code_names_functions_that_are_there() -> None:
+    page = (ROOT / "docs/explanation/how-a-race-runs.md").read_text()
+    stations = re.findall(r"`([a-z_/]+\.py)` `([a-z_]+)`", page)
+    assert len(stations) > 10
+    for file, function in stations:
+        assert f"def {function}(" in (ROOT / "src/wtrace" / file).read_text(), (file, function)
+
+
+def test_contributing_names_files_and_names_that_are_there() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("**To add something**", 1)[1].split("\n\n", 2)[1]
+    paths = re.findall(r"`([a-z_/]+(?:\.py|/))`", table)
+    assert len(paths) > 10
+    missing = [path for path in paths if not any((ROOT / top / path).exists() for top in ("src/wtrace", "."))]
+    assert missing == []
+    for name, file in re.findall(r"`([A-Z][A-Za-z]+)` (?:of|in) `([a-z_/]+\.py)`", table):
+        assert re.search(rf"^(?:class )?{name}\b", (ROOT / "src/wtrace" / file).read_text(), re.MULTILINE), (
+            name
+        )

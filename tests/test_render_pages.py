@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from standing_samples import big_race, evidence_of, lost_race, running_race, standings_of, won_race
 from wtrace.cli.terminal.table import status_lines
-from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
+from wtrace.judging.checks import CheckSummary, CriterionInfo, CriterionStanding
 from wtrace.publish.dashboard import model as dashboard
 from wtrace.publish.markdown.elements import fenced
 from wtrace.publish.markdown.near_misses import closest_to, complements, contested, most_at_once
@@ -218,10 +218,10 @@ def test_every_page_and_table_tells_when_a_worker_would_succeed_and_how_sure_tha
     race = running_race()
     ratios = [1.0, 1.18, 1.27, 1.36, 1.4, 1.45]
 
-    def checks(values: list[float]) -> tuple[CheckPoint, ...]:
+    def checks(values: list[float]) -> tuple[CheckSummary, ...]:
         met = (False, True, True, True, True)
         return tuple(
-            CheckPoint(5 * n, race.started + 600.0 * n, (ratio, 0.8, 1e-9, 0.9, 400), met)
+            CheckSummary(5 * n, race.started + 600.0 * n, (ratio, 0.8, 1e-9, 0.9, 400), met)
             for n, ratio in enumerate(values, start=1)
         )
 
@@ -357,7 +357,7 @@ def test_values_near_their_threshold_and_near_one_another_are_told_apart_everywh
         replace(
             worker,
             criteria=(CriterionStanding("val_bpb", value, "<=", 0.9979, met=False),),
-            recent=(CheckPoint(5, race.started, (value,), (False,)),),
+            recent=(CheckSummary(5, race.started, (value,), (False,)),),
             best=None,
         )
         for worker, value in zip(race.workers, values, strict=False)

@@ -23,7 +23,7 @@ from dashboard_browser import Browser, chromium  # noqa: E402 - the tests' brows
 from dashboard_samples import shifted  # noqa: E402
 from wtrace.config.schedule import divisor  # noqa: E402
 from wtrace.judging import referee  # noqa: E402
-from wtrace.judging.checks import CheckPoint  # noqa: E402
+from wtrace.judging.checks import CheckSummary  # noqa: E402
 from wtrace.publish.dashboard import Band, Curves, dashboard_page  # noqa: E402
 from wtrace.race import view  # noqa: E402
 from wtrace.race.events import VerdictReached  # noqa: E402
@@ -61,7 +61,7 @@ def curves_until(reader: Reader, race_id: str, criteria: tuple[Criterion, ...], 
             values = tuple(result.value for result in check.results)
             met = tuple(result.met for result in check.results)
             curves.add(
-                check.worker, CheckPoint(check.epoch, check.at, values, met), bands_of(check, criteria)
+                check.worker, CheckSummary(check.epoch, check.at, values, met), bands_of(check, criteria)
             )
     return curves
 

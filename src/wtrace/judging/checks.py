@@ -18,7 +18,7 @@ class CriterionStanding:
 
 
 @data
-class CheckPoint:
+class CheckSummary:
     """One judged check: a point of the curves. `values` are in the order of the race's criteria."""
 
     epoch: int

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wtrace.config.spec import RaceSpec
-    from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
+    from wtrace.judging.checks import CheckSummary, CriterionInfo, CriterionStanding
     from wtrace.judging.forecast import Line
 
 FEWEST_CHECKS = 4
@@ -34,7 +34,7 @@ MAD_TO_SD = 1.4826  # of a normal distribution
 def chance_left(
     spec: RaceSpec,
     worker: str,
-    points: Sequence[CheckPoint],
+    points: Sequence[CheckSummary],
     checks: int,
     results: Sequence[CriterionStanding],
 ) -> float | None:
@@ -61,7 +61,7 @@ def may_be_told(judged: int, planned: int) -> bool:
 
 
 def chance(
-    points: Sequence[CheckPoint], criteria: Sequence[CriterionInfo], *, check_every: int, max_epochs: int
+    points: Sequence[CheckSummary], criteria: Sequence[CriterionInfo], *, check_every: int, max_epochs: int
 ) -> float | None:
     """The chance, from 0 to 1, from one worker's judged checks (oldest first).
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Literal
 
-    from wtrace.judging.checks import CheckPoint, CriterionInfo
+    from wtrace.judging.checks import CheckSummary, CriterionInfo
 
     Trend = Literal["rising", "falling", "flat"]
 
@@ -112,7 +112,7 @@ class Arrival:
 
 
 def estimate(
-    points: Sequence[CheckPoint],
+    points: Sequence[CheckSummary],
     criteria: Sequence[CriterionInfo],
     *,
     check_every: int,
@@ -150,7 +150,7 @@ def estimate(
 
 
 def held(
-    points: Sequence[CheckPoint], index: int, criterion: CriterionInfo, judged: int, schedule: Schedule
+    points: Sequence[CheckSummary], index: int, criterion: CriterionInfo, judged: int, schedule: Schedule
 ) -> Arrival | str:
     """When a criterion that held at the latest check will have held as often as it must; or why it cannot."""
     for_checks, min_checks = checks_asked(criterion)
@@ -160,7 +160,7 @@ def held(
 
 
 def coming(
-    points: Sequence[CheckPoint], index: int, criterion: CriterionInfo, judged: int, schedule: Schedule
+    points: Sequence[CheckSummary], index: int, criterion: CriterionInfo, judged: int, schedule: Schedule
 ) -> Arrival | str:
     """When a criterion that does not hold yet will have held as often as it must; or why that cannot be told."""
     if schedule.after_checks(1) is None:
@@ -196,7 +196,7 @@ def checks_asked(criterion: CriterionInfo) -> tuple[int, int]:
     return getattr(criterion, "for_checks", 1), getattr(criterion, "min_checks", 1)
 
 
-def timed(arrivals: Sequence[Arrival], last: CheckPoint, pace_s: float, now: float) -> Estimate:
+def timed(arrivals: Sequence[Arrival], last: CheckSummary, pace_s: float, now: float) -> Estimate:
     """The latest of the arrivals, as a time from now."""
 
     def seconds_until(epoch: float) -> float:
@@ -263,7 +263,7 @@ def arrival_of(line: Line, criterion: CriterionInfo, schedule: Schedule) -> Arri
     )
 
 
-def series(points: Sequence[CheckPoint], index: int, *, logarithm: bool) -> list[tuple[float, float]]:
+def series(points: Sequence[CheckSummary], index: int, *, logarithm: bool) -> list[tuple[float, float]]:
     """(epoch, value) of one criterion at the recent checks that have a finite value."""
     found = [(float(p.epoch), p.values[index]) for p in points[-RECENT:]]
     finite = [(epoch, value) for epoch, value in found if value is not None and math.isfinite(value)]
@@ -283,7 +283,7 @@ def fitted(pairs: Sequence[tuple[float, float]]) -> Line | None:
     return Line(median(slopes), low, high, epochs, values)
 
 
-def seconds_per_epoch(points: Sequence[CheckPoint]) -> float | None:
+def seconds_per_epoch(points: Sequence[CheckSummary]) -> float | None:
     """The median over neighbouring recent checks, which a pause or a restart between two of them does not move."""
     recent = points[-RECENT:]
     paces = [
@@ -305,7 +305,7 @@ def logarithmic(p: float) -> float:
     return math.log10(max(p, 1e-300))
 
 
-def trend(points: Sequence[CheckPoint], index: int) -> Trend | None:
+def trend(points: Sequence[CheckSummary], index: int) -> Trend | None:
     """Where the recent values of one criterion go, at 80 % confidence; None with fewer than three values."""
     line = fitted(series(points, index, logarithm=False))
     if line is None:

@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # importing `typing` costs as much as reading the whole r
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
+    from wtrace.judging.checks import CheckSummary, CriterionInfo, CriterionStanding
     from wtrace.race.status import RaceStateName, Standing, WorkerStanding, WorkerState
 
 SYMBOLS: Mapping[WorkerState, str] = {
@@ -99,7 +99,7 @@ def verdict_of(criterion: CriterionStanding, digits: Mapping[str, int] | None = 
     return f"{UNMET} {value_of(criterion, digits)}", f"({why})" if why else ""
 
 
-def needs(point: CheckPoint, criteria: Sequence[CriterionInfo]) -> list[str]:
+def needs(point: CheckSummary, criteria: Sequence[CriterionInfo]) -> list[str]:
     """What a check still lacks, one phrase per criterion that is not met: `accuracy +0.04`."""
     rows = zip(criteria, point.values, point.met, strict=False)
     return [f"{criterion.name} {_lack(criterion, value)}" for criterion, value, met in rows if not met]
@@ -119,13 +119,13 @@ def better(op: str, value: float | None) -> float:
     return -value if op.startswith("<") else value
 
 
-def rank(point: CheckPoint, criteria: Sequence[CriterionInfo]) -> tuple[int, float, float]:
+def rank(point: CheckSummary, criteria: Sequence[CriterionInfo]) -> tuple[int, float, float]:
     """A key by which checks compare: criteria met, then the first criterion's value, then the earlier one."""
     first = better(criteria[0].op, point.values[0]) if criteria and point.values else -math.inf
     return sum(point.met), first, -point.at
 
 
-def best_so_far(standing: Standing) -> tuple[WorkerStanding, CheckPoint] | None:
+def best_so_far(standing: Standing) -> tuple[WorkerStanding, CheckSummary] | None:
     """The worker (no control) whose best check is the best of all, and that check."""
     found = [(worker, worker.best) for worker in standing.workers if worker.best and not worker.control]
     return max(found, key=lambda pair: rank(pair[1], standing.criteria), default=None)

@@ -372,10 +372,10 @@ def next_deadline(state: State, now: float) -> float | None:
     return min((time for time in times if time < inf), default=None)
 
 
-def asks(state: State, event: ev.Event) -> bool:
-    """Whether something may follow from the event, `state` being that before it; a sign of life asks for nothing.
+def may_change_policy(state: State, event: ev.Event) -> bool:
+    """Whether the event may change what `conclude` and `decide` say, `state` being that before it.
 
-    Where it is False, `conclude` and `decide` have nothing to add before `next_deadline`, if they had nothing before.
+    Lines that were merely read do not, but from a stalled worker or past the last epoch. Where it is False, `conclude` and `decide` have nothing to add before `next_deadline`, if they had nothing before.
     """
     if not isinstance(event, ev.LinesRead):
         return True

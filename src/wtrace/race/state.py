@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from wtrace.data import data
-from wtrace.judging.checks import CheckPoint
+from wtrace.judging.checks import CheckSummary
 from wtrace.race import events as ev
 from wtrace.race.claims import Claim, Due, attempts_used_up, open_claim
 from wtrace.race.phases import Ended, Phase, Waiting
@@ -33,8 +33,8 @@ class Worker:
     judged: int = 0  # one bit per judged epoch
     results: tuple[CriterionStanding, ...] = ()
     streaks: tuple[int, ...] = ()  # how often each criterion held in a row, up to the latest check
-    recent: tuple[CheckPoint, ...] = ()
-    best: CheckPoint | None = None
+    recent: tuple[CheckSummary, ...] = ()
+    best: CheckSummary | None = None
     started: float | None = None
     ended: float | None = None
     note: str | None = None

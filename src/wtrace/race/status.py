@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from wtrace.data import data
-from wtrace.judging.checks import CheckPoint, CriterionInfo, CriterionStanding
+from wtrace.judging.checks import CheckSummary, CriterionInfo, CriterionStanding
 
 WorkerState = Literal[
     "waiting", "running", "paused", "stalled", "confirming", "refuted", "retrying", "stopping",
@@ -51,8 +51,8 @@ class WorkerStanding:
     started: float | None = None  # of the running attempt, or of the last one; seconds since 1970
     ended: float | None = None
     note: str | None = None  # one line for a person: why it failed, the first bad line, who beat it
-    recent: tuple[CheckPoint, ...] = ()  # the latest judged checks, oldest first, at most 32
-    best: CheckPoint | None = (
+    recent: tuple[CheckSummary, ...] = ()  # the latest judged checks, oldest first, at most 32
+    best: CheckSummary | None = (
         None  # the judged check that met most criteria; ties: the first criterion's best
     )
 

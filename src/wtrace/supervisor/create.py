@@ -14,7 +14,7 @@ from wtrace.config.schedule import divisor
 from wtrace.data import replace
 from wtrace.errors import ConfigError, ToolError, UsageError, WtraceError
 from wtrace.judging import referee
-from wtrace.judging.checks import CheckPoint
+from wtrace.judging.checks import CheckSummary
 from wtrace.race import view
 from wtrace.race.context import RaceContext
 from wtrace.race.events import JudgeFilesFixed, LinesRead, StrictnessAsked, WorkerLaunched
@@ -166,7 +166,7 @@ def recall_curves(layout: Layout, race_id: str) -> Curves:
         for check in reader.checks(race_id, judged_only=True):
             values = tuple(result.value for result in check.results)
             met = tuple(result.met for result in check.results)
-            curves.add(check.worker, CheckPoint(check.epoch, check.at, values, met))
+            curves.add(check.worker, CheckSummary(check.epoch, check.at, values, met))
     return curves
 
 

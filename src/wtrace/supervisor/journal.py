@@ -37,8 +37,8 @@ class Journal:
         self.state = state
         self.writer = writer
         self.divisor = divisor(state.spec)
-        self.asked = 0
-        """How many events were noted from which something may follow."""
+        self.policy_events = 0
+        """How many events were noted that may change what the policy concludes or decides."""
         self._race = race
         self._criteria = referee.criteria_info(state.spec.success, self.divisor)
         self._rows: dict[str, tuple[Worker, WorkerStanding]] = {}
@@ -55,7 +55,7 @@ class Journal:
             self._note(event)
 
     def _note(self, event: Event) -> None:
-        self.asked += policy.asks(self.state, event)
+        self.policy_events += policy.may_change_policy(self.state, event)
         self.state = evolve(self.state, event)
         if not isinstance(event, LinesRead):
             self.writer.add_event(event)

@@ -88,8 +88,8 @@ class Supervisor:
         )
         self._courier = Courier(race.spec.notify_urls, race.layout.log)
         self._woken = 0.0  # monotonic: when the latest turn began
-        self._settled = -1  # how many events had been noted when the rules had nothing to add
-        self._asks_at = -inf  # when they will, although nothing happens
+        self._policy_ran_at_event = -1  # how many events had been noted when the policy last ran
+        self._next_deadline = -inf  # when it runs again although nothing happened (seconds since 1970)
         self._stuck_since: float | None = None
         self._room = RoomWatch(journal)
         self._settler = Settler(race, journal, runner)
@@ -195,7 +195,7 @@ class Supervisor:
             return set()
         now = self._clock.now()
         times = [
-            self._asks_at,
+            self._next_deadline,
             self._journal.views_due(),
             self._pages.due(),
             self._agents.due(now),
@@ -260,9 +260,13 @@ class Supervisor:
 
     def _settle(self, now: float) -> None:
         """Note what follows by rule, and what is about to be done."""
-        if self._settled == self._journal.asked and now < self._asks_at and self._room.due(now) is None:
+        if (
+            self._policy_ran_at_event == self._journal.policy_events
+            and now < self._next_deadline
+            and self._room.due(now) is None
+        ):
             return
-        self._settled = self._journal.asked
+        self._policy_ran_at_event = self._journal.policy_events
         while (fact := policy.conclude(self.state, now)) is not None:
             self._journal.note(fact)
         room = self._room.look(now)
@@ -273,7 +277,7 @@ class Supervisor:
             self._deeds.ask(action)
         self._room.tell(now, room)
         deadline = policy.next_deadline(self.state, now)
-        self._asks_at = inf if deadline is None else deadline
+        self._next_deadline = inf if deadline is None else deadline
 
     def _store(self, now: float) -> bool:
         """Store the turn. Where the disk does not let us, nothing is done and the next turn tries again."""

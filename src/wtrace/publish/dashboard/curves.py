@@ -11,7 +11,7 @@ from wtrace.data import data
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wtrace.judging.checks import CheckPoint
+    from wtrace.judging.checks import CheckSummary
 
 MOST_POINTS = 512  # of one curve; above, it is thinned to half of them
 
@@ -41,7 +41,7 @@ class Curves:
         self._checks: dict[str, int] = {}
         self._thin: dict[tuple[str, int], tuple[int, list[Point]]] = {}
 
-    def add(self, worker: str, check: CheckPoint, bands: Sequence[Band | None] = ()) -> None:
+    def add(self, worker: str, check: CheckSummary, bands: Sequence[Band | None] = ()) -> None:
         """Take a judged check in, with the confidence interval of each criterion where there is one.
 
         Checks may come in any order of epochs; a second one of the same epoch takes the place of the first.

@@ -38,7 +38,7 @@ from wtrace.text import bound, clock, pace, plain, seconds, utc
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wtrace.judging.checks import CheckPoint, CriterionInfo
+    from wtrace.judging.checks import CheckSummary, CriterionInfo
     from wtrace.race.status import RaceStateName, Standing, WorkerStanding, WorkerState
 
 Tone = Literal["good", "bad", "warn", "plain", "dim"]
@@ -97,7 +97,7 @@ class Row:
     notes: Sequence[str]
 
 
-def cells_at(point: CheckPoint, criteria: Sequence[CriterionInfo]) -> list[Cell]:
+def cells_at(point: CheckSummary, criteria: Sequence[CriterionInfo]) -> list[Cell]:
     """Every criterion at one check."""
     rows = zip(criteria, point.values, point.met, strict=False)
     return [_cell(info, _standing(info, value, met), None) for info, value, met in rows]
@@ -299,7 +299,7 @@ def _verdict(standing: Standing) -> Verdict:
     )
 
 
-def _still(standing: Standing, worker: WorkerStanding, point: CheckPoint) -> str:
+def _still(standing: Standing, worker: WorkerStanding, point: CheckSummary) -> str:
     if worker.state == "confirming":
         return "a claim of it is being confirmed on held-out data"
     lacking = needs(point, standing.criteria)

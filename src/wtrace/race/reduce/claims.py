@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.data import replace
-from wtrace.judging.checks import CheckPoint
+from wtrace.judging.checks import CheckSummary
 from wtrace.judging.early_stop import chance_left
 from wtrace.race import events as ev
 from wtrace.race.claims import Claim, Due, attempts_used_up, reports_first, with_claim, without_more
@@ -177,7 +177,7 @@ def check_judged(state: State, event: ev.CheckJudged) -> State:
         for n, criterion in zip(streaks, criteria, strict=True)
     )
     may_claim = event.unfair is None and _may_claim(state, event.worker)
-    point = CheckPoint(
+    point = CheckSummary(
         event.epoch, event.at, tuple(r.value for r in event.results), tuple(r.met for r in event.results)
     )
     if holds and may_claim:
@@ -207,7 +207,7 @@ def _may_claim(state: State, name: str) -> bool:
     return not attempts_used_up(state.spec, name, state.claims)
 
 
-def better(best: CheckPoint | None, point: CheckPoint, op: str) -> CheckPoint:
+def better(best: CheckSummary | None, point: CheckSummary, op: str) -> CheckSummary:
     """The check that met more criteria; ties go to the better value of the first criterion, then to the earlier."""
     if best is None or sum(point.met) > sum(best.met):
         return point
