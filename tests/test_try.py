@@ -196,13 +196,26 @@ def test_what_cannot_be_tried(lab: Lab, words: list[str], says: str) -> None:
     assert done.stdout == ""
 
 
-def test_workers_that_are_read_in_different_ways_must_be_named(lab: Lab) -> None:
+def test_without_a_name_it_is_read_as_the_first_worker_in_whose_way_something_is_found(lab: Lab) -> None:
+    other = "metrics = { from = \"stdout\", pattern = 'nothing (?P<epoch>\\d+) (?P<val_loss>\\S+)' }"
+    config = CONFIG.replace(
+        "[workers.a]", f'[workers.b]\nbranch = "b"\ncommand = ["x"]\n{other}\n[workers.a]'
+    )
     (lab.root / "wtrace.toml").write_text(
-        CONFIG + '[workers.b]\nbranch = "b"\ncommand = ["x"]\nmetrics = { from = "csv" }\n'
+        config + '[workers.short]\nbranch = "s"\ncommand = ["x"]\nmax_epochs = 500\n'
     )
     (lab.root / "train.log").write_text(LOG)
-    assert "say which: --worker NAME" in lab.wtrace("try", "train.log", expect=2).stderr
-    assert tried(lab, "train.log", "--worker", "a")["claims_at"] == 750
+    found = tried(lab, "train.log")
+    assert (found["worker"], found["proposed"], found["claims_at"]) == ("a", False, 750)
+    assert found["notes"] == [
+        "this is how a is read, and b in another way: `--worker NAME`",
+        "a is judged up to 1000, and short up to 500: `--worker NAME`",
+    ]
+    named = tried(lab, "train.log", "--worker", "short")
+    assert (named["worker"], named["claims_at"], named["notes"]) == ("short", None, [])
+    (lab.root / "other.log").write_text("epoch 1 acc 0.5\nepoch 2 acc 0.6\n")
+    found = tried(lab, "other.log")
+    assert (found["worker"], found["proposed"]) == ("b", True)
 
 
 def test_hostile_lines_cannot_drive_the_terminal(lab: Lab) -> None:

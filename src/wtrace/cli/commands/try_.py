@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wtrace.cli import common
-from wtrace.cli.commands.try_sources import Input, Setting, answer
+from wtrace.cli.commands.try_sources import Input, Setting, answer, answer_as_any
 from wtrace.cli.common import (
     CONFIG_NAME,
     ConfigOption,
@@ -64,7 +64,8 @@ def try_(
             setting = replace(setting, worker=newest)
         else:
             given = _input(file, Path(folder))
-        found = answer(setting, given, Path(folder))
+        reads = answer_as_any if worker is None and setting.worker is None else answer
+        found = reads(setting, given, Path(folder))
     if as_json:
         print(json.dumps(trial_view.as_json(found), allow_nan=False))
         return
@@ -88,25 +89,16 @@ def _setting(config: Path | None, worker: str | None, *, is_named: bool) -> Sett
             )
         return Setting(root)
     spec = read_config(root or path.parent, path)
-    return Setting(root, spec, _worker(spec, worker, is_named=is_named))
+    return Setting(root, spec, None if worker is None else _worker(spec, worker))
 
 
-def _worker(spec: RaceSpec, name: str | None, *, is_named: bool) -> WorkerSpec | None:
+def _worker(spec: RaceSpec, name: str) -> WorkerSpec:
     from wtrace.config.names import did_you_mean
 
-    if name is not None:
-        known = [worker.name for worker in spec.workers]
-        if name not in known:
-            raise UsageError(f"there is no worker {name} in the config{did_you_mean(name, known)}")
-        return spec.worker(name)
-    racing = [worker for worker in spec.workers if not worker.control] or list(spec.workers)
-    ways = {(spec.metrics_of(worker), spec.epochs_of(worker)) for worker in racing}
-    if is_named and len(ways) > 1:
-        names = ", ".join(worker.name for worker in racing)
-        raise UsageError(
-            "the workers' metrics are read in different ways", seen=names, hint="say which: --worker NAME"
-        )
-    return racing[0] if is_named else None
+    known = [worker.name for worker in spec.workers]
+    if name not in known:
+        raise UsageError(f"there is no worker {name} in the config{did_you_mean(name, known)}")
+    return spec.worker(name)
 
 
 def _input(file: str, folder: Path) -> Input:

@@ -30,7 +30,7 @@ from wtrace.metrics.records import BadLine, Check, Epoch
 from wtrace.race.trial import JudgedCheck, ReportedCheck, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from wtrace.config.spec import MetricsSource
     from wtrace.config.template import Suggestion
@@ -97,6 +97,46 @@ def answer(setting: Setting, given: Input, folder: Path) -> Tried:
         emptiness, near = found.emptiness, found.near
         return replace(tried, proposal=proposal, path=path, emptiness=emptiness, near=near)
     return replace(tried, proposal=proposal, path=path, emptiness=emptiness)
+
+
+def answer_as_any(setting: Setting, given: Input, folder: Path) -> Tried:
+    """As `answer`, where no worker is named: as that of the first one in whose way something is read.
+
+    A note names the others, where that makes a difference.
+    """
+    spec = setting.spec
+    if spec is None:
+        return answer(setting, given, folder)
+    racing = [worker for worker in spec.workers if not worker.control] or list(spec.workers)
+    ways: dict[MetricsSpec, WorkerSpec] = {}
+    for worker in racing:
+        ways.setdefault(spec.metrics_of(worker), worker)
+    first: Tried | None = None
+    for number, worker in enumerate(ways.values()):
+        own_folder = folder / str(number)
+        own_folder.mkdir()
+        found = answer(replace(setting, worker=worker), given, own_folder)
+        if found.is_configured and found.epochs:
+            return replace(found, notes=(*found.notes, *_of_others(spec, worker, racing)))
+        first = first or found
+    assert first is not None
+    assert first.worker is not None
+    return replace(first, notes=(*first.notes, *_of_others(spec, first.worker, racing)))
+
+
+def _of_others(spec: RaceSpec, worker: WorkerSpec, racing: Sequence[WorkerSpec]) -> Iterator[str]:
+    """Whose files are read in another way than this worker's, and for whom other epochs are planned."""
+    metrics = spec.metrics_of(worker)
+    read = [each.name for each in racing if spec.metrics_of(each) != metrics]
+    if read:
+        yield f"this is how {worker.name} is read, and {', '.join(read)} in another way: `--worker NAME`"
+    planned = [
+        f"{each.name} up to {spec.epochs_of(each)}"
+        for each in racing
+        if spec.metrics_of(each) == metrics and spec.epochs_of(each) != spec.epochs_of(worker)
+    ]
+    if planned:
+        yield f"{worker.name} is judged up to {spec.epochs_of(worker)}, and {', '.join(planned)}: `--worker NAME`"
 
 
 def _with_its_problems(setting: Setting, given: Input, folder: Path) -> Tried:

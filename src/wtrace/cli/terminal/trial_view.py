@@ -102,7 +102,7 @@ def _matches(tried: Tried, width: int) -> Iterator[str]:
     more = witness.matched - len(witness.first) - len(witness.last)
     for match in witness.first:
         yield from _match(match, unit, width)
-    if more > 0:
+    if more > 0 and witness.first:
         yield f"  … {more:,} more"
     for match in witness.last:
         yield from _match(match, unit, width)
