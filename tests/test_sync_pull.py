@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from race_lab import Lab, Script, wait_for
+from saving_lab import write_race
 from standing_samples import running_race, won_race
 from sync_lab import Machine, machine
 from wtrace.errors import UsageError
@@ -209,7 +210,7 @@ def test_a_race_whose_folder_is_no_id_is_not_mirrored(box: Machine, tmp_path: Pa
 def raced_there(box: Machine, winner: Script) -> Lab:
     """A real race in a repo on the other machine."""
     there = Lab(box.home / "work")
-    there.race({"a": winner, "b": [["check", 5, 1.1], ["forever"]]})
+    there.race({"a": winner, "b": [["check", 5, 1.1], ["forever"]]}, race='on_win = "finish"')
     there.wtrace("run")
     return there
 
@@ -230,7 +231,7 @@ def test_a_real_race_comes_whole_and_without_what_acts_by_itself(box: Machine, t
             ["append", "-rf", "x"],
             ["check", 5, 1.2],
             ["check", 10, 2.0],
-            ["forever"],
+            ["exit", 0],
         ],
     )
     evil = "<script>document.title = 'there'</script>"
@@ -257,6 +258,19 @@ def test_a_real_race_comes_whole_and_without_what_acts_by_itself(box: Machine, t
     subprocess.run(["git", "init", "-q", str(mirror)], check=True)
     subprocess.run(["git", "status"], cwd=mirror / "winner", check=True, capture_output=True)
     assert not ran.exists()
+
+
+def test_a_file_that_may_be_torn_is_not_fetched_and_is_told(box: Machine, tmp_path: Path) -> None:
+    """The winner hangs in its save; what it left beside that comes."""
+    there = Lab(box.home / "work")
+    whole = '[after]\nwinner = [["touch", "{output}/whole.txt"]]\n'
+    write_race(there, "hangs", race="settle = 0.5", extra=whole)
+    there.wtrace("run")
+    assert (there.latest / "a/output/model.pt").exists()
+    done = run_pull(box, tmp_path, repo="work/repo")
+    assert done.returncode == 0, done.stderr
+    assert files_of(tmp_path / "wtrace-mirror" / there.latest.name / "winner") == {"whole.txt"}
+    assert "left out, since it may not be whole, as the report says: model.pt\n" in done.stdout
 
 
 def test_what_lies_there_of_the_users_own_stays(box: Machine, tmp_path: Path) -> None:
@@ -293,3 +307,12 @@ def test_a_standing_survives_its_way(tmp_path: Path) -> None:
         read = snapshot.read(tmp_path)
         assert read is not None
         assert (read.standing, read.closed) == (standing, True)
+
+
+@pytest.mark.parametrize("name", ["a\\u0000b", "\\ud800", "a\\nb"])
+def test_names_that_no_command_can_hold_are_not_believed(tmp_path: Path, name: str) -> None:
+    told = snapshot.encode(Snapshot(1, True, won_race(), winner_left_out=("model.pt",)))
+    (tmp_path / snapshot.NAME).write_text(told)
+    assert snapshot.read(tmp_path) is not None
+    (tmp_path / snapshot.NAME).write_text(told.replace("model.pt", name))
+    assert snapshot.read(tmp_path) is None

@@ -20,6 +20,7 @@ from wtrace.mirror.arrivals import left_here
 from wtrace.mirror.connection import Connection
 from wtrace.mirror.errors import SyncError
 from wtrace.mirror.push import Push
+from wtrace.mirror.rsync import without
 from wtrace.mirror.target import Target
 
 KILLS = 30
@@ -296,6 +297,11 @@ def test_the_wrapper_refuses_what_openrsync_does_not_know(laptop: Machine) -> No
         )
         assert done.returncode == 1, option
         assert "option" in done.stderr
+
+
+def test_what_leaves_files_out_stays_short_and_knows_names_that_were_not_to_be_told() -> None:
+    assert without(["x" * 1000] * 900) == ("--exclude=/*",)
+    assert without(["run…/a\ufffd[1]\\.pt"]) == (r"--exclude=/run*/a*\[1]\\.pt",)
 
 
 def test_the_list_in_the_docs_is_the_one_that_is_tested() -> None:

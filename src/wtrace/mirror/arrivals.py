@@ -113,8 +113,17 @@ def _acting_part(path: str) -> str | None:
 
 def in_words(left_out: Iterable[str]) -> str | None:
     """What was left out, in a line that is safe to print; None: nothing was."""
-    names = [plain(name, 80) for name in dict.fromkeys(left_out)]
-    if not names:
-        return None
+    named = _named(left_out)
+    return named and f"left out, since tools may act upon such names: {named}"
+
+
+def not_whole_in_words(left_out: Iterable[str]) -> str | None:
+    """The same of files that may be torn."""
+    named = _named(left_out)
+    return named and f"left out, since it may not be whole, as the report says: {named}"
+
+
+def _named(paths: Iterable[str]) -> str | None:
+    names = [plain(name, 80) for name in dict.fromkeys(paths)]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f"left out, since tools may act upon such names: {', '.join(names[:MOST_NAMED])}{more}"
+    return f"{', '.join(names[:MOST_NAMED])}{more}" if names else None

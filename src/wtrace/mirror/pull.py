@@ -16,7 +16,7 @@ from wtrace.race.published import PUBLISHED, is_published
 from wtrace.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from wtrace.mirror.connection import Connection
@@ -85,13 +85,20 @@ class Pull:
         self._take_over(found, "results", _is_fetched)
         return snapshot.read(self.folder(found) / "results")
 
-    def fetch_winner(self, found: Found, winner: str, told: Callable[[str], None] | None = None) -> None:
-        """Fetch the winner's output as `winner/`, and check by checksum all that has arrived."""
+    def fetch_winner(
+        self,
+        found: Found,
+        winner: str,
+        left_out: Sequence[str] = (),
+        told: Callable[[str], None] | None = None,
+    ) -> None:
+        """Fetch the winner's output as `winner/`, without `left_out`, and check by checksum all that has arrived."""
         output = f"{_safe_worker(winner)}/output/"
+        wanted = (*rsync.without(left_out), *_WINNER)
         arriving = self._arriving(found, "winner")
         there = self._there(output)
-        self._receive([*_WINNER, rsync.RESUMES, there, "./"], found, arriving, told=told)
-        rsync.verify(lambda each: self._receive(each, found, arriving), _WINNER, [there, "./"])
+        self._receive([*wanted, rsync.RESUMES, there, "./"], found, arriving, told=told)
+        rsync.verify(lambda each: self._receive(each, found, arriving), wanted, [there, "./"])
         more = self._receive([*_EVERYTHING, there, "./"], found, arriving)
         self.left_out += arrivals.left_there(more.out)
         self._take_over(found, "winner", lambda _: True)

@@ -6,6 +6,7 @@ docs/decisions/0006-rsync-over-openssh.md lists the options that are used and th
 from __future__ import annotations
 
 import functools
+import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,7 +38,10 @@ VANISHED = 24  # a file went away while it was sent: it is not needed any more
 IDLE_S = 600  # without a byte; a checksum of a large file takes its time, and ssh sees by itself who is gone
 LONGEST_S = 12 * 3600.0
 
+UNTOLD = "\ufffd\u2026"
+"""Stand in a path for what cannot be written, or was left out of it as private."""
 MOST_LEFT_OUT = 1000
+MOST_LEFT_OUT_BYTES = 500_000  # in all: a command line has an end
 PROGRESS_S = 300.0  # what is small and takes longer is given up
 
 
@@ -51,14 +55,16 @@ def only(published: Iterable[Published]) -> tuple[str, ...]:
 
 def without(paths: Sequence[str]) -> tuple[str, ...]:
     """The options that leave out these files, seen from the folder that is sent; where there are too many, all of it."""
-    if len(paths) > MOST_LEFT_OUT:
+    if len(paths) > MOST_LEFT_OUT or sum(len(os.fsencode(path)) for path in paths) > MOST_LEFT_OUT_BYTES:
         return ("--exclude=/*",)
     return tuple(f"--exclude=/{_no_pattern(path)}" for path in paths)
 
 
 def _no_pattern(path: str) -> str:
-    """A backslash means itself unless there is a wildcard in the pattern."""
-    return re.sub(r"([*?[\\])", r"\\\1", path) if re.search(r"[*?[]", path) else path
+    """A backslash means itself unless there is a wildcard in the pattern: one for what was not to be told of the path."""
+    if not re.search(rf"[*?[{UNTOLD}]", path):
+        return path
+    return re.sub(rf"[{UNTOLD}]", "*", re.sub(r"([*?[\\])", r"\\\1", path))
 
 
 class Version(NamedTuple):

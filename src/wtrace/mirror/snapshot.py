@@ -17,6 +17,7 @@ LARGEST = 20_000_000  # bytes
 OPERATORS = {"<", "<=", ">", ">="}
 MOST_EPOCHS = 10**9
 NOT_SHOWN = re.compile(r"[^ -;=-~]+")
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 LATEST = 2.0**36  # seconds since 1970: in two thousand years
 
 Check = tuple[int, float | None, bool, tuple[float, float] | None]
@@ -35,6 +36,7 @@ class Snapshot:
     curves: dict[str, tuple[Curve, ...]] = field(default_factory=dict)  # by worker, one for each criterion
     checks: dict[str, int] = field(default_factory=dict)  # by worker, also those that the curves leave out
     every_s: float = 60.0  # the next one may be expected after so many seconds
+    winner_left_out: tuple[str, ...] = ()  # files in the winner's output that may not be whole
 
 
 def encode(snapshot: Snapshot) -> str:
@@ -78,6 +80,7 @@ def _holds_together(found: Snapshot) -> bool:
         and 0 < standing.check_every <= MOST_EPOCHS
         and operators <= OPERATORS
         and all(_is_time(at) for at in times if at is not None)
+        and not any(UNWRITABLE.search(name) for name in found.winner_left_out)
         and all(_row_holds_together(row, criteria) for row in standing.workers)
         and all(name in names and len(series) == criteria for name, series in found.curves.items())
         and all(

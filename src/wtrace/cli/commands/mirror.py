@@ -109,7 +109,7 @@ def _push_once(root: Path, race_id: str, target: Target) -> None:
 
 def _push_results(push: Push, target: Target, facts: Facts) -> None:
     from wtrace.cli.terminal.transfer_bar import bar
-    from wtrace.mirror.arrivals import in_words, left_here
+    from wtrace.mirror.arrivals import in_words, left_here, not_whole_in_words
 
     output, left_out = facts.winner_output, facts.winner_left_out
     with bar(f"results to {target}") as told:
@@ -121,8 +121,8 @@ def _push_results(push: Push, target: Target, facts: Facts) -> None:
             print(kept_here)
     with bar("checksums of what arrived"):
         push.verify(output, left_out)
-    for name in left_out:
-        print(plain(f"left out: {name} may not be whole, as the report says"))
+    if (torn := not_whole_in_words(left_out)) is not None:
+        print(torn)
     print("everything is there, and the same as here")
 
 
@@ -246,11 +246,13 @@ class Mirror:
         return None if self._found is None else self._pull.folder(self._found)
 
     @property
-    def left_out(self) -> str | None:
+    def left_out(self) -> list[str]:
         """What was not taken, in words."""
-        from wtrace.mirror.arrivals import in_words
+        from wtrace.mirror.arrivals import in_words, not_whole_in_words
 
-        return in_words(self._pull.left_out)
+        torn = () if self.snapshot is None else self.snapshot.winner_left_out
+        told = (in_words(self._pull.left_out), not_whole_in_words(torn))
+        return [line for line in told if line is not None]
 
     @property
     def is_complete(self) -> bool:
@@ -274,7 +276,9 @@ class Mirror:
         if self.is_complete and self.snapshot is not None and self.snapshot.standing.winner is not None:
             showing = bar(f"the winner's output from {self._host}") if bars else nullcontext()
             with showing as told:
-                self._pull.fetch_winner(found, self.snapshot.standing.winner, told)
+                self._pull.fetch_winner(
+                    found, self.snapshot.standing.winner, self.snapshot.winner_left_out, told
+                )
 
     def age_line(self, now: float) -> str:
         """How old the data is by the clock of the machine that it comes from, and what is in the way."""
@@ -311,8 +315,8 @@ def _print(mirror: Mirror) -> None:
     for line in mirror.lines(width, time.time()):
         print(line)
     print(mirror.age_line(time.time()))
-    if mirror.left_out is not None:
-        print(mirror.left_out)
+    for line in mirror.left_out:
+        print(line)
     print(plain(f"in {mirror.folder}"))
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wtrace.config.engines import LOCAL
 from wtrace.data import replace
 from wtrace.metrics.records import Check, decode
 from wtrace.race.claims import names_when_saved
 from wtrace.race.phases import Ended, Retrying
-from wtrace.race.whole import NOT_THERE, Ending, doubt
+from wtrace.race.whole import MOMENT_S, NOT_THERE, Ending, doubt
 from wtrace.runners.attempt_folder import read_exit
 from wtrace.store.reader import Reader
 from wtrace.supervisor.create import recall
@@ -34,9 +36,12 @@ class Wholeness:
         self._race = race
         self._named: dict[tuple[str, str], float] = {}
         self._endings: dict[str, Ending] = {}
+        self._gone: dict[str, float] = {}  # when nobody of the worker's was left
         _, state, _ = recall(layout, race.id)
         for worker, each in state.workers.items():
             self._endings[worker] = ending_of(race.layout, worker, each)
+            if (gone := _gone(race, worker, each)) is not None:
+                self._gone[worker] = gone
         with Reader(layout.database) as reader:
             self._read_names(reader)
 
@@ -46,6 +51,8 @@ class Wholeness:
             status = (self._race.layout.output(worker) / name).stat()
         except OSError:
             return NOT_THERE
+        if min(status.st_mtime, status.st_ctime) > self._gone.get(worker, inf) + MOMENT_S:
+            return None  # whoever wrote it, as `[after]` may, was none of the worker's
         named_at = self._named.get((worker, os.path.normpath(name)))
         return doubt(name, status.st_mtime, self._endings.get(worker, Ending()), named_at)
 
@@ -87,6 +94,23 @@ class Wholeness:
                 and names_when_saved(self._race.spec, check.worker)
             ):
                 self._named[check.worker, os.path.normpath(record.checkpoint)] = check.at
+
+
+def _gone(race: RaceContext, name: str, worker: Worker) -> float | None:
+    """When the guardian wrote down how it ended, which it does when the whole tree is gone; None where that is not known.
+
+    Elsewhere the times are those of another clock.
+    """
+    phase = worker.phase
+    if not isinstance(phase, Ended) or race.spec.runner_of(race.spec.worker(name)) != LOCAL:
+        return None
+    folder = race.layout.attempt(name, phase.attempt)
+    exit_ = read_exit(folder)
+    if exit_ is None or not exit_.known:
+        return None
+    with contextlib.suppress(OSError):
+        return max(exit_.at, (folder / "exit.json").stat().st_mtime)
+    return None
 
 
 def ending_of(layout: RaceLayout, name: str, worker: Worker) -> Ending:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wtrace.data import replace
 from wtrace.files import write_atomically
 from wtrace.mirror import brief, snapshot
+from wtrace.mirror.rsync import MOST_LEFT_OUT, UNTOLD
 from wtrace.publish.dashboard.charts import whose_bands
 from wtrace.publish.dashboard.curves import Curves
 from wtrace.publish.markdown.progress import progress_page
@@ -94,9 +95,11 @@ def write_pages(
     figures: Sequence[Path] = (),
     *,
     closed: bool = False,
+    left_out: Sequence[str] = (),
 ) -> None:
-    """Write the pages, and the same as data for a mirror. `closed`: nothing will change any more.
+    """Write the pages, and the same as data for a mirror.
 
+    `closed`: nothing will change any more. `left_out`: files of the winner's that no mirror takes.
     OSError: the disk does not let us.
     """
     from wtrace.publish.dashboard.page import dashboard_page
@@ -109,7 +112,9 @@ def write_pages(
     every_s = max(race.spec.progress_every_s, *(target.every_s for target in race.spec.sync), 0.0)
     page = dashboard_page(standing, curves, figures=figures, now=standing.at, every_s=every_s)
     write_atomically(race.layout.dashboard, page)
-    _write_snapshot(race, snapshot_of(standing, curves, every_s=every_s, closed=closed))
+    written = snapshot_of(standing, curves, every_s=every_s, closed=closed)
+    names = tuple(snapshot.UNWRITABLE.sub(UNTOLD[0], name) for name in left_out[: MOST_LEFT_OUT + 1])
+    _write_snapshot(race, replace(written, winner_left_out=names))
 
 
 def tell_closed(race: RaceContext) -> None:

@@ -145,7 +145,7 @@ def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[C
             path = _write(race, standing, evidence)
         curves, closed = _curves(race, layout, standing)
         with failpoints.around("page"):
-            write_pages(race, standing, curves, closed=closed)
+            write_pages(race, standing, curves, closed=closed, left_out=tuple(evidence.doubts))
     except Exception:
         log.exception("the report could not be written")
         return None
@@ -154,7 +154,7 @@ def prove(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[C
         with contextlib.suppress(OSError, sqlite3.Error):
             _write(race, standing, replace(evidence, figures=pictures))
             files = [race.layout.results / path for path in pictures]
-            write_pages(race, standing, curves, files, closed=closed)
+            write_pages(race, standing, curves, files, closed=closed, left_out=tuple(evidence.doubts))
     return path
 
 
@@ -162,10 +162,11 @@ def tell_again(race: RaceContext, layout: Layout, standing: Standing, claims: tu
     """Write the report and the pages again with what has happened since; the figures stay. What fails is logged."""
     try:
         pictures = _shown(figures.drawn_in(race.layout.results), race)
-        _write(race, standing, replace(gather(race, layout, standing, claims), figures=pictures))
+        evidence = replace(gather(race, layout, standing, claims), figures=pictures)
+        _write(race, standing, evidence)
         curves, closed = _curves(race, layout, standing)
         files = [race.layout.results / path for path in pictures]
-        write_pages(race, standing, curves, files, closed=closed)
+        write_pages(race, standing, curves, files, closed=closed, left_out=tuple(evidence.doubts))
     except Exception:
         log.exception("the report could not be written again")
 
