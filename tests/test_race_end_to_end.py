@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from race_lab import Lab
+from race_lab import Lab, Script
 
 WINNER: list[list[Any]] = [
     ["save_on_term"],
@@ -204,6 +204,17 @@ def test_stopping_one_worker_leaves_the_other_in_the_race(lab: Lab) -> None:
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 0, output
     assert lab.status()["race"]["winner"] == "b"
+
+
+def test_whoever_stops_a_winner_that_settles_gets_an_answer_when_it_has_ended(lab: Lab) -> None:
+    """It is told as `won` while it still lives; here for the whole grace."""
+    winner: Script = [["ignore_term"], ["check", 5, 2.0], ["forever"]]
+    lab.race({"a": winner, "b": [["ignore_term"], ["forever"]]}, race='on_win = "settle"')
+    lab.wtrace("run", "--detach")
+    lab.wait_for(lambda: lab.worker("a")["state"] == "won", "the verdict")
+    assert lab.worker("a")["exit"] is None
+    assert "a: won" in lab.wtrace("stop", "a").stdout
+    assert lab.worker("a")["exit"]["signal"] == signal.SIGKILL
 
 
 def test_a_race_that_another_command_stops_ends_with_1(lab: Lab) -> None:
