@@ -82,18 +82,37 @@ def test_the_winner_is_merged_with_proof_that_anybody_can_check(lab: Lab) -> Non
     assert "nothing to do" in lab.wtrace("merge", "--race", race_id).stdout
 
 
-def test_a_base_that_is_checked_out_exits_1_and_what_it_prints_finishes(lab: Lab) -> None:
+def test_a_base_with_changes_exits_1_and_what_it_prints_finishes(lab: Lab) -> None:
     won(lab)
     (lab.root / "train.py").write_text("# edited\n")
     stood = lab.git("for-each-ref", "refs/heads")
     done = lab.wtrace("merge", expect=1)
     assert lab.git("for-each-ref", "refs/heads") == stood
     assert (lab.root / "train.py").read_text() == "# edited\n"
-    (line,) = (line.removeprefix("to finish: ") for line in done.stdout.splitlines() if "to finish" in line)
-    subprocess.run(["sh", "-c", line], cwd=lab.home, env=lab.env, check=True, capture_output=True)
+    (line,) = (line for line in done.stdout.splitlines() if "to finish" in line)
+    told, _, command = line.partition(": wtrace ")
+    assert told == "to finish, when they are committed, stashed or moved away"
+    lab.git("stash")
+    lab.wtrace(*command.split())
+    lab.git("stash", "pop")
     assert trailers(lab, "Wtrace-Winner") == ["a"]
     assert (lab.root / "train.py").read_text() == "# edited\n"
     lab.wtrace("merge")
+
+
+def test_without_results_the_trailer_is_the_hash_of_the_note(lab: Lab) -> None:
+    won(lab, [["save", "w", 11_000_000], ["claim it"]])
+    done = lab.wtrace("merge", "--no-results")
+    assert "merged into main" in done.stdout
+    assert not (lab.root / "results").exists()
+    assert trailers(lab, "Wtrace-Results") == []
+    note = blob(lab, lab.git("notes", "--ref", "wtrace", "list", "main").strip())
+    assert trailers(lab, "Wtrace-Evidence") == [f"sha256:{hashlib.sha256(note).hexdigest()}"]
+    report = (lab.latest / "results" / "SUCCESS_REPORT.md").read_bytes()
+    assert f"{hashlib.sha256(report).hexdigest()}  SUCCESS_REPORT.md" in note.decode()
+    weights = hashlib.sha256(b"w" * 11_000_000).hexdigest()
+    assert f"checkpoint/a.pt  11000000 bytes  sha256:{weights}" in note.decode()
+    assert "nothing to do" in lab.wtrace("merge").stdout
 
 
 def test_the_winning_checkpoint_is_committed_up_to_a_size_and_named_above_it(lab: Lab) -> None:

@@ -68,13 +68,14 @@ def blob_id(root: Path, commit: str, path: str) -> str | None:
     return None
 
 
-def changed_files(path: Path) -> tuple[str, ...]:
-    """What differs from the commit in this worktree, staged or not, untracked files included.
+def changed_files(path: Path, *, untracked_too: bool = True) -> tuple[str, ...]:
+    """What differs from the commit in this worktree, staged or not, untracked files included unless asked otherwise.
 
     Not: caches, ignored files, an environment that the set-up made, and what was brought along and was not touched.
     """
     changed = [(item[:2], item[3:]) for item in command.run(path, *STATUS).items]
-    untracked = own_untracked(path, [name for state, name in changed if state == "??"])
+    names = [name for state, name in changed if state == "??" and untracked_too]
+    untracked = own_untracked(path, names)
     return tuple(sorted([*untracked, *(name for state, name in changed if state != "??")]))
 
 

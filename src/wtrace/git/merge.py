@@ -6,6 +6,7 @@ base must not move, nothing does, and a ref of wtrace's own keeps what was built
 
 from __future__ import annotations
 
+import tempfile
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
@@ -49,11 +50,13 @@ def merge_tree(root: Path, ours: str, theirs: str, env: Mapping[str, str] | None
 
 RACE, RESULTS = "Wtrace-Race", "Wtrace-Results"
 """Trailers: the race's id, and the folder of its results."""
+NOTES = "refs/notes/wtrace"
+"""Where git keeps what is said of a merge that holds no results: `git notes --ref notes/wtrace show`."""
 
 
 @data
 class RaceCommit:
-    """A commit that this race made: a merge, or (with one parent) the results."""
+    """A commit that this race made: a merge, or (with one parent) the results. Without a folder: what was raced."""
 
     commit: str
     parents: tuple[str, ...]
@@ -133,7 +136,7 @@ TRIES = 5  # when somebody moves the base at the same moment
 
 @data
 class MergeRequest:
-    """What is to be merged. `files` are results, by their path below the folder that they will get."""
+    """What is to be merged. `files` are results, by their path below the folder that they will get; none: the code alone."""
 
     race_id: str
     race_name: str
@@ -142,6 +145,7 @@ class MergeRequest:
     base: str | None  # None: the branch of the main worktree
     message: Message
     files: Mapping[str, bytes | Path]
+    note: bytes | None = None  # attached to the merge, under `NOTES`
 
 
 @data
@@ -183,6 +187,7 @@ class Merged:
     reason: str | None = None  # why it was not
     conflicts: tuple[str, ...] = ()
     finish: tuple[str, ...] = ()
+    once: str | None = None  # what must be so before these lines can do it
     notes: tuple[str, ...] = ()
 
     @property
@@ -227,7 +232,7 @@ def make_plan(ground: Ground, request: MergeRequest) -> Plan:
             before = (merges or [found[0].commit])[0]
             return Plan(target, results_among(found, start), before=before)
     earlier = _earlier(root, request, start)
-    results = results_among(earlier, start) or _commit_results(ground, request, start, target)
+    results = _results(ground, request, start, target, earlier)
     if target.commit is None:
         return Plan(target, results)
     parents = (target.commit, results.commit)
@@ -249,14 +254,27 @@ def carry_out(ground: Ground, request: MergeRequest, plan: Plan) -> Merged:
         if held is not None:
             return _keep(ground.root, request, plan, held)
     _drop_kept(ground.root, request.race_id, plan.target.commit if plan.before else plan.merge)
+    noted = () if plan.before else _attach_note(ground.root, request, plan.commit)
     return Merged(
         outcome="merged" if plan.before is None else "merged before",
         base=target.branch,
         commit=plan.commit,
         results=plan.results.commit if plan.results else None,
         folder=plan.results.folder if plan.results else "",
-        notes=_move_winner(ground, request, plan),
+        notes=(*noted, *_move_winner(ground, request, plan)),
     )
+
+
+def _attach_note(root: Path, request: MergeRequest, commit: str) -> tuple[str, ...]:
+    """Attach the request's note to the commit, byte by byte; what is in the way of that."""
+    if request.note is None:
+        return ()
+    with tempfile.NamedTemporaryFile(prefix="wtrace-") as file:
+        file.write(request.note)
+        file.flush()
+        blob = command.run(root, "hash-object", "-w", "--no-filters", "--", file.name).text
+    outcome = command.run(root, "notes", f"--ref={NOTES}", "add", "--force", "-C", blob, commit, ok=None)
+    return () if outcome.code == 0 else (f"no note was attached: {command.last_line(outcome)}",)
 
 
 def _earlier(root: Path, request: MergeRequest, start: str) -> list[RaceCommit]:
@@ -270,6 +288,15 @@ def _earlier(root: Path, request: MergeRequest, start: str) -> list[RaceCommit]:
     ]
 
 
+def _results(
+    ground: Ground, request: MergeRequest, start: str, target: Target, earlier: Iterable[RaceCommit]
+) -> RaceCommit:
+    """What is merged: the results on what was raced, made by an earlier call or now; or that commit as it is."""
+    if not request.files:
+        return RaceCommit(start, (), "")
+    return results_among(earlier, start) or _commit_results(ground, request, start, target)
+
+
 def _commit_results(ground: Ground, request: MergeRequest, start: str, target: Target) -> RaceCommit:
     root = ground.root
     ends = [start, *([target.commit] if target.commit else [])]
@@ -281,6 +308,8 @@ def _commit_results(ground: Ground, request: MergeRequest, start: str, target: T
 
 
 def _with_folder(message: Message, folder: str) -> Message:
+    if not folder:
+        return message
     return replace(message, trailers=(*message.trailers, (RESULTS, folder)))
 
 
@@ -292,14 +321,15 @@ def _move_base(ground: Ground, request: MergeRequest, plan: Plan) -> refs.Held |
     assert branch is not None
     assert old is not None
     why = f"wtrace: merge {request.branch}, the winner of race {request.race_id}"
-    return refs.move(ground.root, ground.common, refs.Move(branch, old, plan.commit, why), busy=ground.busy)
+    step = refs.Move(branch, old, plan.commit, why)
+    return refs.move(ground.root, ground.common, step, busy=ground.busy, users_too=True)
 
 
 def _move_winner(ground: Ground, request: MergeRequest, plan: Plan) -> tuple[str, ...]:
     """Move the winner's branch to its results; what there is to say when it stays where it is."""
     root, common = ground.root, ground.common
     branch = refs.own_name(root, request.branch)
-    if plan.results is None or branch == plan.target.branch:
+    if plan.results is None or not plan.results.folder or branch == plan.target.branch:
         return ()
     (start,), new = plan.results.parents, plan.results.commit
     tip = branches.branch_commit(root, branch)
@@ -334,6 +364,7 @@ def _drop_kept(root: Path, race_id: str, base: str | None) -> None:
 def _keep(root: Path, request: MergeRequest, plan: Plan, held: refs.Held) -> Merged:
     ref = kept_ref(request.race_id)
     refs.keep(root, ref, plan.commit)
+    noted = _attach_note(root, request, plan.commit) if plan.merge else ()
     return Merged(
         outcome="kept",
         base=plan.target.branch or request.base,
@@ -344,6 +375,8 @@ def _keep(root: Path, request: MergeRequest, plan: Plan, held: refs.Held) -> Mer
         reason=held.reason,
         conflicts=plan.conflict.files if plan.conflict else (),
         finish=_way_on(root, request, plan, held),
+        once=held.once,
+        notes=noted,
     )
 
 
@@ -357,6 +390,4 @@ def _way_on(root: Path, request: MergeRequest, plan: Plan, held: refs.Held) -> t
     if plan.conflict is not None:
         switch = () if held.path else (f"git -C {here} switch {quote(branch)}",)
         return (*switch, f"git -C {here} merge --no-ff {ref}")
-    if held.path is None:
-        return (f"wtrace merge --race {request.race_id}",)
-    return (f"git -C {here} merge --ff-only {ref}",)
+    return (f"wtrace merge --race {request.race_id}{'' if request.files else ' --no-results'}",)

@@ -1,6 +1,7 @@
-"""Moving branches: by compare-and-swap, and never under a worktree of the user's.
+"""Moving branches: by compare-and-swap, and never under a worktree in which something would be lost by that.
 
-A worktree that wtrace made moves along with its branch, if nothing in it would be lost by that.
+A worktree that wtrace made moves along with its branch; one of the user's does where it was asked for, as `git merge`
+in it would.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Held:
 
     reason: str
     path: Path | None = None
+    once: str | None = None  # what ends that, where it is in somebody's hand
 
 
 @data
@@ -54,12 +56,19 @@ def own_name(root: Path, branch: str) -> str:
 
 
 def move(
-    root: Path, common: Path, step: Move, *, busy: Collection[Path] = (), only_if_clean: bool = True
+    root: Path,
+    common: Path,
+    step: Move,
+    *,
+    busy: Collection[Path] = (),
+    only_if_clean: bool = True,
+    users_too: bool = False,
 ) -> Held | None:
     """Move the branch, and the worktree of wtrace's that has it; None when that is done, else why not.
 
     `busy` are worktrees where a race runs. Without `only_if_clean` other changes in wtrace's worktree are no
-    hindrance, and stay as they are. Raises MovedMeanwhile when the branch does not stand at `step.old`.
+    hindrance, and stay as they are. With `users_too` a worktree of the user's moves along as well, if no file that git
+    tracks is changed in it. Raises MovedMeanwhile when the branch does not stand at `step.old`.
     """
     holders = _holders(root, common, step.branch)
     if not holders:
@@ -69,14 +78,14 @@ def move(
         return Held(
             f"it is checked out in {entry.path}, which is gone: `git worktree prune` makes git forget it"
         )
-    if entry.worker is None or len(holders) > 1:
+    if len(holders) > 1 or (entry.worker is None and not users_too):
         return Held(f"it is checked out in {entry.path}{_doing(entry, step.branch)}", entry.path)
     if any(entry.path == each.resolve() for each in busy):
         return Held(f"a race runs in its worktree {entry.path}")
-    if not entry.is_there:
+    if entry.admin.resolve() != common.resolve() and not entry.is_there:
         return Held(f"something else lies where its worktree {entry.path} was")
-    reason = _cannot_follow(entry, step, only_if_clean=only_if_clean)
-    return Held(reason, entry.path) if reason else _swap_and_follow(entry.path, step)
+    held = _cannot_follow(entry, step, only_if_clean=only_if_clean)
+    return held or _swap_and_follow(entry.path, step)
 
 
 def keep(root: Path, ref: str, commit: str) -> None:
@@ -128,16 +137,30 @@ def _swap_and_follow(path: Path, step: Move) -> Held | None:
     return Held(f"its worktree could not follow: {command.last_line(outcome)}", path)
 
 
-def _cannot_follow(entry: Entry, step: Move, *, only_if_clean: bool) -> str | None:
-    """Why wtrace's worktree must stay as it is, or None."""
+def _cannot_follow(entry: Entry, step: Move, *, only_if_clean: bool) -> Held | None:
+    """Why the worktree must stay as it is, or None."""
+    if entry.branch in _aliases(entry.path):
+        why = f"it is checked out in {entry.path} under another name, {entry.branch!r}"
+        return Held(why, entry.path, f"{step.branch!r} is checked out there by its own name")
     if entry.operation or entry.branch != step.branch:
-        return f"{entry.operation or 'an operation'} is in progress in its worktree {entry.path}"
-    if only_if_clean and (changed := changed_files(entry.path)):
+        why = f"{entry.operation or 'an operation'} is in progress in its worktree {entry.path}"
+        return Held(why, entry.path, "that has ended")
+    if reason := _work_in(entry, step, only_if_clean=only_if_clean):
+        return Held(reason, entry.path, "they are committed, stashed or moved away")
+    outcome = command.run(entry.path, *_following(step, "--dry-run"), ok=None)
+    if outcome.code:
+        return Held(f"its worktree {entry.path} cannot follow: {command.last_line(outcome)}", entry.path)
+    return None
+
+
+def _work_in(entry: Entry, step: Move, *, only_if_clean: bool) -> str | None:
+    """What of the user's would be lost or mixed up by moving along."""
+    of_ours = entry.worker is not None  # in the user's own, files that git does not know of are what is usual
+    if only_if_clean and (changed := changed_files(entry.path, untracked_too=of_ours)):
         return f"its worktree {entry.path} has changes of yours: {name_some(changed)}"
     if others := list(in_the_way(entry.path, step.old, step.new)):
         return f"its worktree {entry.path} has files of yours in the way: {name_some(others)}"
-    outcome = command.run(entry.path, *_following(step, "--dry-run"), ok=None)
-    return f"its worktree {entry.path} cannot follow: {command.last_line(outcome)}" if outcome.code else None
+    return None
 
 
 def _following(step: Move, *options: str) -> tuple[str, ...]:

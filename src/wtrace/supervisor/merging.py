@@ -24,7 +24,7 @@ from wtrace.supervisor.checkpoints.whole import Wholeness
 from wtrace.supervisor.publishing.redacting import redaction_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from wtrace.config.spec import RaceSpec
     from wtrace.git.hybrid import Forecast
@@ -46,11 +46,12 @@ _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)
 class Exhibits:
     """The files to commit, by their path below the results' folder, and what was left out, a line each.
 
-    `digest` is the sha256 of the list of their hashes: `sha256sum SHA256SUMS`.
+    `sums` is the list of their hashes, `SHA256SUMS`, and `digest` its own sha256.
     """
 
     files: dict[str, bytes | Path]
     left_out: tuple[str, ...]
+    sums: bytes
     digest: str
 
 
@@ -92,7 +93,7 @@ def collect(
     listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
     # Its bytes are what was hashed, whatever the repo says of line ends.
     files |= {SUMS: listed, ATTRIBUTES: b"* -text\n"}
-    return Exhibits(files, tuple(left_out), hashlib.sha256(listed).hexdigest())
+    return Exhibits(files, tuple(left_out), listed, hashlib.sha256(listed).hexdigest())
 
 
 def _sources(race: RaceLayout, standing: Standing, claims: tuple[Claim, ...]) -> Iterator[tuple[str, Path]]:
@@ -167,7 +168,9 @@ def _add(files: dict[str, bytes | Path], sums: dict[str, str], name: str, conten
     files[name], sums[name] = content, hashlib.sha256(content).hexdigest()
 
 
-def _left_out_text(race_id: str, lines: list[str]) -> bytes:
+def _left_out_text(race_id: str, lines: Sequence[str]) -> bytes:
+    if not lines:
+        return b""
     head = (
         f"Not committed, mostly for its size: path, why, hash, and where it lay in .wtrace/races/{race_id}/"
     )
@@ -189,9 +192,11 @@ def merge_winner(
     *,
     limit_bytes: int = LARGEST_BYTES,
     busy: Collection[Path] = (),
+    with_results: bool = True,
 ) -> Merged:
     """Commit the results on the commit that won, and merge that into the race's base; `Merged` says what became of it.
 
+    Not `with_results`: what won is merged as it is, and the hashes of all results are a note of git's on the merge.
     UsageError when nobody has won or git knows no author; ToolError when git fails. `busy` are worktrees where a
     race runs.
     """
@@ -210,17 +215,21 @@ def merge_winner(
             doubt=Wholeness(race, layout).doubt_of,
             without_limit=lambda name: goes_to_lfs(root, winner.commit, f"results/{race.spec.name}/{name}"),
         )
+        note = None if with_results else exhibits.sums + _left_out_text(standing.id, exhibits.left_out)
+        digest = exhibits.digest if note is None else hashlib.sha256(note).hexdigest()
         request = MergeRequest(
             race_id=race.id,
             race_name=race.spec.name,
             branch=winner.branch,
             commit=winner.commit,
             base=race.spec.base,
-            message=_message(standing, winner, _winning_criteria(layout, standing), exhibits),
-            files=exhibits.files,
+            message=_message(standing, winner, _winning_criteria(layout, standing), digest),
+            files=exhibits.files if with_results else {},
+            note=note,
         )
         merged = merge(root, request, busy=busy)
-    return replace(merged, notes=(*merged.notes, *_notes(race, winner, exhibits, merged)))
+    left_out = exhibits.left_out if with_results and merged.outcome != "merged before" else ()
+    return replace(merged, notes=(*merged.notes, *_notes(race, winner, left_out)))
 
 
 def merge_at_the_end(
@@ -245,7 +254,10 @@ def told(merged: Merged) -> tuple[str, ...]:
     lines += [f"in conflict: {file}" for file in merged.conflicts]
     if merged.folder:
         lines.append(f"its results are in {merged.folder}/ of that commit")
-    lines += [f"to finish: {line}" for line in merged.finish]
+    elif merged.outcome != "merged before":
+        lines.append("without its results; their hashes: git notes --ref notes/wtrace show " + merged.commit[:12])
+    when = f", when {merged.once}" if merged.once else ""
+    lines += [f"to finish{when}: {line}" for line in merged.finish]
     return (*lines, *merged.notes)
 
 
@@ -261,7 +273,7 @@ def _outcome(merged: Merged) -> str:
 
 
 def _message(
-    standing: Standing, winner: WorkerStanding, results: tuple[CriterionStanding, ...], exhibits: Exhibits
+    standing: Standing, winner: WorkerStanding, results: tuple[CriterionStanding, ...], digest: str
 ) -> Message:
     body = (
         f"{winner.name} met every criterion at epoch {standing.winner_epoch}, {confirmation(standing)}.\n"
@@ -277,7 +289,7 @@ def _message(
             ("Wtrace-Race", standing.id),
             ("Wtrace-Winner", winner.name),
             *criteria,
-            ("Wtrace-Evidence", f"sha256:{exhibits.digest}"),
+            ("Wtrace-Evidence", f"sha256:{digest}"),
         ),
     )
 
@@ -291,10 +303,8 @@ def _winning_criteria(layout: Layout, standing: Standing) -> tuple[CriterionStan
     return ()
 
 
-def _notes(race: RaceContext, winner: WorkerStanding, exhibits: Exhibits, merged: Merged) -> list[str]:
-    notes = []
-    if merged.outcome != "merged before":
-        notes += [f"left out of the commit: {line}" for line in exhibits.left_out]
+def _notes(race: RaceContext, winner: WorkerStanding, left_out: tuple[str, ...]) -> list[str]:
+    notes = [f"left out of the commit: {line}" for line in left_out]
     patch = race.layout.worker(winner.name) / "uncommitted.patch"
     if patch.exists():  # not committed for them: it may hold what was never meant to be
         notes.append(f"not part of the merge: changes that were raced without being committed, in {patch}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,11 +21,20 @@ if TYPE_CHECKING:
 MERGED, NOT_FINISHED = 0, 1
 
 
-def merge(race: RaceOption = None) -> int:
-    """Commit the race's results with its winner, and merge that into the base. No worktree of yours is touched.
+def merge(
+    race: RaceOption = None,
+    no_results: Annotated[
+        bool,
+        typer.Option(
+            "--no-results", help="Merge the code alone; the hashes of the results are kept as a git note."
+        ),
+    ] = False,
+) -> int:
+    """Commit the race's results with its winner, and merge that into the base. A clean worktree that has it moves along.
 
-    Where the base cannot be moved (it is checked out somewhere, or conflicts), the commit is kept under refs/wtrace/
-    and the command that finishes is printed. Exit code 0: merged, or nothing to do; 1: kept; 2: there is no winner.
+    Where the base cannot be moved (there are changes in its worktree, or it conflicts), the commit is kept under
+    refs/wtrace/ and the command that finishes is printed. Exit code 0: merged, or nothing to do; 1: kept; 2: there is
+    no winner.
     """
     root = find_root()
     standing = require_standing(root, race)
@@ -36,7 +45,7 @@ def merge(race: RaceOption = None) -> int:
             f"race {standing.id} has no winner to merge",
             hint=f"its report says how close each came: {Layout(root).race(standing.id).failure_report}",
         )
-    merged = _merge(root, standing)
+    merged = merge_race(root, standing, with_results=not no_results)
     return MERGED if merged.done else NOT_FINISHED
 
 
@@ -53,7 +62,7 @@ def offer_merge(root: Path, standing: Standing) -> None:
         policy = recall(Layout(root), standing.id)[0].spec.merge
         # After "auto" this finds what the supervisor did, or why it could not be finished.
         if policy == "auto" or (policy == "ask" and _wants_merge(standing.winner)):
-            _merge(root, standing)
+            merge_race(root, standing)
         elif policy == "ask":
             print(plain(f"to merge the winner: wtrace merge --race {standing.id}"))
     except (WtraceError, OSError, sqlite3.Error) as error:
@@ -72,7 +81,8 @@ def _wants_merge(winner: str) -> bool:
         return False
 
 
-def _merge(root: Path, standing: Standing) -> Merged:
+def merge_race(root: Path, standing: Standing, *, with_results: bool = True) -> Merged:
+    """Merge the winner of a race that has ended, and say what became of it."""
     from wtrace.git import command
     from wtrace.supervisor.create import recall
     from wtrace.supervisor.merging import merge_winner, told
@@ -80,7 +90,14 @@ def _merge(root: Path, standing: Standing) -> Merged:
     command.let_act()  # as `git merge` would: it is what the user asks for
     layout = Layout(root)
     context, state, _ = recall(layout, standing.id)
-    merged = merge_winner(context, layout, standing, state.claims, busy=busy_worktrees(root))
+    merged = merge_winner(
+        context,
+        layout,
+        standing,
+        state.claims,
+        busy=busy_worktrees(root),
+        with_results=with_results,
+    )
     for line in told(merged):
         print(plain(line))
     return merged
