@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {  # (what is typed, what it does)
+    "demo": (("wtrace demo", "a race to watch, before there is one of your own"),),
     "init": (
         ("wtrace init", "a worker for each branch that is checked out nowhere"),
         ("wtrace init --from-branches 'exp/*'", "a worker for each branch that matches"),
@@ -70,7 +71,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {  # (what is typed, what it 
         ("wtrace replay --config stricter.toml", "who would have won under other criteria"),
         ("wtrace replay --json | jq -r .winner", "for a script"),
     ),
-    "merge": (("wtrace merge", "the winner of the newest race into the base"),),
+    "merge": (
+        ("wtrace merge", "the winner of the newest race into the base"),
+        ("wtrace merge --no-results", "without a folder of results in the repo"),
+    ),
     "evidence": (
         ("wtrace evidence red fast", "before the change: its tests must fail"),
         ("wtrace evidence green fast -- -k accuracy", "after it: those that name accuracy must pass"),
@@ -99,6 +103,7 @@ USAGE = 2
 COMPLETION = "_WTRACE_COMPLETE"  # set by what `wtrace --show-completion` prints
 
 COMMANDS = {  # name: its module in commands/, its function there, one line about it
+    "demo": ("demo", "demo", "Make a small repo and race it, to see what a race is."),
     "init": ("init", "init", "Write a commented wtrace.toml for this repo."),
     "doctor": ("doctor", "doctor", "Check whether this machine is fit for a race."),
     "try": ("try_", "try_", "Read a log or a metrics file as a race would."),

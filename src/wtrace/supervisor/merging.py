@@ -255,7 +255,9 @@ def told(merged: Merged) -> tuple[str, ...]:
     if merged.folder:
         lines.append(f"its results are in {merged.folder}/ of that commit")
     elif merged.outcome != "merged before":
-        lines.append("without its results; their hashes: git notes --ref notes/wtrace show " + merged.commit[:12])
+        lines.append(
+            "without its results; their hashes: git notes --ref notes/wtrace show " + merged.commit[:12]
+        )
     when = f", when {merged.once}" if merged.once else ""
     lines += [f"to finish{when}: {line}" for line in merged.finish]
     return (*lines, *merged.notes)

@@ -89,7 +89,7 @@ def run(
         _tell_plan(root, spec, as_json=as_json)
         return 0
     require_trust(root, given, approve=trust, may_ask=not as_json)
-    return _start(root, spec, as_json=as_json, detach=detach, strict=strict)
+    return run_race(root, spec, as_json=as_json, detach=detach, strict=strict)
 
 
 def _tell_plan(root: Path, spec: RaceSpec, *, as_json: bool) -> None:
@@ -103,7 +103,10 @@ def _tell_plan(root: Path, spec: RaceSpec, *, as_json: bool) -> None:
         print_plan(root, spec)
 
 
-def _start(root: Path, spec: RaceSpec, *, as_json: bool, detach: bool, strict: bool) -> int:
+def run_race(
+    root: Path, spec: RaceSpec, *, as_json: bool = False, detach: bool = False, strict: bool = False
+) -> int:
+    """Start a race that the user has approved, show it to its end, and offer the merge; the exit code of `wtrace run`."""
     from wtrace.supervisor import run as race
 
     with interrupts():  # from the first moment: a race that has begun is never left by accident
