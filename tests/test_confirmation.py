@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,8 @@ def test_a_claim_is_confirmed_on_the_frozen_checkpoint_while_the_worker_trains_o
     running = lab.start("run")
     lab.wait_for_mark("overwritten")
     assert (lab.worker("a")["state"], lab.worker("b")["state"]) == ("confirming", "running")
+    shown = lab.wtrace("status").stdout
+    assert re.search(r"leader: a, meets all 2 at epoch 5; being confirmed \(\d+ s of 10 min\)", shown), shown
     lab.open_gate("confirm")
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 0, output

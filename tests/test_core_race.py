@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from wtrace.config.language.criteria import parse_criterion
 from wtrace.config.spec import ConfirmSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
 from wtrace.judging.checks import CriterionStanding
+from wtrace.judging.referee import criteria_info
+from wtrace.publish.view import best_so_far, lead_title, leader_words
 from wtrace.race import events as ev
 from wtrace.race import policy, view
 from wtrace.race.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
@@ -637,6 +639,83 @@ def test_a_claim_is_confirmed_while_the_others_run_on() -> None:
     confirmation(race, HELD_OUT)
     assert race.state.verdict == ev.VerdictReached(race.now, "a", 5, confirmed=True)
     assert policy.Stop("b", 1, "beaten") in race.deeds
+
+
+def leading(race: Story, *names: str) -> tuple[str, str, tuple[str, str]]:
+    """Who leads, as every page says it."""
+    info = criteria_info(race.spec.success, 1)
+    now = view.standing(race.state, "id", dict.fromkeys(names, PLACE), info, race.now)
+    best = best_so_far(now)
+    assert best is not None
+    return lead_title(now, best[0]), best[0].name, leader_words(now, *best, race.now, str)
+
+
+def test_who_is_refuted_leads_no_more_and_who_is_confirmed_is_said_to_be() -> None:
+    race = confirming("a", "b", "c", attempts=2)
+    race.check("b", 5, ratio=1.4)
+    race.check("a", 5, ratio=2.0)
+    race.now += 8
+    assert leading(race, *"abc") == (
+        "leader",
+        "a",
+        ("meets all 2 at epoch 5", "being confirmed (8 s of 10 min)"),
+    )
+    race.check("c", 5, ratio=2.0)
+    confirmation(race, MISSED)
+    assert leading(race, *"abc")[1:] == ("c", ("meets all 2 at epoch 5", "being confirmed (0 s of 10 min)"))
+    confirmation(race, MISSED)
+    assert leading(race, *"abc") == ("leader", "b", ("epoch 5, 1 of 2 met", "needs ratio +0.1"))
+    assert (
+        race.state.workers["a"].note
+        == "its claim at epoch 5 was refuted: held-out accuracy 0.6, needs ≥ 0.75"
+    )
+    race.check("a", 10, ratio=2.0)
+    assert leading(race, *"abc")[1] == "a", "with an attempt left it may claim again"
+    confirmation(race, MISSED)
+    assert leading(race, *"abc")[1] == "b"
+    row = view.worker_standing(race.state, "a", PLACE)
+    assert (row.ruled_out, row.best and all(row.best.met)) == (
+        "refuted: held-out accuracy 0.6, needs ≥ 0.75",
+        True,
+    )
+
+
+def test_a_claim_that_waits_or_could_not_be_confirmed_is_not_said_to_lack_nothing() -> None:
+    race = confirming("a", "b")
+    race.check("a", 5, ratio=1.8)
+    race.check("b", 5, ratio=2.0)
+    assert leading(race, *"ab")[2] == ("meets all 2 at epoch 5", "waits to be confirmed on held-out data")
+    for _ in range(2):
+        confirmation(race, problem="no such split")
+    race.exited("b")
+    assert race.outcome("b") == "finished"
+    assert leading(race, *"ab")[1] == "b", "its claim is open although it has ended"
+    for _ in range(2):
+        confirmation(race, problem="no such split")
+    title, name, (_, missing) = leading(race, *"ab")
+    assert (title, name, missing) == ("leader", "a", "could not be confirmed: no such split")
+
+
+def test_what_must_hold_again_is_missing() -> None:
+    twice = replace(parse_criterion("ratio", "ratio >= 1.5"), for_checks=2)
+    race = Story(spec("a", success=(twice, parse_criterion("accuracy", "accuracy >= 0.75"))))
+    race.start_all()
+    race.check("a", 5, ratio=2.0)
+    assert race.state.verdict is None
+    assert leading(race, "a")[2] == ("epoch 5, 2 of 2 met", "needs ratio at 1 more check")
+
+
+def test_a_check_that_does_not_count_leads_nothing() -> None:
+    race = confirming("a", "b")
+    race.check("b", 5, ratio=1.4)
+    met = tuple(replace(result, met=True) for result in HELD_OUT)
+    race.note(ev.CheckJudged(race.now, "a", 1, 5, met, unfair="the judge was changed"))
+    assert leading(race, *"ab")[1] == "b"
+    row = view.worker_standing(race.state, "a", PLACE)
+    assert (row.ruled_out, row.note) == (
+        "the judge was changed",
+        "its checks do not count: the judge was changed",
+    )
 
 
 def test_claims_are_confirmed_one_at_a_time_in_the_order_of_their_arrival() -> None:

@@ -76,7 +76,7 @@ def test_a_running_race_as_it_is_rendered(browser: Browser, tmp_path: Path) -> N
         assert page.text("h1") == "early-persistence"
         assert page.text("h1 + .chip") == "running"
         assert page.text(".verdict h2").split() == ["Leader", ":", "1", "attention-supervised"]
-        assert "4 of 5 criteria met at epoch 15; needs val_accuracy +0.04." in page.text(".verdict")
+        assert "epoch 15, 4 of 5 met; needs val_accuracy +0.04." in page.text(".verdict")
         rows = [" ".join(text.split()) for text in page.texts("tbody")]
         assert "17/50" in rows[0]
         assert "✓met: 1.62" in rows[0]
@@ -121,7 +121,7 @@ def test_a_race_without_a_winner_and_one_that_nobody_supervises(browser: Browser
     with browser.page(written(tmp_path, left)) as page:
         assert "Nobody supervises this race any more" in page.text("#alone")
     with browser.page(written(tmp_path, unjudged_race(), NOWHERE)) as page:
-        assert "No check has been judged." in page.text(".verdict")
+        assert "No check has been judged yet." in page.text(".verdict")
         assert page.complaints() == []
 
 

@@ -104,7 +104,7 @@ def test_a_stall_and_an_end() -> None:
     assert (end.kind, end.title) == ("end", "early-persistence: ended: no winner")
     assert end.body.splitlines() == [
         "ended after 60 min: 1 finished, 1 failed, 1 lost, 1 stopped",
-        "closest: attention-supervised at epoch 15; it needs val_accuracy +0.04",
+        "closest: attention-supervised, epoch 15, 4 of 5 met; needs val_accuracy +0.04",
     ]
     assert end_notice(won_race()).title == "early-persistence: ended, won by attention-supervised"
 

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from standing_samples import big_race, evidence_of, lost_race, running_race, standings_of, won_race
+from standing_samples import (
+    STARTED,
+    WON,
+    big_race,
+    evidence_of,
+    lost_race,
+    point,
+    running_race,
+    standings_of,
+    won_race,
+)
 from wtrace.cli.terminal.table import status_lines
 from wtrace.judging.checks import CheckSummary, CriterionInfo, CriterionStanding
 from wtrace.publish.dashboard import model as dashboard
@@ -22,7 +32,8 @@ from wtrace.publish.markdown.report import failure_report, success_report
 from wtrace.publish.markdown.report_parts import CHECKS_SHOWN
 from wtrace.publish.markdown.validity import FairPlay, fair_play_part
 from wtrace.publish.record import CheckRow, Evidence
-from wtrace.race.status import Happening, Standing
+from wtrace.race.claims import Claim
+from wtrace.race.status import ClaimStanding, Happening, RaceStateName, Standing
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 
@@ -55,7 +66,7 @@ def test_the_progress_page_of_a_running_race() -> None:
     assert "line 7 is not JSON; 2 bad metrics lines" in row(page, "contrastive")
     assert "○ waiting" in row(page, "multitask")
     best = section(page, "Best so far")
-    assert "`attention-supervised` at epoch 15: 4 of 5 criteria; needs val_accuracy +0.04." in best
+    assert "leader: `attention-supervised`, epoch 15, 4 of 5 met; needs val_accuracy +0.04." in best
     assert "judged at &lt; 0.00025 after correction" in page
     assert "stalled: no metric for 900 s" in page
     assert "Winner" not in page
@@ -65,7 +76,7 @@ def test_the_progress_page_of_a_running_race() -> None:
 def test_the_outlook_gives_a_trend_and_an_estimate_or_its_reason() -> None:
     outlook = section(progress_page(running_race()), "Trend")
     assert "rising: attention_ratio" in row(outlook, "attention-supervised")
-    assert "no estimate: fewer than 3 checks" in row(outlook, "pretrained-features")
+    assert "no estimate: it is silent" in row(outlook, "pretrained-features")
     assert "multitask" not in outlook
 
 
@@ -74,7 +85,7 @@ def test_a_control_is_shown_and_never_called_the_best() -> None:
     control = replace(race.workers[0], name="baseline", control=True)
     page = progress_page(replace(race, workers=(control, *race.workers[1:])))
     assert "control, cannot win" in row(page, "baseline")
-    assert "`pretrained-features` at epoch 10: 2 of 5" in section(page, "Best so far")
+    assert "`pretrained-features`, epoch 10, 2 of 5" in section(page, "Best so far")
     assert "baseline" not in section(page, "Trend")
 
 
@@ -154,6 +165,54 @@ def test_the_failure_report_says_who_came_how_close_and_what_to_combine() -> Non
     assert "failed (exit code 3)" in row(ended, "pretrained-features")
     assert "RuntimeError: NaN loss" in ended
     assert "lost (nobody saw how)" in row(ended, "contrastive")
+
+
+def refuted_race() -> tuple[Standing, Evidence]:
+    """Nobody won: attention-supervised met everything at two checks, and held-out data refuted it."""
+    why = "held-out val_accuracy 0.7, needs ≥ 0.75"
+    race = lost_race()
+    refuted = replace(
+        race.workers[0], state="refuted", best=point(20, WON),
+        claim=ClaimStanding(20, "refuted", why=why), ruled_out=f"refuted: {why}",
+    )  # fmt: skip
+    perfect = [CheckRow(refuted.name, 1, e, STARTED + e, standings_of(WON)) for e in (20, 25)]
+    evidence = evidence_of(race)
+    claims = (Claim(1, refuted.name, 20, "best.pt", status="refuted", why=why),)
+    race = replace(race, workers=(refuted, *race.workers[1:]))
+    return race, replace(evidence, checks=(*evidence.checks, *perfect), confirmed=True, claims=claims)
+
+
+def test_a_worker_that_was_refuted_is_told_as_such_in_the_failure_report() -> None:
+    report = failure_report(*refuted_race())
+    assert "before a worker had met" not in report
+    assert "none met every criterion" not in report
+    assert "never all at one check" not in report
+    assert (
+        "`attention-supervised` met every criterion at epochs 20 and 25; "
+        "refuted at epoch 20: held-out val_accuracy 0.7, needs ≥ 0.75"
+    ) in report
+    assert "1.94" not in section(report, "The closest approach"), "a refuted check is no approach"
+
+
+@pytest.mark.parametrize("state", ["no_winner", "stopped", "interrupted"])
+def test_checks_that_did_not_count_are_no_missing_checks(state: RaceStateName) -> None:
+    race, evidence = refuted_race()
+    unfair = replace(race.workers[0], claim=None, ruled_out="the judge was changed in its branch")
+    race = replace(race, state=state, workers=(unfair, *race.workers[1:]))
+    report = failure_report(race, replace(evidence, claims=()))
+    assert "its checks do not count: the judge was changed in its branch" in report
+    assert "had met every criterion" not in report
+
+
+def test_no_page_calls_a_refuted_worker_the_leader_or_the_closest() -> None:
+    race, _ = refuted_race()
+    going_on = replace(
+        race, state="running", ended=None, workers=(race.workers[0], *running_race().workers[1:])
+    )
+    for each in (race, going_on):
+        best = section(progress_page(each), "Best so far")
+        assert "attention-supervised" not in best
+        assert "`pretrained-features`, epoch 10, 2 of 5 met" in best
 
 
 def test_a_race_without_a_check_has_a_report_too() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import unicodedata
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from standing_samples import (
     CURVES,
+    WON,
     big_race,
     gauges_of,
     lost_race,
@@ -28,7 +30,9 @@ from standing_samples import (
 from wtrace.cli.terminal.live import LiveView, render, summary
 from wtrace.cli.terminal.table import event_line, plain_line, status_lines
 from wtrace.cli.terminal.usage import Gauge
-from wtrace.race.status import Happening, Standing
+from wtrace.judging.forecast import describe
+from wtrace.publish.view import of_worker
+from wtrace.race.status import Happening, Standing, WorkerState
 from wtrace.text import cells
 
 RACES = {"running": running_race(), "won": won_race(), "lost": lost_race(), "big": big_race(64)}
@@ -47,6 +51,35 @@ def view(race: Standing, width: int = 120, height: int = 40, gpu: bool = False) 
 
 def line_with(lines: list[str], start: str) -> str:
     return next(line for line in lines if line.startswith(start))
+
+
+def test_what_is_left_until_success_is_counted_to_this_very_second() -> None:
+    """Forecasts are dear and made anew for a new check alone; the time that is left is not."""
+    race = running_race()
+    rising = worker("rising", [(1.0 + 0.1 * k, 0.8, 1e-9, 0.9, 400) for k in range(1, 5)])
+    race = replace(race, workers=(rising,))
+    picture = LiveView()
+
+    def eta(view: LiveView, now: float) -> str:
+        frame = view.render(race, {}, width=200, height=30, now=now)
+        found = re.search(r"about \S+ \w+( \(.*?\))?", line_with(printed(frame, 200), "rising"))
+        assert found is not None
+        return found[0]
+
+    at = rising.recent[-1].at
+    for later in (0, 1, 7, 14, 16, 29, 44, 61, 500):
+        assert eta(picture, at + later) == eta(LiveView(), at + later)
+        estimate = of_worker(rising, race, at + later)
+        assert estimate is not None
+        assert eta(picture, at + later) == describe(estimate)
+
+
+@pytest.mark.parametrize("state", ["paused", "stalled", "stopping"])
+def test_nothing_is_foretold_of_who_does_not_move(state: WorkerState) -> None:
+    race = running_race()
+    met = worker("still", [WON, WON, WON], state)
+    (line,) = [line for line in view(replace(race, workers=(met,))) if line.startswith("still")]
+    assert "any moment" not in line
 
 
 @pytest.mark.parametrize("race", RACES.values(), ids=RACES)
@@ -71,7 +104,7 @@ def test_the_status_table_says_where_the_race_stands() -> None:
     assert "17/50" in row
     assert "✓ 1.62" in row
     assert "✗ 0.71 (\u22120.04)" in row
-    assert "closest: attention-supervised, epoch 15, 4 of 5 met; needs val_accuracy +0.04" in text
+    assert "leader: attention-supervised, epoch 15, 4 of 5 met; needs val_accuracy +0.04" in text
     assert "line 7 is not JSON; 2 bad metrics lines" in text
     assert "as of 5 s ago" in lines[-1]
 

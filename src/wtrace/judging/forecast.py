@@ -64,6 +64,14 @@ class Estimate:
         self.epoch = epoch
         self.reason = reason
 
+    def after(self, elapsed_s: float) -> Estimate:
+        """The same forecast so many seconds later, where nothing new has been seen."""
+        seconds, low_s, high_s = (
+            None if each is None else max(0.0, each - elapsed_s)
+            for each in (self.seconds, self.low_s, self.high_s)
+        )
+        return Estimate(seconds, low_s, high_s, self.epoch, self.reason)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Estimate) and self._values() == other._values()
 

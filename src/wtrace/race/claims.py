@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from wtrace.data import data, replace
+from wtrace.text import beside, bound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,14 @@ def reports_first(spec: RaceSpec, worker: str) -> bool:
 def names_when_saved(spec: RaceSpec, worker: str) -> bool:
     """Whether the worker itself names its files, in lines that it writes when they are saved."""
     return spec.metrics_of(spec.worker(worker)).checkpoint is None
+
+
+def missed_by(result: CriterionStanding) -> str:
+    """What a confirmation measured and what it needed: `accuracy 0.90, needs ≥ 0.93`."""
+    measured = (
+        result.reason if result.value is None and result.reason else beside(result.value, result.threshold)
+    )
+    return f"{result.name} {measured}, needs {bound(result.op, result.threshold)}"
 
 
 @data
@@ -79,9 +88,9 @@ class Claim:
         ended = replace(self, trying_since=None, waits=False, results=tuple(results))
         if problem is not None:
             return ended if self.tries < MOST_TRIES else replace(ended, status="unconfirmed", why=problem)
-        missed = [result.name for result in results if not result.met]
+        missed = [missed_by(result) for result in results if not result.met]
         if missed:
-            return replace(ended, status="refuted", why=f"{', '.join(missed)} not met on held-out data")
+            return replace(ended, status="refuted", why=f"held-out {', '.join(missed)}")
         return replace(ended, status="confirmed")
 
     @property

@@ -48,6 +48,7 @@ class Worker:
     chance: float | None = None  # that it may still succeed, where that matters and can be told
     ending: Ending = Ending()  # how its latest attempt ended
     hopeless: bool = False  # it was found to have no chance left
+    unfair: str | None = None  # why its latest check that met every criterion does not count
 
     def has_judged(self, epoch: int) -> bool:
         """Whether a check of that epoch has been judged already."""

@@ -27,6 +27,17 @@ class ExitStanding:
 
 
 @data
+class ClaimStanding:
+    """A worker's open claim, else the one that was decided last."""
+
+    epoch: int
+    status: Literal["waiting", "confirming", "refuted", "unconfirmed"]
+    since: float | None = None  # when its confirmation began; seconds since 1970
+    timeout_s: float | None = None  # that the confirmation may take
+    why: str | None = None  # it was refuted, or could not be confirmed
+
+
+@data
 class WorkerStanding:
     """One row of the table."""
 
@@ -54,6 +65,10 @@ class WorkerStanding:
     recent: tuple[CheckSummary, ...] = ()  # the latest judged checks, oldest first, at most 32
     best: CheckSummary | None = (
         None  # the judged check that met most criteria; ties: the first criterion's best
+    )
+    claim: ClaimStanding | None = None
+    ruled_out: str | None = (
+        None  # why it cannot win, or its checks do not count, although they meet every criterion
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wtrace.data import data, replace
 from wtrace.race.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 from wtrace.race.settling import Settling
-from wtrace.race.status import ExitStanding, Standing, WorkerStanding
+from wtrace.race.status import ClaimStanding, ExitStanding, Standing, WorkerStanding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,40 @@ def worker_standing(state: State, name: str, place: Place) -> WorkerStanding:
         note=_note(worker),
         recent=worker.recent,
         best=worker.best,
+        claim=_claim(state, name),
+        ruled_out=_ruled_out(state, name),
     )
+
+
+def _claim(state: State, name: str) -> ClaimStanding | None:
+    """The worker's open claim that is confirmed first, else the one that was decided last."""
+    own = [claim for claim in state.claims if claim.worker == name] if state.spec.confirm is not None else []
+    claim = next((each for each in own if each.status == "open" and state.verdict is None), None)
+    if claim is not None:
+        assert state.spec.confirm is not None
+        runs = claim.trying_since is not None and not claim.waits
+        return ClaimStanding(
+            claim.epoch,
+            "confirming" if runs else "waiting",
+            claim.trying_since if runs else None,
+            state.spec.confirm.timeout_s,
+        )
+    for each in reversed(own):
+        match each.status:
+            case "refuted" | "unconfirmed":
+                return ClaimStanding(each.epoch, each.status, why=each.why)
+    return None
+
+
+def _ruled_out(state: State, name: str) -> str | None:
+    """Why the worker cannot win any more, or its checks do not count; None where neither is so."""
+    if state.is_refuted(name):
+        why = next(
+            (each.why for each in reversed(state.claims) if each.worker == name and each.status == "refuted"),
+            None,
+        )
+        return f"refuted: {why}"
+    return state.workers[name].unfair
 
 
 def _note(worker: Worker) -> str | None:
@@ -67,6 +100,8 @@ def _note(worker: Worker) -> str | None:
             return text
         case Running(settling=Settling(saving=str(file))):
             return f"saving {file}"
+    if worker.note is None and worker.unfair is not None:
+        return f"its checks do not count: {worker.unfair}"
     return worker.note
 
 

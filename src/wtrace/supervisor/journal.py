@@ -41,7 +41,7 @@ class Journal:
         """How many events were noted that may change what the policy concludes or decides."""
         self._race = race
         self._criteria = referee.criteria_info(state.spec.success, self.divisor)
-        self._rows: dict[str, tuple[Worker, WorkerStanding]] = {}
+        self._rows: dict[str, tuple[Worker, tuple[object, object], WorkerStanding]] = {}
         self._stored: dict[str, WorkerStanding] = {}
         self._seen: dict[str, Worker] = {}  # as they were when their rows were stored
         self._urgent = True
@@ -107,11 +107,15 @@ class Journal:
     def _row(self, name: str) -> WorkerStanding:
         """The worker's row; the same object as long as the row says the same."""
         worker = self.state.workers[name]
+        claims, verdict = (
+            self.state.claims,
+            self.state.verdict,
+        )  # a row tells what became of its worker's claims
         known = self._rows.get(name)
-        if known is not None and known[0] is worker:
-            return known[1]
+        if known is not None and known[0] is worker and known[1][0] is claims and known[1][1] is verdict:
+            return known[2]
         row = view.worker_standing(self.state, name, self._race.places[name])
-        if known is not None and known[1] == row:
-            row = known[1]
-        self._rows[name] = (worker, row)
+        if known is not None and known[2] == row:
+            row = known[2]
+        self._rows[name] = (worker, (claims, verdict), row)
         return row

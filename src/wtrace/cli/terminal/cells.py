@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from wtrace.judging.checks import CriterionInfo, CriterionStanding
+    from wtrace.judging.forecast import Estimate
     from wtrace.race.status import Standing, WorkerStanding, WorkerState
 
 Piece = tuple[str, str]
@@ -173,7 +174,11 @@ def _lack(index: int, criterion: CriterionStanding) -> str:
 
 def eta_of(worker: WorkerStanding, standing: Standing, now: float) -> str | None:
     """The forecast of success in words; None for a worker that does not run, or cannot win."""
-    estimate = view.of_worker(worker, standing, now)
+    return eta_words(view.of_worker(worker, standing, now))
+
+
+def eta_words(estimate: Estimate | None) -> str | None:
+    """A forecast in words; None where there is none to be made."""
     return None if estimate is None else forecast.describe(estimate)
 
 

@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
 
-from wtrace.cli.terminal.cells import clipped, eta_of, note_lines, worker_cells
+from wtrace.cli.terminal.cells import clipped, eta_words, note_lines, worker_cells
 from wtrace.cli.terminal.columns import lay_out, sizes_of, widest
 from wtrace.cli.terminal.details import detail_lines
 from wtrace.cli.terminal.table import (
@@ -24,7 +24,7 @@ from wtrace.cli.terminal.table import (
 )
 from wtrace.cli.terminal.usage import Gauge
 from wtrace.mirror import brief
-from wtrace.publish.view import ALIVE, better, counts, digits_of
+from wtrace.publish.view import ALIVE, better, counts, digits_of, of_worker
 from wtrace.text import plain, size
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from wtrace.cli.terminal.cells import Cell, Cells
     from wtrace.cli.terminal.columns import Layout
     from wtrace.judging.checks import CriterionInfo
+    from wtrace.judging.forecast import Estimate
     from wtrace.mirror.brief import Row
     from wtrace.race.status import Standing, WorkerStanding, WorkerState
 
@@ -93,7 +94,6 @@ class Frame:
 
 KEYS = "Ctrl-C: stop the race, or leave it running"
 _WANTED = ("full", "eta", "spark", "pace", "cpu", "memory", "gpu", "titles", "eta_long", "log")
-_ETA_EVERY_S = 15.0
 _UNKNOWN = Gauge()
 
 
@@ -103,7 +103,8 @@ class _Row:
 
     worker: WorkerStanding
     gauge: Gauge
-    eta_at: float
+    forecast: Estimate | None
+    forecast_at: float
     eta: str | None
     cells: Cells
     sizes: dict[str, int]
@@ -120,6 +121,7 @@ class LiveView:
         self._rows: dict[str, _Row] = {}
         self._criteria: tuple[CriterionInfo, ...] = ()
         self._digits: dict[str, int] = {}
+        self._winner: str | None = None
 
     def render(
         self,
@@ -148,33 +150,39 @@ class LiveView:
         digits = digits_of(standing)
         if (standing.criteria, digits) != (self._criteria, self._digits):
             self._criteria, self._digits, self._rows = standing.criteria, digits, {}
-        eta_at = now - now % _ETA_EVERY_S
         rows = {
-            worker.name: self._row(worker, gauges.get(worker.name, _UNKNOWN), standing, eta_at)
+            worker.name: self._row(worker, gauges.get(worker.name, _UNKNOWN), standing, now)
             for worker in standing.workers
         }
-        self._rows = rows
+        self._rows, self._winner = rows, standing.winner
         return list(rows.values())
 
-    def _row(self, worker: WorkerStanding, gauge: Gauge, standing: Standing, eta_at: float) -> _Row:
+    def _row(self, worker: WorkerStanding, gauge: Gauge, standing: Standing, now: float) -> _Row:
         row = self._rows.get(worker.name)
-        if row is not None and row.gauge == gauge and row.eta_at == eta_at and row.worker == worker:
+        forecast, at = self._forecast(worker, row, standing, now)
+        eta = eta_words(None if forecast is None else forecast.after(now - at))
+        if row is not None and row.gauge == gauge and row.eta == eta and row.worker == worker:
+            row.forecast, row.forecast_at = forecast, at
             return row
-        eta = self._eta(worker, row, standing, eta_at)
         cells = worker_cells(worker, standing.criteria, eta, self._digits) | _gauge_cells(worker, gauge)
         cells["log"] = cells["note"] if cells["note"] and worker.state not in ALIVE else cells["last"]
-        return _Row(worker, gauge, eta_at, eta, cells, sizes_of(cells))
+        return _Row(worker, gauge, forecast, at, eta, cells, sizes_of(cells))
 
-    def _eta(self, worker: WorkerStanding, row: _Row | None, standing: Standing, eta_at: float) -> str | None:
-        """The forecast, which is dear, is made anew only for a new check, another state, or as time goes by."""
-        if (
-            row is not None
-            and (row.eta_at, row.worker.state, row.worker.max_epochs)
-            == (eta_at, worker.state, worker.max_epochs)
-            and row.worker.recent == worker.recent
-        ):
-            return row.eta
-        return eta_of(worker, standing, eta_at)
+    def _forecast(
+        self, worker: WorkerStanding, row: _Row | None, standing: Standing, now: float
+    ) -> tuple[Estimate | None, float]:
+        """The forecast, which is dear, and when it was made: anew for a new check or another state only."""
+        if row is not None and standing.winner == self._winner and _same_outlook(row.worker, worker):
+            return row.forecast, row.forecast_at
+        return of_worker(worker, standing, now), now
+
+
+def _same_outlook(before: WorkerStanding, after: WorkerStanding) -> bool:
+    """Whether nothing has changed that a worker's forecast is made of."""
+    return before is after or (
+        (before.state, before.max_epochs, before.claim, before.ruled_out, before.recent)
+        == (after.state, after.max_epochs, after.claim, after.ruled_out, after.recent)
+    )
 
 
 def render(standing: Standing, gauges: Mapping[str, Gauge], *, width: int, height: int, now: float) -> Frame:
@@ -198,7 +206,7 @@ def _head(standing: Standing, width: int, height: int, now: float, mirrors: Sequ
         title_line(standing, width, now),
         supervisor_line(standing, width),
         *goal_lines(standing, width, 3 if height >= 18 else 1 if height >= 10 else 0),
-        verdict_line(standing, width) if height >= 6 else None,
+        verdict_line(standing, width, now) if height >= 6 else None,
         cost_cell(standing, width, now) if height >= 12 else None,
         *mirrors[: 2 if height >= 18 else 0],
     ]

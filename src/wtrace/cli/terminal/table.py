@@ -22,7 +22,8 @@ from wtrace.publish.view import (
     digits_of,
     elapsed_s,
     epoch_of,
-    needs,
+    lead_title,
+    leader_words,
     state_of,
     value_of,
     verdict_of,
@@ -85,7 +86,7 @@ def _goal(index: int, criterion: CriterionInfo, width: int) -> str:
     return f"{index + 1} {name} {bound(criterion.op, criterion.applied)}"
 
 
-def verdict_line(standing: Standing, width: int) -> Cell | None:
+def verdict_line(standing: Standing, width: int, now: float) -> Cell | None:
     """The winner, or who is closest and what that one lacks; None while nobody has been judged."""
     winner = winner_of(standing)
     if winner is not None:
@@ -95,9 +96,9 @@ def verdict_line(standing: Standing, width: int) -> Cell | None:
     if best is None:
         return None
     worker, point = best
-    lacking = ", ".join(plain(phrase) for phrase in needs(point, standing.criteria))
-    told = f"closest: {plain(worker.name)}, epoch {point.epoch}, {sum(point.met)} of {len(standing.criteria)} met"
-    return clipped(((told, "bold"), (f"; needs {lacking}" if lacking else "", "unmet")), width)
+    reached, missing = leader_words(standing, worker, point, now, plain)
+    told = f"{lead_title(standing, worker)}: {plain(worker.name)}, {reached}"
+    return clipped(((told, "bold"), (f"; {missing}" if missing else "", "unmet")), width)
 
 
 def cost_cell(standing: Standing, width: int, now: float) -> Cell | None:
@@ -134,7 +135,7 @@ def over_lines(standing: Standing, width: int) -> list[Cell]:
     if winner is None:
         how = "" if standing.state == "no_winner" else f" ({state_of(standing)})"
         headline: Cell = ((f"no winner{how}", "bad"), (after, ""))
-        return [clipped(headline, width), *filter(None, [verdict_line(standing, width)])]
+        return [clipped(headline, width), *filter(None, [verdict_line(standing, width, standing.at)])]
     headline = ((f"★ {plain(winner.name)} WINS", "good"), (f" at epoch {standing.winner_epoch},{after}", ""))
     values = [f"{_met(c)} ({bound(c.op, c.threshold)})" for c in winner.criteria]
     verdict = f"{confirmation(standing)}. {FIRST_NOT_BEST}"
@@ -170,7 +171,7 @@ def status_lines(standing: Standing, width: int, now: float) -> list[str]:
     for row in rows:
         lines.append(layout.line(row))
         lines += note_lines(row, width)
-    lines += [(), verdict_line(standing, width), *_lately(standing, width), _asof(standing, width, now)]
+    lines += [(), verdict_line(standing, width, now), *_lately(standing, width), _asof(standing, width, now)]
     return [text_of(line).rstrip() for line in lines if line is not None]
 
 

@@ -26,7 +26,6 @@ from wtrace.publish.view import (
     epoch_pace_s,
     holds,
     how_ended,
-    needs,
     state_of,
     state_word,
     value_of,
@@ -285,10 +284,11 @@ def _verdict(standing: Standing) -> Verdict:
     best = best_so_far(standing)
     if best is None:
         title = "No winner" if over else "No leader yet"
-        return Verdict(title, None, None, "No check has been judged.", "bad" if over else "dim", ())
+        return Verdict(title, None, None, view.nobody_leads(standing), "bad" if over else "dim", ())
     worker, point = best
-    detail = f"{sum(point.met)} of {len(standing.criteria)} criteria met at epoch {point.epoch}; {_still(standing, worker, point)}."
-    title = "No winner. Closest" if over else "Leader"
+    reached, missing = view.leader_words(standing, worker, point, standing.at, _isolated)
+    detail = f"{reached}; {missing}." if missing else f"{reached}."
+    title = "No winner. Closest" if over else view.lead_title(standing, worker).capitalize()
     return Verdict(
         title,
         plain(worker.name, NAME_CELLS),
@@ -297,13 +297,6 @@ def _verdict(standing: Standing) -> Verdict:
         "bad" if over else "plain",
         cells_at(point, standing.criteria),
     )
-
-
-def _still(standing: Standing, worker: WorkerStanding, point: CheckSummary) -> str:
-    if worker.state == "confirming":
-        return "a claim of it is being confirmed on held-out data"
-    lacking = needs(point, standing.criteria)
-    return f"needs {', '.join(map(_isolated, lacking))}" if lacking else "nothing is missing"
 
 
 def _isolated(text: str) -> str:

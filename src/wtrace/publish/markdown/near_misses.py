@@ -47,6 +47,20 @@ def contested(standing: Standing, evidence: Evidence) -> list[CheckRow]:
     return [row for row in evidence.checks if row.judged and row.criteria and row.worker not in controls]
 
 
+def met_everything(checks: Sequence[CheckRow]) -> dict[str, list[int]]:
+    """For each worker that met every criterion at one check the epochs at which it did, in the order of arrival."""
+    found: dict[str, list[int]] = {}
+    for row in checks:
+        if row.met == len(row.criteria):
+            found.setdefault(row.worker, []).append(row.epoch)
+    return found
+
+
+def standing_checks(checks: Sequence[CheckRow]) -> list[CheckRow]:
+    """Without those that met every criterion and did not win: held-out data, or a rule, have spoken against them."""
+    return [row for row in checks if row.met < len(row.criteria)]
+
+
 def closest_to(name: str, checks: Sequence[CheckRow]) -> Approach | None:
     """The earliest check whose value for that criterion is the best of all; None where none has a number."""
     best: Approach | None = None

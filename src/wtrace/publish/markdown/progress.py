@@ -25,7 +25,6 @@ from wtrace.publish.view import (
     duration,
     epoch_of,
     how_ended,
-    needs,
     state_of,
     winner_of,
 )
@@ -107,12 +106,11 @@ def _status(worker: WorkerStanding) -> str:
 def _best(standing: Standing) -> str:
     best = best_so_far(standing)
     if best is None:
-        return "## Best so far\n\nNo check has been judged yet."
+        return f"## Best so far\n\n{view.nobody_leads(standing)}"
     worker, point = best
-    lacking = needs(point, standing.criteria)
-    still = "nothing is missing" if not lacking else f"needs {', '.join(map(markdown, lacking))}"
-    met = f"{sum(point.met)} of {len(standing.criteria)} criteria"
-    return f"## Best so far\n\n{code(worker.name)} at epoch {point.epoch}: {met}; {still}."
+    reached, missing = view.leader_words(standing, worker, point, standing.at, markdown)
+    still = f"; {missing}" if missing else ""
+    return f"## Best so far\n\n{view.lead_title(standing, worker)}: {code(worker.name)}, {reached}{still}."
 
 
 def _outlook(standing: Standing) -> str | None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.publish.markdown.elements import bullets, criterion_cell, page, table, winning_row
-from wtrace.publish.markdown.near_misses import closest_to, complements, contested, ever_met, most_at_once
+from wtrace.publish.markdown.near_misses import (
+    closest_to,
+    complements,
+    contested,
+    ever_met,
+    met_everything,
+    most_at_once,
+    standing_checks,
+)
 from wtrace.publish.markdown.report_parts import (
     NOTE_LENGTH,
     checkpoint_part,
@@ -26,6 +34,7 @@ from wtrace.publish.view import (
     FIRST_NOT_BEST,
     RACE_WORDS,
     confirmation,
+    ruled_out,
     winner_of,
 )
 from wtrace.text import code, markdown, number, seconds, utc
@@ -63,10 +72,11 @@ def success_report(standing: Standing, evidence: Evidence) -> str:
 
 def failure_report(standing: Standing, evidence: Evidence) -> str:
     """The report of a race without a winner, as Markdown: how close each came, and what to combine."""
-    checks = contested(standing, evidence)
+    judged = contested(standing, evidence)
+    checks = standing_checks(judged)
     return page(
         f"# {markdown(standing.name)}: no winner",
-        _not_won(standing, checks),
+        _not_won(standing, evidence, judged),
         _dates(standing, evidence),
         evidence.saved,
         pictures_part(evidence),
@@ -113,15 +123,49 @@ def _went_on(standing: Standing, winner: WorkerStanding) -> str | None:
 
 
 _HOW_OVER = {
-    "no_winner": "Every worker ended, and none met every criterion at one and the same check.",
-    "stopped": "The race was stopped before a worker had met every criterion at one and the same check.",
-    "interrupted": "The race was interrupted before a worker had met every criterion at one and the same check.",
+    "no_winner": "Every worker ended",
+    "stopped": "The race was stopped",
+    "interrupted": "The race was interrupted",
+}
+_NOBODY_MET = {
+    "no_winner": ", and none met every criterion at one and the same check",
+    "stopped": " before a worker had met every criterion at one and the same check",
+    "interrupted": " before a worker had met every criterion at one and the same check",
 }
 
 
-def _not_won(standing: Standing, checks: Sequence[CheckRow]) -> str:
-    how = _HOW_OVER.get(standing.state, f"The race is {RACE_WORDS[standing.state]}; nobody has won.")
+def _not_won(standing: Standing, evidence: Evidence, checks: Sequence[CheckRow]) -> str:
+    how = _HOW_OVER.get(standing.state, f"The race is {RACE_WORDS[standing.state]}; nobody has won")
+    full = met_everything(checks)
+    if full:
+        rows = {worker.name: worker for worker in standing.workers}
+        told = [_why_no_verdict(rows[name], epochs, evidence) for name, epochs in full.items()]
+        return f"**No winner.** {how}; no check that met every criterion made a winner:\n\n{bullets(told)}"
+    how += f"{_NOBODY_MET.get(standing.state, '')}."
     return f"**No winner.** {how}" if checks else f"**No winner:** {why_unjudged(standing)} {how}"
+
+
+def _why_no_verdict(worker: WorkerStanding, epochs: Sequence[int], evidence: Evidence) -> str:
+    """Why checks of a worker that met every criterion made it no winner."""
+    at = (
+        f"epoch {epochs[0]}"
+        if len(epochs) == 1
+        else f"epochs {', '.join(map(str, epochs[:-1]))} and {epochs[-1]}"
+    )
+    claims = [claim for claim in evidence.claims if claim.worker == worker.name and claim.why is not None]
+    whys = [f"{claim.status} at epoch {claim.epoch}: {markdown(claim.why or '')}" for claim in claims]
+    if not whys:
+        out = ruled_out(worker)
+        whys = [f"its checks do not count: {markdown(out)}" if out else _unclaimed(worker, evidence)]
+    return f"{code(worker.name)} met every criterion at {at}; {'; '.join(whys)}"
+
+
+def _unclaimed(worker: WorkerStanding, evidence: Evidence) -> str:
+    if any(claim.worker == worker.name for claim in evidence.claims):
+        return "its claim had not been confirmed when the race ended"
+    if any(criterion.for_checks > 1 or criterion.min_checks > 1 for criterion in evidence.success):
+        return "not at as many checks as the criteria ask for"
+    return "it did not claim"
 
 
 def _dates(standing: Standing, evidence: Evidence) -> str:

@@ -17,7 +17,7 @@ from wtrace.publish.view import (
     counts,
     duration,
     how_ended,
-    needs,
+    leader_words,
     state_of,
     winner_of,
 )
@@ -130,8 +130,9 @@ def end_notice(standing: Standing) -> Notice:
     best = best_so_far(standing)
     if best is not None:
         worker, point = best
-        lacking = ", ".join(map(_safe, needs(point, standing.criteria))) or "nothing"
-        lines.append(f"closest: {_safe(worker.name)} at epoch {point.epoch}; it needs {lacking}")
+        reached, missing = leader_words(standing, worker, point, standing.at, _safe)
+        still = f"; {missing}" if missing else ""
+        lines.append(f"closest: {_safe(worker.name)}, {reached}{still}")
     return _notice("end", standing, f"ended: {state_of(standing)}", lines)
 
 

@@ -183,6 +183,7 @@ def check_judged(state: State, event: ev.CheckJudged) -> State:
     if holds and may_claim:
         state = replace(state, due=(*state.due, Due(event.worker, event.epoch, event.checkpoint)))
     recent = (*worker.recent[-RECENT_CHECKS + 1 :], point)
+    met_all = all(result.met for result in event.results)
     return change(
         state,
         event.worker,
@@ -194,6 +195,7 @@ def check_judged(state: State, event: ev.CheckJudged) -> State:
         recent=recent,
         best=better(worker.best, point, criteria[0].op),
         chance=chance_left(state.spec, event.worker, recent, worker.checks + 1, event.results),
+        unfair=event.unfair if met_all else worker.unfair,
     )
 
 
