@@ -18,6 +18,7 @@ from wtrace.mirror import snapshot
 from wtrace.publish.dashboard.page import dashboard_page
 from wtrace.publish.data_uri import PNG
 from wtrace.race.published import PUBLISHED, Published, is_published
+from wtrace.supervisor.publishing.pages import pause_s
 from wtrace.supervisor.publishing.snapshots import curves_of
 
 
@@ -377,3 +378,19 @@ def test_the_page_drawn_from_the_snapshot_is_the_page(raced: Raced) -> None:
         found.standing, curves_of(found), figures=figures, now=found.standing.at, every_s=found.every_s
     )
     assert page == raced.dashboard()
+
+
+@pytest.mark.parametrize(
+    ("latest_s", "before_s", "pause"),
+    [
+        (0.48, 0.002, 1.0),  # the first drawing with curves: what it imports is paid once
+        (0.02, 0.48, 2.0),
+        (0.03, 0.03, 3.0),
+        (0.5, 0.5, 10.0),  # a large race: never longer than the documentation says
+        (0.0, 0.0, 1.0),
+    ],
+)
+def test_a_page_is_never_older_than_promised_whatever_it_costs(
+    latest_s: float, before_s: float, pause: float
+) -> None:
+    assert pause_s(latest_s, before_s) == pytest.approx(pause)

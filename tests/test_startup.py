@@ -102,3 +102,24 @@ def test_a_reader_that_has_enough_is_no_mistake(lab: Lab, words: list[str]) -> N
     )  # fmt: skip
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("words", [["status"], ["status", "--race", "RACE"], ["history"]], ids=" ".join)
+def test_signs_fall_back_to_ascii_where_the_output_cannot_carry_them(
+    lab: Lab, words: list[str], encoding: str
+) -> None:
+    lab.race({"a": [["check", 5, 2.0]], "b": [["check", 5, 1.4]]})
+    lab.wtrace("run")
+    asked = [lab.latest.name if word == "RACE" else word for word in words]
+    environment = {**lab.env, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(lab.command(*asked), cwd=lab.root, env=environment, capture_output=True, check=True)
+    told = done.stdout.decode(encoding)
+    assert told.isascii()
+    assert "?" not in told
+    if words[0] == "status":
+        assert "1 ratio >= 1.5" in told
+        assert "+ 2" in told
+        assert "x 1.4" in told
+        assert "* a won" in told
+    assert done.stderr == b""

@@ -298,3 +298,16 @@ def _bar(value: float | None, low: float, span: float) -> str:
         return " "
     height = (value - low) / span if span > 0 and math.isfinite(span) else 0.5
     return _BARS[min(7, int(height * 8))]
+
+
+_ASCII = {
+    "✓": "+", "✗": "x", "★": "*", "●": "*", "○": "o", "‖": "=", "↻": "@", "↓": "v", "■": "#", "□": "-", "·": ".",
+    "≥": ">=", "≤": "<=", "−": "-", "–": "-", "—": "-", "…": "~", "▲": "^", "▼": "v", "›": ">", "│": "|", "×": "x",  # noqa: RUF001 - the very signs
+    **dict(zip("▁▂▃▄▅▆▇█", "._,-~=+#", strict=True)),
+    **dict.fromkeys("▏▎▍▌▋▊▉▕", "|"),
+}  # fmt: skip
+
+
+def in_ascii(text: str) -> str:
+    """The text for what shows nothing but ASCII: our signs by others, each as wide where it can be; the rest as `?`."""
+    return "".join(char if char.isascii() else _ASCII.get(char, "?") for char in text)

@@ -169,7 +169,6 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code. No traceback reaches the user: a bug is told with the path of a log."""
     if os.environ.get(COMPLETION):
         return _complete()
-    _show_what_can_be_shown()
     try:
         code = command_line(*arguments[:1])(list(arguments) or ["--help"], standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -191,13 +190,6 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and error.filename is None:
             return _stdout_failed(error)
         return _misuse(error) if isinstance(error, Misuse) else _bug(error)
-
-
-def _show_what_can_be_shown() -> None:
-    """A terminal that cannot show a sign must not end a command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def _complete() -> int:

@@ -97,7 +97,7 @@ class Evaluation:
         """A plain metric, or a column. One is never taken for the other: only samples are judged as samples."""
         if isinstance(node, Metric):
             if node.name not in self.metrics:
-                only = ", only a column of the samples" if node.name in self.samples else ""
+                only = ", only a column of the samples" if node.name in self.samples else _only(self.metrics)
                 raise NoValue(f"no metric {shown(node.name)}{only}")
             return number(self.metrics[node.name], shown(node.name))
         if node.name not in self.samples:
@@ -216,3 +216,13 @@ class Evaluation:
                 return self.is_positive(node.left) and self.is_positive(node.right)
             case _:
                 return False
+
+
+MOST_NAMED = 4
+
+
+def _only(metrics: Mapping[str, object]) -> str:
+    """What is reported instead: `; it reports accuracy, val_loss`."""
+    names = [shown(name) for name in metrics]
+    more = ", …" if len(names) > MOST_NAMED else ""
+    return f"; it reports {', '.join(names[:MOST_NAMED])}{more}" if names else ""

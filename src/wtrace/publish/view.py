@@ -133,7 +133,7 @@ def _reasons(worker: WorkerStanding | None, point: CheckSummary) -> dict[str, st
 def _lack(criterion: CriterionInfo, value: float | None, reason: str | None) -> str:
     missing = gap(value, criterion.applied)
     if value is None or missing is None:
-        return f"has no value: {reason}" if reason else "has no value"
+        return f"({reason})" if reason else "has no value"
     return "must hold again" if holds(value, criterion.op, criterion.applied) else signed(missing)
 
 

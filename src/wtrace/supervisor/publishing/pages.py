@@ -31,6 +31,15 @@ log = logging.getLogger("wtrace")
 
 AT_MOST_EVERY_S = 1.0
 COST_SHARE = 100  # the pages may take one part in so many of the supervisor's time
+AT_LEAST_EVERY_S = 10.0  # when there is something new, whatever they cost
+
+
+def pause_s(latest_s: float, before_s: float) -> float:
+    """How long to wait before the pages are drawn again, from what the two latest drawings took of the processor.
+
+    The cheaper one counts: what a drawing imports, or reads for the first time, is paid once.
+    """
+    return min(max(AT_MOST_EVERY_S, COST_SHARE * min(latest_s, before_s)), AT_LEAST_EVERY_S)
 
 
 class Pages:
@@ -45,6 +54,7 @@ class Pages:
         self._every_s = min([race.spec.progress_every_s, *(target.every_s for target in race.spec.sync)])
         self._drawn: dict[str, int] = {worker.name: worker.checks for worker in self._rows(0.0)}
         self._written = float("-inf")
+        self._pause_s = AT_MOST_EVERY_S
         self._cost_s = 0.0
         self._told: object = None
         self._verdict: object = journal.state.verdict
@@ -56,13 +66,12 @@ class Pages:
         at_the_latest = self._written + self._every_s
         if self._told is self._journal.state.happenings:
             return at_the_latest
-        return min(at_the_latest, self._written + max(AT_MOST_EVERY_S, COST_SHARE * self._cost_s))
+        return min(at_the_latest, self._written + self._pause_s)
 
     def write(self, now: float) -> None:
         """Rewrite them if that is due, or the race has just ended. What fails is logged; the race goes on."""
         if now < self.due() and self._journal.state.outcome is None:
             return
-        is_first = self._written == float("-inf")
         began = time.thread_time()
         standing = self._journal.standing(now)
         self._told, self._verdict = self._journal.state.happenings, self._journal.state.verdict
@@ -73,8 +82,8 @@ class Pages:
             write_pages(self._race, standing, self._curves)
         except Exception:
             log.exception("the pages cannot be written")
-        # What the first one imports is paid once, and what others take of the processor is not the pages'.
-        self._written, self._cost_s = now, 0.0 if is_first else time.thread_time() - began
+        cost_s = time.thread_time() - began  # what others take of the processor is not the pages'
+        self._written, self._pause_s, self._cost_s = now, pause_s(cost_s, self._cost_s), cost_s
 
     def _rows(self, now: float) -> Sequence[WorkerStanding]:
         return self._journal.standing(now).workers
