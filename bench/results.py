@@ -109,7 +109,8 @@ def config_of(seed: int, weights: Path) -> str:
     config += '\n[keep]\ncheckpoints = "all"\n'  # they are judged on the test clips afterwards
     config = config.replace('"--quick"', f'"--quick", "--seed", "{seed}"')
     config = config.replace("max_parallel = 5", f"max_parallel = {len(APPROACHES) + len(CONTROLS)}")
-    (pretrained,) = re.findall(r'\ncommand = (.*"workers/train_pretrained.py".*)\n', config)
+    (pretrained,) = re.findall(r'\ncommand = (.*"--weights".*)\n', config)
+    pretrained = pretrained.replace("train.py", "train_pretrained.py")
     from_file = pretrained.replace('"self-supervised"', f'"{weights}", "--crop-px", "16"')
     hybrid = pretrained.replace("train_pretrained.py", "train_hybrid.py")
     for name, command in (("random-features", from_file), ("hybrid", hybrid)):

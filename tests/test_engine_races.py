@@ -233,11 +233,20 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_started(lab: Lab, engines:
     assert lab.status()["race"] is None
 
 
-def test_what_ray_is_not_sent_is_named(lab: Lab, engines: Engines, tmp_path: Path) -> None:
+def test_what_ray_is_not_sent_is_named_and_what_a_set_up_commits_is_sent(
+    lab: Lab, engines: Engines, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     subprocess.run(["git", "clone", "--quiet", str(lab.root), str(other)], check=True)
     lab.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "libs/other")
     lab.git("commit", "--quiet", "-m", "a submodule")
-    race_on(lab, engines, {"a": ("ray", [["check", 5, 2.0]])})
+    race_on(lab, engines, {"a": ("ray", [["exit", 3]])})
+    commit = lab.home / "commit.sh"
+    commit.write_text("echo '[[\"check\", 5, 2.0]]' > script.json && git commit --quiet -am idea || true\n")
+    config = lab.root / "wtrace.toml"
+    config.write_text(config.read_text() + f'\nsetup = [["sh", "{commit}"]]\n')
     done = lab.wtrace("run", timeout_s=60)
-    assert "warning: a: Ray is not sent the submodule libs/other" in done.stderr
+    assert (
+        "warning: a: Ray is not sent the submodule libs/other, what its set-up does not commit" in done.stderr
+    )
+    assert lab.worker("a")["state"] == "won"  # what the set-up has committed is sent

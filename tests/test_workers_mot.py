@@ -126,7 +126,7 @@ def test_an_imported_folder_trains_and_is_evaluated(
     output = tmp_path / "output"
     options = ["--data", str(own), "--output", str(output), "--max-epochs", "1", "--check-every", "1"]
     for command in (
-        ["train_baseline.py", *options, *common],
+        ["train.py", *options, *common],
         ["evaluate.py", "--checkpoint", str(output / "checkpoints" / "epoch_001.pt"), *common],
     ):
         ended = subprocess.run(

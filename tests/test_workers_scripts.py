@@ -27,7 +27,7 @@ TRAININGS = (
     "train_contrastive",
     "train_multitask",
     "train_hybrid",
-    "train_baseline",
+    "train",
 )
 SHARED = [
     "--data",

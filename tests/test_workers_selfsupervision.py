@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import train_pretrained
+from approaches.pretrained_features import looks
 from persistence import backbone, checkpoint, data, options, scene, selfsupervision
 from persistence.errors import TrainingError
 from workers_samples import TINY, tiny_options
@@ -136,17 +136,17 @@ def test_auto_takes_self_supervised_weights_where_imagenet_cannot_be_had(
         raise TrainingError("no ImageNet weights: no line")
 
     monkeypatch.setattr(backbone, "_imagenet_weights", unreachable)
-    weights, side_px = train_pretrained.choose_weights("auto", run)
+    weights, side_px = looks.choose_weights("auto", run)
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "no ImageNet weights: no line; taking self-supervised weights in their place"
     assert weights.description == SMALL.description
     assert side_px == SMALL.side_px
     with pytest.raises(TrainingError, match="no line"):
-        train_pretrained.choose_weights("imagenet", run)
+        looks.choose_weights("imagenet", run)
 
     imagenet = checkpoint.load(Path(weights.source), CPU)
     monkeypatch.setattr(backbone, "_imagenet_weights", lambda: imagenet)
-    weights, side_px = train_pretrained.choose_weights("auto", run)
+    weights, side_px = looks.choose_weights("auto", run)
     assert (weights.description, side_px) == ("imagenet", 64)
 
 
@@ -156,11 +156,11 @@ def test_what_the_start_record_says_of_the_weights_is_enough_to_evaluate_again(
     monkeypatch.setattr(selfsupervision, "QUICK", SMALL)
     monkeypatch.setattr(data, "QUICK", TINY)
     parser = options.parser("", name="tiny")
-    train_pretrained.add_backbone_options(parser)
+    looks.add_options(parser)
     command = ["--quick", "--weights", "self-supervised", "--data-cache", str(tmp_path), "--device", "cpu"]
     args = parser.parse_args(command)
     run = options.Options.of(args)
-    features, info = train_pretrained.frozen_features(args, run)
+    features, _, info = looks.prepare(args, run)
     assert info["weights"] == SMALL.description
     evaluate = importlib.import_module("evaluate")
     clips = evaluate.clips_of({**info, **run.recipe, "data": features.checksum}, "validation", tmp_path, CPU)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from persistence import backbone, options, reporting, training
-from persistence.model import ModelConfig
-from train_pretrained import add_backbone_options, frozen_features
-from train_supervised import add_attention_options, attention_info, attention_supervision
+import train
+from approaches.attention_supervised import objective
+from approaches.pretrained_features import looks
+from persistence import options
 
 
 def main() -> None:
-    """Train from the command line."""
-    parser = options.parser(__doc__, name="hybrid")
-    add_attention_options(parser)
-    add_backbone_options(parser)
-    args = parser.parse_args()
-    run = options.Options.of(args)
-    reporter = reporting.reporter()
-    data, features = frozen_features(args, run)
-    info = {"approach": "hybrid", **attention_info(args), **features}
-    config = ModelConfig(frozen_features=backbone.N_FEATURES)
-    training.train(run, data, config, attention_supervision(args), reporter=reporter, info=info)
+    """Train from the command line, without the branch that merges the two."""
+    train.main(__doc__, asked=objective, seen=looks)
 
 
 if __name__ == "__main__":

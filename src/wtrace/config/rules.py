@@ -140,12 +140,11 @@ def _check_far_workers(spec: RaceSpec) -> None:
     for worker in spec.workers:
         if engine_of(spec, spec.runner_of(worker)).kind != "ray":
             continue
-        for key in ("include", "setup"):
-            if getattr(worker, key):
-                raise ConfigError(
-                    f"{_place(worker, key)}: it prepares a worktree, and Ray is sent the commit alone",
-                    hint="prepare the nodes, or run the command from the training",
-                )
+        if worker.include:
+            raise ConfigError(
+                f"{_place(worker, 'include')}: it prepares a worktree, and Ray is sent the commit alone",
+                hint="put these files where every node reaches them",
+            )
         source = spec.metrics_of(worker).source
         if source not in FAR_SOURCES:
             raise ConfigError(

@@ -68,6 +68,7 @@ def check_parcels(spec: RaceSpec, prepared: Sequence[Prepared]) -> list[str]:
         lacks = [
             *commit.left_out(made.path, made.commit),
             *(["its uncommitted changes"] if made.dirty else []),
+            *(["what its set-up does not commit"] if worker.setup else []),
         ]
         if lacks:
             warnings.append(f"{made.worker}: Ray is not sent {', '.join(lacks)}")

@@ -38,11 +38,11 @@ def setup(config: ConfigOption = None, trust: TrustOption = False) -> None:
     for made in prepared:
         for line in describe(made):
             print(line)
+    check_commands(spec, prepared)
+    prepared = set_up_now(root, spec, prepared, told=lambda line: print(plain(line), flush=True))
     for forecast in merge_outlook(root, spec, {made.worker: made.commit for made in prepared}):
         if not forecast.clean:
             print(plain(f"if {forecast.worker} wins, it {forecast.words}"))
-    check_commands(spec, prepared)
-    set_up_now(root, spec, prepared, told=lambda line: print(plain(line), flush=True))
 
 
 def describe(made: Prepared) -> Iterator[str]:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.config.placeholders import fill, with_python
-from wtrace.errors import ToolError
+from wtrace.data import replace
+from wtrace.errors import ToolError, WtraceError
 from wtrace.git import registry
+from wtrace.git.branches import head_commit
 from wtrace.race import events as ev
 from wtrace.race.context import RaceContext
 from wtrace.race.paths import Layout
@@ -95,6 +97,15 @@ def stamp(worker: WorkerSpec, worktree: Path, commit: str) -> None:
         registry.write_note(worktree, registry.SETUP, json.dumps(noted))
 
 
+def commit_left(worktree: Path, before: str) -> str:
+    """The commit that a set-up has left, which is what its worker races: a set-up may commit. `before` if none can be
+    told."""
+    try:
+        return head_commit(worktree)
+    except WtraceError:
+        return before
+
+
 def prepare_setup(
     race: RaceContext, worker: str, step: int, inherited: Mapping[str, str], grant: Grant | None = None
 ) -> Launch:
@@ -137,6 +148,8 @@ class SetupIntake(CommandIntake):
         problem = None if why is None else failed(spec.setup[self._step - 1], self.folder, why)
         if problem is None and self._step == len(spec.setup):
             place = self._race.places[self._worker]
+            place = replace(place, commit=commit_left(Path(place.worktree), place.commit))
+            self._race.places[self._worker] = place
             stamp(spec, Path(place.worktree), place.commit)
         self._journal.note(
             ev.SetupEnded(
@@ -163,10 +176,12 @@ def _named_files(worker: WorkerSpec, worktree: Path) -> Iterator[Path]:
 LOOK_EVERY_S = 0.5
 
 
-def set_up_now(root: Path, spec: RaceSpec, prepared: Sequence[Prepared], told: Callable[[str], None]) -> None:
-    """Run the set-up of each worktree that needs it. UsageError while a race runs; ToolError when one failed.
+def set_up_now(
+    root: Path, spec: RaceSpec, prepared: Sequence[Prepared], told: Callable[[str], None]
+) -> list[Prepared]:
+    """Run the set-up of each worktree that needs it; the worktrees at the commits that it left.
 
-    One that fails keeps the others from nothing.
+    UsageError while a race runs; ToolError when one failed. One that fails keeps the others from nothing.
     """
     waiting = [
         made
@@ -174,7 +189,7 @@ def set_up_now(root: Path, spec: RaceSpec, prepared: Sequence[Prepared], told: C
         if (worker := spec.worker(made.worker)).setup and not is_stamped(worker, made.path, made.commit)
     ]
     if not waiting:
-        return
+        return list(prepared)
     from wtrace.runners.local import LocalRunner
 
     layout = Layout(root)
@@ -188,6 +203,7 @@ def set_up_now(root: Path, spec: RaceSpec, prepared: Sequence[Prepared], told: C
         raise ToolError(
             "a set-up failed", seen="\n".join(problems), hint="mend it, then `wtrace setup` again"
         )
+    return [replace(made, commit=commit_left(made.path, made.commit)) for made in prepared]
 
 
 def _set_up(race: RaceContext, runner: Runner, made: Prepared, told: Callable[[str], None]) -> str | None:
@@ -204,7 +220,7 @@ def _set_up(race: RaceContext, runner: Runner, made: Prepared, told: Callable[[s
         why = _wait(runner, folder)
         if why is not None:
             return f"{made.worker}: {failed(command, folder, why)}"
-    stamp(worker, made.path, made.commit)
+    stamp(worker, made.path, commit_left(made.path, made.commit))
     return None
 
 
