@@ -15,7 +15,7 @@ from wtrace.config.kinds import Place, Whole, shown
 from wtrace.config.names import did_you_mean, nearest
 from wtrace.config.schema import Table, as_table, read_keys, refuse_unknown, write_keys
 from wtrace.config.spec import RaceSpec, WorkerSpec
-from wtrace.config.tables import EPOCHS, RACE, TABLES
+from wtrace.config.tables import DEFAULTS, EPOCHS, RACE, TABLES, WORKERS
 from wtrace.data import replace
 from wtrace.errors import ConfigError, UsageError
 from wtrace.text import plain as visible
@@ -31,8 +31,10 @@ def parse(text: str, *, source: str = "wtrace.toml", recorded: bool = False) -> 
     content = _toml(text, source)
     _refuse_unknown_tables(content)
     fields: dict[str, Any] = {}
+    content = _with_defaults(content)
     for table in TABLES:
-        fields |= _read_table(table, content.get(table.name))
+        if table is not DEFAULTS:
+            fields |= _read_table(table, content.get(table.name))
     spec = RaceSpec(**fields)
     rules.check(spec)
     if not recorded:
@@ -43,7 +45,7 @@ def parse(text: str, *, source: str = "wtrace.toml", recorded: bool = False) -> 
 def dump(spec: RaceSpec) -> str:
     """The race as TOML: `parse(dump(spec), recorded=True) == spec`. Defaults are written out, so that they stay what they were."""
     parts: list[str] = []
-    for table in TABLES:
+    for table in TABLES:  # what `[defaults]` said stands in the workers
         for heading, content in _written(table, spec):
             lines = [f"{kinds.toml_key(name)} = {kinds.toml_value(value)}" for name, value in content.items()]
             parts.append("\n".join([f"[{heading}]", *lines]) + "\n")
@@ -114,6 +116,30 @@ def _refuse_unknown_tables(content: Mapping[str, object]) -> None:
     refuse_unknown(content, known, Place())
 
 
+def _with_defaults(content: Mapping[str, object]) -> Mapping[str, object]:
+    """The content with the keys of `[defaults]` in every worker that has none of its own. They are looked at even if nobody needs them."""
+    at = Place((DEFAULTS.name,))
+    defaults = as_table(content.get(DEFAULTS.name, {}), at)
+    known = {key.name: key for key in WORKERS.keys}
+    refuse_unknown(defaults, list(known), at)
+    for name, value in defaults.items():
+        known[name].kind.read(value, at / name)
+    workers = content.get(WORKERS.name)
+    if not defaults or not isinstance(workers, dict):
+        return content
+    return {**content, WORKERS.name: {name: _filled(defaults, worker) for name, worker in workers.items()}}
+
+
+def _filled(defaults: Mapping[str, object], worker: object) -> object:
+    if not isinstance(worker, dict):
+        return worker
+    filled = {**defaults, **worker}
+    common, own = defaults.get("env"), worker.get("env")
+    if isinstance(common, dict) and isinstance(own, dict):
+        filled["env"] = {**common, **own}
+    return filled
+
+
 def _read_table(table: Table, given: object) -> dict[str, Any]:
     at = Place((table.name,))
     content = as_table({} if given is None else given, at)
@@ -145,6 +171,8 @@ def _read_named(table: Table, at: Place, value: object) -> object:
 
 
 def _written(table: Table, spec: RaceSpec) -> list[tuple[str, Mapping[str, object]]]:
+    if table is DEFAULTS:
+        return []
     if table.entry is not None:
         entries = getattr(spec, table.name)
         return [(table.name, {each.name: table.entry.plain(each) for each in entries})] if entries else []

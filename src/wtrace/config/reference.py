@@ -21,7 +21,8 @@ INTRODUCTION = """\
 The config of a race lies at the root of the repo, or where `--config FILE` says. It is
 [TOML](https://toml.io). `wtrace init` writes one to begin with.
 
-Required are `[race] name`, one criterion in `[success]`, and one `[workers.NAME]` with `branch` and `command`.
+Required are `[race] name`, one criterion in `[success]`, and one `[workers.NAME]` with `branch` and `command`
+(the command may stand in `[defaults]`, for all).
 All else has a default. A key that is not on this page is a mistake, and the message names the nearest one that is.
 """
 
@@ -60,6 +61,8 @@ def _section(table: Table) -> str:
     if table.entry is not None:
         settings = _settings() if isinstance(table.entry, RunnerSettings) else ""
         return f"{text}\nEach value: {table.entry.expects}.\n{settings}"
+    if not table.keys:
+        return text
     return f"{text}\n{_key_table(_with_inner(table.keys))}"
 
 

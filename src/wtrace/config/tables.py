@@ -322,6 +322,13 @@ WORKERS = Table(
     name_problem=worker_name_problem,
 )
 
+DEFAULTS = Table(
+    "defaults",
+    "Keys of `[workers.NAME]` that hold for every worker, so that workers of one script take a line or two each. A key that "
+    "a worker has itself takes the place of the one here; of `env`, each variable by itself. Every key of `[workers.NAME]` "
+    "may stand here.",
+)
+
 AFTER = Table(
     "after",
     "Commands of your own for the end of the race.",
@@ -378,4 +385,19 @@ NOTIFY = Table(
     ),
 )
 
-TABLES = (RACE, SUCCESS, JUDGE, CONFIRM, STOP, METRICS, FIGURES, KEEP, WORKERS, AFTER, RUNNERS, SYNC, NOTIFY)
+TABLES = (
+    RACE,
+    SUCCESS,
+    JUDGE,
+    CONFIRM,
+    STOP,
+    METRICS,
+    FIGURES,
+    KEEP,
+    DEFAULTS,
+    WORKERS,
+    AFTER,
+    RUNNERS,
+    SYNC,
+    NOTIFY,
+)

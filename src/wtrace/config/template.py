@@ -77,11 +77,14 @@ CONFIRM = """
 # timeout = 600
 """
 
+DEFAULTS = """
+# What holds for every worker that does not say otherwise: how its training starts, and any other key of a worker.
+# There is no shell; wtrace fills in {output} {worker} {race} {check_every} {max_epochs} {worktree} {metrics}.
+"""
+
 WORKERS = """
-# One table per worker: a branch, and how its training starts. There is no shell; wtrace fills in {output}
-# {worker} {race} {check_every} {max_epochs} {worktree} {metrics}. More keys for one worker: priority = 10
-# (who starts first), control = true (runs for comparison, never wins), max_epochs, retries, cwd,
-# env = { NAME = "value" }.
+# One table per worker: its branch, and what is its own: another command, max_epochs, retries, cwd,
+# priority = 10 (who starts first), control = true (runs for comparison, never wins), env = { NAME = "value" }.
 """
 
 
@@ -102,15 +105,14 @@ def config_template(
     """
     base = base if base is not None and not branch_problem(base) else None
     racing = side_by_side([each for each in branches if not branch_problem(each)], base)
-    command = _command(script, options)
     seen = metrics if isinstance(metrics, Suggestion) else None
     parts = [HEADER, _race(safe_name(name, "race"), base, seen), _success(metrics), _metrics(metrics)]
-    parts += [_judge(), CONFIRM, WORKERS]
-    parts.append(_script_comment(script, framework))
+    parts += [_judge(), CONFIRM, DEFAULTS, _script_comment(script, framework)]
+    parts += [f"[defaults]\ncommand = {kinds.toml_value(_command(script, options))}\n", WORKERS]
     if not racing:
         parts.append("# No other branch was found: these two are created from the base by `wtrace setup`.\n")
         racing = side_by_side(EXAMPLE_BRANCHES, base)
-    parts += _workers(racing, command, most_workers)
+    parts += _workers(racing, most_workers)
     return "".join(parts)
 
 
@@ -181,15 +183,13 @@ def _command(script: str | None, options: Sequence[str]) -> list[str]:
     return command
 
 
-def _workers(branches: Sequence[str], command: Sequence[str], most: int) -> list[str]:
+def _workers(branches: Sequence[str], most: int) -> list[str]:
     tables: list[str] = []
     taken: set[str] = set()
     for branch in branches[:most]:
         name = _worker_name(branch, taken)
         taken.add(name.casefold())
-        tables.append(
-            f"\n[workers.{kinds.toml_key(name)}]\nbranch = {kinds.toml_string(branch)}\ncommand = {kinds.toml_value(command)}\n"
-        )
+        tables.append(f"\n[workers.{kinds.toml_key(name)}]\nbranch = {kinds.toml_string(branch)}\n")
     if len(branches) > most:
         rest = ", ".join(kinds.toml_string(branch) for branch in branches[most:])
         tables.append(f"\n# More branches, each of which can be a worker of its own: {rest}\n")
