@@ -28,7 +28,7 @@ def parse(text: str, *, source: str = "wtrace.toml", recorded: bool = False) -> 
 
     `recorded`: of a race that was started once, so that what is only unwise is no mistake any more.
     """
-    content = _toml(text, source)
+    content: Mapping[str, object] = _toml(text, source)
     _refuse_unknown_tables(content)
     fields: dict[str, Any] = {}
     content = _with_defaults(content)
