@@ -46,6 +46,11 @@ def after(*looks: Look) -> Seen:
     return seen
 
 
+def twice(look: Look) -> tuple[Look, Look]:
+    """The loop looks again as soon as it has read what was reported before the first look."""
+    return look, replace(look, at=look.at + 0.01)
+
+
 def answer(
     *looks: Look,
     race: object = OWN,
@@ -91,7 +96,7 @@ def test_of_a_worker_that_was_killed_amid_its_save_nothing_is_taken() -> None:
     assert isinstance(answer(Look(100.1, None), late, ending=killed), Lost)
     assert answer(WHOLE, ending=killed) == Take(), "it was saved before it was named"
     assert isinstance(answer(WHOLE, late, race=ONE_FILE, ending=killed), Lost)
-    assert answer(WHOLE, late, race=ONE_FILE, ending=replace(killed, settled=True)) == Take()
+    assert answer(WHOLE, *twice(late), race=ONE_FILE, ending=replace(killed, settled=True)) == Take()
 
 
 def test_where_nobody_can_say_who_writes_a_file_is_whole_when_it_is_still() -> None:
@@ -126,11 +131,33 @@ def test_what_is_found_only_after_a_later_report_may_be_of_that() -> None:
 def test_a_save_that_was_seen_before_the_later_report_is_of_its_own_epoch_however_long_it_takes() -> None:
     """A thread saves while the training goes on."""
     late = replace(CLAIM, overtaken=101.0)
-    grows = [Look(100.0 + at / 2, file(100.0 + at / 2, size=at), writing=True) for at in range(1, 9)]
-    whole = Look(104.6, file(104.5, size=9), writing=False)
+    grows = [Look(100.0 + at / 4, file(100.0 + at / 4, size=at), writing=True) for at in range(1, 17)]
+    whole = Look(104.2, file(104.1, size=17), writing=False)
     assert answer(*grows, whole, race=ONE_FILE, claim=late) == Take()
-    anew = Look(104.5, file(104.5, size=1), writing=True)  # it was cut: the next save
+    anew = Look(104.1, file(104.1, size=1), writing=True)  # it was cut: the next save
     assert isinstance(answer(*grows, anew, whole, race=ONE_FILE, claim=late), Lost)
+
+
+def test_a_save_that_has_grown_while_nobody_looked_may_be_the_next_one() -> None:
+    """Read at 101.0; at 101.1 the same file is longer, but the first save may have ended at 100.5."""
+    late = replace(CLAIM, overtaken=101.0)
+    began = twice(Look(100.1, file(100.1, size=1), writing=True))
+    longer = Look(101.1, file(101.1, size=500), writing=True)
+    whole = Look(101.2, file(101.2), writing=False)
+    assert isinstance(answer(*began, longer, whole, race=ONE_FILE, claim=late), Lost)
+
+
+def test_what_is_written_before_the_next_report_is_read_may_come_after_it() -> None:
+    """The worker reports epoch 6 and saves; the file is seen at once, the line a moment later."""
+    first = Look(100.1, file(91.0), writing=False)
+    next_one = Look(101.0, file(101.0), writing=False)
+    assert answer(first, next_one, race=ONE_FILE) == Wait("has just been written")
+    unread = replace(next_one, at=101.1, all_read=False)
+    assert answer(first, next_one, unread, race=ONE_FILE) == Wait("has just been written")
+    late = replace(CLAIM, overtaken=101.2)
+    again = replace(next_one, at=101.2)
+    assert isinstance(answer(first, next_one, unread, again, race=ONE_FILE, claim=late), Lost)
+    assert answer(first, next_one, again, race=ONE_FILE) == Take()
 
 
 AFTERWARDS = Habit(saves_first=False, previous=90.0)
@@ -138,17 +165,15 @@ AFTERWARDS = Habit(saves_first=False, previous=90.0)
 
 def test_a_training_that_saves_after_it_reports_is_waited_for() -> None:
     old = Look(100.1, file(91.0), writing=False)
-    assert answer(old, race=ONE_FILE, habit=AFTERWARDS) == Wait(
+    assert answer(*twice(old), race=ONE_FILE, habit=AFTERWARDS) == Wait(
         "has not been written since epoch 5 was reported"
     )
     saving = Look(115.0, file(115.0, size=10), writing=True)
     saved = Look(116.0, file(116.0), writing=False)
     assert answer(old, saving, race=ONE_FILE, habit=AFTERWARDS) == Wait("is being written")
-    assert answer(old, saving, saved, race=ONE_FILE, habit=AFTERWARDS) == Take()
-    assert (
-        answer(old, Look(116.0, file(115.9, inode=2), writing=False), race=ONE_FILE, habit=AFTERWARDS)
-        == Take()
-    )
+    assert answer(old, saving, *twice(saved), race=ONE_FILE, habit=AFTERWARDS) == Take()
+    renamed = Look(116.0, file(115.9, inode=2), writing=False)
+    assert answer(old, *twice(renamed), race=ONE_FILE, habit=AFTERWARDS) == Take()
 
 
 def test_a_training_that_saves_before_it_reports_is_copied_at_once() -> None:
@@ -159,23 +184,28 @@ def test_a_training_that_saves_before_it_reports_is_copied_at_once() -> None:
 def test_a_file_that_was_not_written_for_the_claims_epoch_is_no_checkpoint_of_it() -> None:
     stale = Look(100.1, file(80.0), writing=False)
     late = replace(CLAIM, overtaken=110.0)
-    assert answer(stale, race=ONE_FILE, habit=AFTERWARDS, claim=late) == Lost("was not written for epoch 5")
+    assert answer(*twice(stale), race=ONE_FILE, habit=AFTERWARDS, claim=late) == Lost(
+        "was not written for epoch 5"
+    )
     fresh = Look(100.1, file(91.0), writing=False)  # between the reports of epochs 4 and 5, and not since
-    assert answer(fresh, race=ONE_FILE, habit=AFTERWARDS, claim=late) == Take()
+    assert answer(*twice(fresh), race=ONE_FILE, habit=AFTERWARDS, claim=late) == Take()
 
 
 def test_where_the_habit_is_not_known_the_nearer_epoch_counts() -> None:
     near = Look(100.1, file(99.0), writing=False)
     assert isinstance(answer(near, race=ONE_FILE), Wait)
     assert answer(near, replace(near, at=101.0), race=ONE_FILE) == Take()
-    assert answer(near, Look(100.6, file(100.5), writing=False), race=ONE_FILE) == Take()
+    assert answer(near, *twice(Look(100.6, file(100.5), writing=False)), race=ONE_FILE) == Take()
 
 
 def test_a_line_that_was_read_late_was_printed_before_what_is_saved_now() -> None:
     """The worker printed at 95, and had saved by 97; the line was read at 100."""
     saved = Look(100.1, file(97.0), writing=False, printed_at=95.0)
-    assert answer(saved, race=ONE_FILE, habit=AFTERWARDS) == Take()
-    assert isinstance(answer(replace(saved, printed_at=98.0), race=ONE_FILE, habit=AFTERWARDS), Wait)
+    assert answer(*twice(saved), race=ONE_FILE, habit=AFTERWARDS) == Take()
+    later = twice(replace(saved, printed_at=98.0))
+    assert answer(*later, race=ONE_FILE, habit=AFTERWARDS) == Wait(
+        "has not been written since epoch 5 was reported"
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_the_frozen_copy_is_of_the_winning_epoch_though_it_is_saved_after_the_re
     lab: Lab, way: str
 ) -> None:
     # A save in a thread is over before the next reading: one that is not is of an unknown epoch.
-    write_race(lab, way, epoch_s=0.6 if way == "by_thread" else 0.3, metrics=ONE_FILE)
+    write_race(lab, way, epoch_s=2.0 if way == "by_thread" else 0.3, metrics=ONE_FILE)
     lab.wtrace("run")
     frozen = lab.latest / "claims" / "1" / "checkpoint.pt"
     assert epoch_of_whole(frozen) == WINS_AT

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STILL_S = 2.0
 """Where nobody can say whether a file is open for writing, it is whole when it has not changed for so long."""
+SAME_SAVE_WITHIN_S = 0.4
+"""A file that has grown between two looks is one save only if no other can have begun between them."""
 CLOCK_S = 1.0
 """A file's time and ours may differ by so much."""
 
@@ -53,6 +55,7 @@ class Look:
     file: FileSeen | None
     writing: bool | None = None  # somebody of the worker's has it open for writing; None: it cannot be told
     printed_at: float | None = None  # when the worker last printed, where what it prints is read
+    all_read: bool = True  # whatever the worker had reported by the look before this one has been read
 
 
 @data
@@ -65,6 +68,11 @@ class Seen:
     began: float  # when that save began: as the first look has it by its own time, else when it was found
     printed_at: float | None  # at the first look
     first_whole: FileSeen | None = None  # the content, where the first look found a whole file
+    known_at: float | None = None  # since when what had been reported before `found_at` has been read
+
+    def was_there_before(self, report: float) -> bool:
+        """Whether the content, or its save, began before the report that was read at that time was made."""
+        return self.known_at is not None and self.known_at < report
 
 
 @data
@@ -100,13 +108,20 @@ def seen_now(before: Seen | None, look: Look) -> Seen:
         began = look.at if look.file is None or look.writing else min(look.file.modified, look.at)
         first = Seen(look, look.at, look.at, began, look.printed_at)
         return replace(first, first_whole=look.file) if _wait_for_whole(first, ended=False) is None else first
+    known_at = look.at if before.known_at is None and look.all_read else before.known_at
     if look.file == before.last.file:
-        return replace(before, last=look)
+        return replace(before, last=look, known_at=known_at)
     changed = replace(before, last=look, changed_at=look.at)
-    old, new = before.last.file, look.file
-    if before.last.writing and old is not None and new is not None and old.grew_to(new):
-        return changed  # it only grows while it stays open: one save
-    return replace(changed, found_at=look.at, began=look.at)
+    if _goes_on(before.last, look):
+        return replace(changed, known_at=known_at)
+    return replace(changed, found_at=look.at, began=look.at, known_at=None)
+
+
+def _goes_on(before: Look, look: Look) -> bool:
+    """Whether both looks see one save: the file only grew while it stayed open, and there was no time for another."""
+    if before.file is None or look.file is None or look.at > before.at + SAME_SAVE_WITHIN_S:
+        return False
+    return bool(before.writing) and before.file.grew_to(look.file)
 
 
 def may_copy(
@@ -124,10 +139,17 @@ def may_copy(
     assert look.file is not None
     if ended and (torn := _doubt(spec, claim, look.file, ending)) is not None:
         return torn
+    overwritten = Lost("was overwritten by a later epoch before it could be copied")
     if claim.overtaken is not None and seen.found_at >= claim.overtaken:
-        return Lost("was overwritten by a later epoch before it could be copied")
+        return overwritten
     if habit.saves_first or not reports_first(spec, claim.worker):
         return _saved_first(claim, seen)
+    if claim.overtaken is not None and not seen.was_there_before(claim.overtaken):
+        return overwritten
+    if (
+        seen.known_at is None
+    ):  # a later epoch may have been reported before this content came, and not been read yet
+        return Wait("has just been written")
     return _of_one_file(claim, seen, habit, ended=ended, limit_s=limit_s)
 
 

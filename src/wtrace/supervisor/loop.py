@@ -228,7 +228,7 @@ class Supervisor:
         if self._store(now):
             self._deeds.carry_out(now)
             self._settler.look(now)
-            self._freezer.tend(now)
+            self._freezer.tend(now, all_read=not self._following.has_more)
             self._pages.write(now)
             self._notify(now)
             self._agents.tend(now)

@@ -85,8 +85,11 @@ class Freezer:
         """When to look again (seconds since 1970); None while no file is waited for."""
         return self._looks_at if any(job.copy is None for job in self._jobs.values()) else None
 
-    def tend(self, now: float) -> None:
-        """Take note of copies that have been made, and look at files that are waited for."""
+    def tend(self, now: float, *, all_read: bool = True) -> None:
+        """Take note of copies that have been made, and look at files that are waited for.
+
+        `all_read`: whatever the workers had reported before this turn of the loop has been read.
+        """
         self._learn(now)
         self._remove_dropped()
         if not self._jobs:
@@ -94,6 +97,8 @@ class Freezer:
         with contextlib.suppress(BlockingIOError):
             os.read(self._bell, 4096)
         looks = now >= self._looks_at
+        if looks:
+            self._looks_at = now + LOOK_EVERY_S
         for number, job in list(self._jobs.items()):
             claim = self._state.claims[number - 1]
             if not self._state.wants_frozen(claim):
@@ -101,9 +106,7 @@ class Freezer:
             elif job.copy is not None:
                 self._take_outcome(now, claim, job)
             elif looks and now >= job.not_before:
-                self._look(now, claim, job)
-        if looks:
-            self._looks_at = now + LOOK_EVERY_S
+                self._look(now, claim, job, all_read=all_read)
 
     @property
     def _state(self) -> State:
@@ -169,7 +172,7 @@ class Freezer:
             text = f"{claim.checkpoint} {why}"
             self._journal.note(ev.FreezeWaits(now, claim.number, claim.worker, text, whole=True))
 
-    def _look(self, now: float, claim: Claim, job: _Job) -> None:
+    def _look(self, now: float, claim: Claim, job: _Job, *, all_read: bool) -> None:
         if claim.checkpoint is None:
             self._fail(now, claim, "")
             return
@@ -179,11 +182,14 @@ class Freezer:
         try:
             source = copying.source_of(self._race.layout.output(claim.worker), claim.checkpoint)
             writing = self._is_written(claim.worker, source)
-            look = rules.Look(now, copying.look_at(source), writing, self._printed_before(claim))
+            file, printed_at = copying.look_at(source), self._printed_before(claim)
+            look = rules.Look(now, file, writing, printed_at, all_read=all_read)
         except copying.CopyError as error:
             self._fail(now, claim, str(error))
             return
         job.seen = rules.seen_now(job.seen, look)
+        if all_read and job.seen.known_at is None:
+            self._looks_at = now  # the next turn reads what has been reported meanwhile
         habit = self._habits.get(claim.worker, rules.Habit())
         ending = ending_of(self._race.layout, claim.worker, self._state.workers[claim.worker])
         match rules.may_copy(self._race.spec, claim, job.seen, habit, ending=ending, limit_s=LIMIT_S):
