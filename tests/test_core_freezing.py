@@ -145,6 +145,8 @@ def test_a_save_that_has_grown_while_nobody_looked_may_be_the_next_one() -> None
     longer = Look(101.1, file(101.1, size=500), writing=True)
     whole = Look(101.2, file(101.2), writing=False)
     assert isinstance(answer(*began, longer, whole, race=ONE_FILE, claim=late), Lost)
+    slow = replace(longer, at=100.3, until=101.1)  # the turn began long before
+    assert isinstance(answer(*began, slow, whole, race=ONE_FILE, claim=late), Lost)
 
 
 def test_what_is_written_before_the_next_report_is_read_may_come_after_it() -> None:

@@ -881,6 +881,28 @@ def test_a_later_check_that_names_the_same_file_overtakes_a_claim(
     assert race.state.claims[0].overtaken == (race.now + 7 if is_overtaken else None)
 
 
+@pytest.mark.parametrize(("checkpoint", "is_overtaken"), [("best.pt", True), ("epoch_10.pt", False)])
+def test_a_claim_is_overtaken_also_by_a_check_that_was_read_in_the_same_turn(
+    checkpoint: str, is_overtaken: bool
+) -> None:
+    race = confirming("a")
+    race.freezes = False
+    race.note(ev.CheckJudged(race.now, "a", 1, 5, HELD_OUT, "best.pt"))
+    race.note(ev.CheckJudged(race.now, "a", 1, 10, MISSED, checkpoint))
+    race.settle()
+    assert race.state.claims[0].overtaken == (race.now if is_overtaken else None)
+
+
+def test_a_claim_of_one_file_is_overtaken_also_by_an_epoch_that_was_read_in_the_same_turn() -> None:
+    metrics = MetricsSpec("stdout", pattern=r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)", checkpoint="model.pt")
+    race = confirming("a", metrics=metrics)
+    race.freezes = False
+    race.note(ev.LinesRead(race.now, "a", 2, 0, 6))
+    race.note(ev.CheckJudged(race.now, "a", 1, 5, HELD_OUT, "model.pt"))
+    race.settle()
+    assert race.state.claims[0].overtaken == race.now
+
+
 def test_any_later_epoch_overtakes_a_claim_of_a_training_that_keeps_one_file_for_all() -> None:
     metrics = MetricsSpec("stdout", pattern=r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)", checkpoint="model.pt")
     race = confirming("a", metrics=metrics)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import random
+import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chaos_lab import LONG
 from race_lab import Lab
 from saving_lab import METRICS, WINS_AT, epoch_of_whole, write_race
 from wtrace.mirror.rsync import without
@@ -48,6 +54,21 @@ def test_the_frozen_copy_is_of_the_winning_epoch_though_it_is_saved_after_the_re
     frozen = lab.latest / "claims" / "1" / "checkpoint.pt"
     assert epoch_of_whole(frozen) == WINS_AT
     assert f"model.pt as it was at epoch **{WINS_AT}**: claims/1/checkpoint.pt" in report(lab)
+
+
+@pytest.mark.parametrize("number", range(40 if LONG else 3))
+def test_a_supervisor_that_stands_still_again_and_again_freezes_no_other_epoch(lab: Lab, number: int) -> None:
+    """For longer than an epoch now and then, so that it reads two reports at once, or sees the next save for the first."""
+    dice = random.Random(number)
+    write_race(lab, "by_thread", epoch_s=0.6, metrics=ONE_FILE)
+    lab.wtrace("run", "--detach")
+    while not (status := lab.status())["race"]["ended"]:
+        with contextlib.suppress(ProcessLookupError, TypeError):  # it has ended; it has no lock yet
+            os.kill(status["supervisor"]["pid"], signal.SIGSTOP)
+            time.sleep(dice.uniform(0.2, 0.9))
+            os.kill(status["supervisor"]["pid"], signal.SIGCONT)
+    frozen = lab.latest / "claims" / "1" / "checkpoint.pt"
+    assert not frozen.exists() or epoch_of_whole(frozen) == WINS_AT
 
 
 @pytest.mark.parametrize("way", ["in_place"])

@@ -57,6 +57,7 @@ class Due:
     worker: str
     epoch: int
     checkpoint: str | None
+    overtaken: float | None = None  # as a claim's
 
 
 @data

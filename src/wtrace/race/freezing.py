@@ -55,6 +55,7 @@ class Look:
     file: FileSeen | None
     writing: bool | None = None  # somebody of the worker's has it open for writing; None: it cannot be told
     printed_at: float | None = None  # when the worker last printed, where what it prints is read
+    until: float = 0.0  # when the file had been looked at; `at` is when the loop's turn began
     all_read: bool = True  # whatever the worker had reported by the look before this one has been read
 
 
@@ -119,7 +120,7 @@ def seen_now(before: Seen | None, look: Look) -> Seen:
 
 def _goes_on(before: Look, look: Look) -> bool:
     """Whether both looks see one save: the file only grew while it stayed open, and there was no time for another."""
-    if before.file is None or look.file is None or look.at > before.at + SAME_SAVE_WITHIN_S:
+    if before.file is None or look.file is None or max(look.at, look.until) > before.at + SAME_SAVE_WITHIN_S:
         return False
     return bool(before.writing) and before.file.grew_to(look.file)
 

@@ -39,6 +39,7 @@ class Worker:
     ended: float | None = None
     note: str | None = None
     reported: bool = False  # the running attempt has sent a line
+    reported_epoch: int = 0  # the latest of the running attempt
     stop_asked: bool = False
     saves_late: bool = False  # it said so: after it has reported
     merged: bool = False  # a hybrid whose branch has been made

@@ -79,7 +79,7 @@ class Supervisor:
         self._watcher = make_watcher()
         self._selector = selectors.DefaultSelector()
         self._following = Following(race, journal, runner, self._watcher, positions)
-        self._freezer = Freezer(race, journal, runner)
+        self._freezer = Freezer(race, journal, runner, clock)
         self._deeds = Deeds(race, journal, runner, self._following, self._freezer)
         self._taken: list[Path] = []  # requests that may be deleted once they are stored
         self._pages = Pages(race, journal, curves)

@@ -21,9 +21,18 @@ if TYPE_CHECKING:
 
 
 def claim_made(state: State, event: ev.ClaimMade) -> State:
+    """A later epoch may have been reported by then: several lines are read at once, and claims are made afterwards."""
     claim = Claim(event.number, event.worker, event.epoch, event.checkpoint, event.at)
-    due = tuple(each for each in state.due if (each.worker, each.epoch) != (event.worker, event.epoch))
-    return replace(state, claims=with_claim(state.spec, state.claims, claim), due=due)
+    by_line = reports_first(state.spec, event.worker)
+    if by_line and state.workers[event.worker].reported_epoch > event.epoch:
+        claim = replace(claim, overtaken=event.at)
+    due = []
+    for each in state.due:
+        if (each.worker, each.epoch) == (event.worker, event.epoch):
+            claim = replace(claim, overtaken=claim.overtaken or each.overtaken)
+        else:
+            due.append(each)
+    return replace(state, claims=with_claim(state.spec, state.claims, claim), due=tuple(due))
 
 
 def _change_claim(state: State, number: int, **changes: Any) -> State:
@@ -60,14 +69,15 @@ def overtaken(state: State, worker: str, epoch: int, checkpoint: str | None, at:
     `checkpoint` is the file that the report names; None: one whose files are not told apart by what it reports.
     """
 
-    def is_overtaken(claim: Claim) -> bool:
-        is_later = claim.worker == worker and claim.epoch < epoch and claim.overtaken is None
-        return is_later and claim.copy_is_undecided and checkpoint in (None, claim.checkpoint)
+    def is_overtaken(each: Claim | Due) -> bool:
+        is_later = each.worker == worker and each.epoch < epoch and each.overtaken is None
+        return is_later and checkpoint in (None, each.checkpoint)
 
-    if not any(is_overtaken(claim) for claim in state.claims):
-        return state
-    claims = tuple(replace(each, overtaken=at) if is_overtaken(each) else each for each in state.claims)
-    return replace(state, claims=claims)
+    def mark(each: Claim) -> Claim:
+        return replace(each, overtaken=at) if each.copy_is_undecided and is_overtaken(each) else each
+
+    due = tuple(replace(each, overtaken=at) if is_overtaken(each) else each for each in state.due)
+    return replace(state, claims=tuple(map(mark, state.claims)), due=due)
 
 
 def confirmation_started(state: State, event: ev.ConfirmationStarted) -> State:
@@ -134,7 +144,7 @@ RECENT_CHECKS = 32
 
 
 def lines_read(state: State, event: ev.LinesRead) -> State:
-    if state.claims and event.epoch and reports_first(state.spec, event.worker):
+    if (state.claims or state.due) and event.epoch and reports_first(state.spec, event.worker):
         state = overtaken(state, event.worker, event.epoch, None, event.at)
     worker = state.workers[event.worker]
     phase = worker.phase
@@ -152,6 +162,7 @@ def lines_read(state: State, event: ev.LinesRead) -> State:
         epoch=max(worker.epoch, event.epoch),
         note=note,
         reported=worker.reported or event.lines > event.bad_lines,
+        reported_epoch=max(worker.reported_epoch, event.epoch),
     )
 
 

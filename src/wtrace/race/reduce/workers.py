@@ -133,6 +133,7 @@ def worker_launched(state: State, event: ev.WorkerLaunched) -> State:
         started=event.at,
         ended=None,
         reported=False,
+        reported_epoch=0,
         ending=Ending(),
     )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wtrace.race.phases import Launching, Running, Stopping
     from wtrace.race.state import State
     from wtrace.runners.base import Runner
+    from wtrace.supervisor.clock import Clock
     from wtrace.supervisor.journal import Journal
 
 LOOK_EVERY_S = 0.2
@@ -47,8 +48,9 @@ class _Job:
 class Freezer:
     """Does nothing of its own accord: the loop calls `tend` at the end of a turn, after all signals have gone out."""
 
-    def __init__(self, race: RaceContext, journal: Journal, runner: Runner) -> None:
+    def __init__(self, race: RaceContext, journal: Journal, runner: Runner, clock: Clock) -> None:
         self._race = race
+        self._clock = clock
         self._journal = journal
         self._runner = runner
         self._jobs: dict[int, _Job] = {}  # by the claim's number
@@ -183,7 +185,7 @@ class Freezer:
             source = copying.source_of(self._race.layout.output(claim.worker), claim.checkpoint)
             writing = self._is_written(claim.worker, source)
             file, printed_at = copying.look_at(source), self._printed_before(claim)
-            look = rules.Look(now, file, writing, printed_at, all_read=all_read)
+            look = rules.Look(now, file, writing, printed_at, self._clock.now(), all_read=all_read)
         except copying.CopyError as error:
             self._fail(now, claim, str(error))
             return
