@@ -193,7 +193,7 @@ def _some(epochs: Sequence[int]) -> str:
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return f"{count:,} {what}{'' if count == 1 or what.endswith('s') else 's'}"
 
 
 def _raw(value: object) -> str:

@@ -201,7 +201,7 @@ def _of_lines(lines: Sequence[str], wanted: frozenset[str]) -> Proposal | None:
         return _with_epoch(best, others[:MOST_CHECKED])
     if not any(METRIC.search(each.name) or each.is_given for each in best.lines[0].values):
         return None  # some numbers, and nothing that makes metrics of them
-    return _with_epoch_elsewhere(_beside(best, shapes.values(), wanted), taken_apart)
+    return _with_epoch_elsewhere(best, _beside(best, shapes.values(), wanted), taken_apart)
 
 
 def _worth(shape: _Shape, wanted: frozenset[str]) -> tuple[int, bool, bool, bool, int]:
@@ -254,21 +254,24 @@ def _with_epoch(shape: _Shape, others: Sequence[PrintedLine]) -> Proposal | None
     )
 
 
-def _with_epoch_elsewhere(shapes: Sequence[_Shape], lines: Sequence[PrintedLine]) -> Proposal | None:
+def _with_epoch_elsewhere(
+    best: _Shape, shapes: Sequence[_Shape], lines: Sequence[PrintedLine]
+) -> Proposal | None:
     """The metrics stand on lines of their own, and others, before or after these, tell the epoch."""
+    naming = _naming(lines)
+    comes_last = bool(naming) and _stands_before(best, naming)
+    if comes_last:  # what stands after the number, in the same table perhaps, would count for the next one
+        shapes = [shape for shape in shapes if _stands_before(shape, naming)]
     parts = [part for shape in shapes if (part := _checked(shape, pattern_of, [])) is not None]
     if not parts:
         return None
     names = tuple(name for shape in shapes for name in shape.names)
-    naming = _naming(lines)
-    metric_lines = [line.index for shape in shapes for line in shape.lines]
-    once = len(metric_lines) == len(shapes) and len(naming) > MOST_ONCE
+    once = all(len(shape.lines) == 1 for shape in shapes) and len(naming) > MOST_ONCE
     if not naming or once:
         return Proposal("metrics without an epoch", "stdout", names, "|".join(parts), counted=True)
-    comes_last = min(metric_lines) < naming[0].index and naming[-1].index > max(metric_lines)
     first = naming[0]
     assert first.epoch is not None
-    parts.insert(len(parts) if comes_last else 0, epoch_pattern(first))
+    parts.insert(len(parts) if comes_last else 0, _epoch_part(naming))
     pattern = "|".join(parts)
     return (
         None
@@ -283,6 +286,23 @@ def _with_epoch_elsewhere(shapes: Sequence[_Shape], lines: Sequence[PrintedLine]
             epoch_comes="last" if comes_last else "first",
         )
     )
+
+
+def _stands_before(shape: _Shape, naming: Sequence[PrintedLine]) -> bool:
+    """Whether the epoch is told after such lines: before the first of them nothing is, and after the last of them it is."""
+    return shape.lines[0].index < naming[0].index and shape.lines[-1].index < naming[-1].index
+
+
+def _epoch_part(naming: Sequence[PrintedLine]) -> str:
+    """What finds the epoch in these lines, whose columns may be padded to other widths."""
+    tried = naming[:MOST_CHECKED]
+    patterns = [epoch_pattern(line) for line in (tried[0], tried[-1], tried[len(tried) // 2])]
+
+    def found(pattern: str) -> int:
+        compiled = compound_kinds.compiled(pattern)
+        return sum(compiled.search(line.text) is not None for line in tried)
+
+    return max(patterns, key=found)
 
 
 def _naming(lines: Sequence[PrintedLine]) -> list[PrintedLine]:
