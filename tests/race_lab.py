@@ -60,6 +60,9 @@ def play(step):
         print(values[0], flush=True)
     elif kind == "show":  # as a progress bar does: no newline of its own
         print(values[0], end="", flush=True)
+    elif kind == "leave":  # a file in the worktree, as trainings do that know of no output folder
+        pathlib.Path(values[0]).parent.mkdir(parents=True, exist_ok=True)
+        pathlib.Path(values[0]).write_text(values[1])
     elif kind == "append":
         (OUTPUT / values[0]).parent.mkdir(parents=True, exist_ok=True)
         with open(OUTPUT / values[0], "a") as file:

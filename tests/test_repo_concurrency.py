@@ -241,10 +241,19 @@ def leave_note(lab: Lab, tree: Path) -> None:
 
 
 STAGES = {
-    "nothing but a lock": ["gitdir", "HEAD", "commondir", "index", "logs", "ORIG_HEAD", "wtrace"],
-    "no HEAD": ["HEAD", "commondir", "index", "logs", "ORIG_HEAD", "wtrace"],
-    "no commondir": ["commondir", "index", "logs", "ORIG_HEAD", "wtrace"],
-    "no index": ["index", "logs", "ORIG_HEAD", "wtrace"],
+    "nothing but a lock": [
+        "gitdir",
+        "HEAD",
+        "commondir",
+        "index",
+        "logs",
+        "ORIG_HEAD",
+        "wtrace",
+        "wtrace-before",
+    ],
+    "no HEAD": ["HEAD", "commondir", "index", "logs", "ORIG_HEAD", "wtrace", "wtrace-before"],
+    "no commondir": ["commondir", "index", "logs", "ORIG_HEAD", "wtrace", "wtrace-before"],
+    "no index": ["index", "logs", "ORIG_HEAD", "wtrace", "wtrace-before"],
 }
 
 

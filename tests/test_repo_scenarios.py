@@ -1,4 +1,4 @@
-"""Random work of a user's in random order; then `clean` and `prepare`. Not a byte and not a commit may be lost.
+"""Random work of a user's in random order, with races among it; then `clean` and `prepare`. Not a byte may be lost.
 
 What was lost is found without the code under test: files by their hashes, commits by git's own list of objects.
 """
@@ -15,6 +15,7 @@ import pytest
 from repo_lab import Lab, make_lab, snapshot
 from wtrace.errors import UsageError
 from wtrace.git.clean import clean
+from wtrace.git.race_files import Span, note_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +121,52 @@ class User:
         self.git("init", "-q", self.random.choice(["nested", "outputs/nested"]))
 
 
+class Races:
+    """Trainings that write into the worktree what they like, over the user's files too."""
+
+    def __init__(self, user: User, folder: Path) -> None:
+        self.user, self.folder = user, folder
+        self.spans: list[Span] = []
+        self.made: dict[str, str] = {}  # what only a race has written, by its name
+        folder.mkdir()
+
+    def run(self) -> None:
+        tree, chance, number = self.user.tree, self.user.random, len(self.spans)
+        note_before(tree, lambda: {tree: self.spans})
+        before = snapshot(tree)
+        start = self._later()
+        for name in chance.choices(
+            ["new.py", "outputs/best.pt", "outputs/deep/er/log.txt", ".env", "ü"], k=3
+        ):
+            self.user.write(name)
+        end = self._touched("end")
+        self.spans.append(Span(start, end, self.folder / f"left-{number}"))
+        self._later()
+        for name, held in snapshot(tree).items():
+            if before.get(name) in (None, self.made.get(name)):
+                self.made[name] = held
+
+    def moved(self) -> dict[str, str]:
+        """What `clean` has moved to the races' folders, by the names that it had."""
+        tree = self.user.tree
+        return {
+            name.replace(str(span.into), str(tree), 1): held
+            for span in self.spans
+            for name, held in snapshot(span.into).items()
+        }
+
+    def _touched(self, name: str) -> int:
+        (self.folder / name).touch()
+        return (self.folder / name).stat().st_mtime_ns
+
+    def _later(self) -> int:
+        """Wait for the clock of the file system, which counts in jiffies, to go on; its time then."""
+        stood = self._touched("clock")
+        while (now := self._touched("clock")) == stood:
+            pass
+        return now
+
+
 def commits(lab: Lab) -> set[str]:
     """All commits that can still be reached: by refs, HEADs, indexes and the history of each."""
     lost = [
@@ -158,6 +205,11 @@ def test_nothing_is_lost(
     tree = lab.one().path
     lab.commit("train.py", "main went on\n")
     user = User(lab, tree, seed)
+    races = Races(user, tmp_path / "races")
+    for _ in range(user.random.choice([0, 1, 1, 2])):
+        races.run()
+        for deed in user.random.choices(user.deeds, k=user.random.choice([0, 0, 1])):
+            deed()
     for deed in user.random.choices(user.deeds, k=user.random.randint(0, 3)):
         deed()
     before, could_reach, branch = (
@@ -172,13 +224,19 @@ def test_nothing_is_lost(
         outcomes["refused"] += 1
     assert snapshot(tree) == before
 
-    (result,) = clean(lab.root)
+    (result,) = clean(lab.root, spans={tree: races.spans})
     outcomes["removed" if result.removed else "kept"] += 1
+    moved = races.moved()
+    outcomes["moved"] += bool(moved)
+    assert all(before[name] == held == races.made[name] for name, held in moved.items()), (
+        "a race's, every byte"
+    )
     assert could_reach <= commits(lab)
     assert lab.git("rev-parse", "topic", "main", "refs/stash", ok=False) == branch
     if not result.removed:
         assert result.reasons
         assert snapshot(tree) == before
+        assert not moved
         return
     held = {
         name.removeprefix(str(tree)): text
@@ -187,13 +245,16 @@ def test_nothing_is_lost(
     }
     recoverable = files_of_commit(lab, tmp_path / "again")
     assert {
-        name: text for name, text in held.items() if recoverable.get(name) != text and not regenerated(name)
+        name: text
+        for name, text in held.items()
+        if text not in (recoverable.get(name), moved.get(f"{tree}{name}")) and not regenerated(name)
     } == {}
 
 
 def test_the_scenarios_were_of_all_kinds(outcomes: Counter[str]) -> None:
-    if outcomes.total() < 30:
+    if outcomes["removed"] + outcomes["kept"] < 30:
         pytest.skip("only some of the scenarios ran")
     assert outcomes["removed"] >= 5
     assert outcomes["kept"] >= 10
+    assert outcomes["moved"] >= 3
     assert outcomes["refused"] >= 1

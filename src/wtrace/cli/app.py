@@ -88,7 +88,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {  # (what is typed, what it 
         ("wtrace export --to csv > curves.csv", "every value of the newest race, one a row"),
         ("wtrace export --to tensorboard --output runs", "as event files, below runs/RACE/"),
     ),
-    "clean": (("wtrace clean", "worktrees that hold work are kept, and named"),),
+    "clean": (
+        ("wtrace clean", "worktrees that hold work are kept, and named"),
+        ("wtrace clean --keep-files", "those in which a training left files too"),
+    ),
 }
 
 

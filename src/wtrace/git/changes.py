@@ -15,7 +15,7 @@ from wtrace.git.find import common_of, git_dir_of
 from wtrace.git.lock import name_some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from wtrace.git.registry import Entry
 
@@ -148,11 +148,19 @@ _UNTRACKED = ("??", "!!")
 _LOOK_YOURSELF = ("-c", "core.untrackedCache=false")
 
 
-def in_folder(path: Path) -> tuple[str, ...]:
-    """Work in the files of a worktree, its submodules included: changed, staged, untracked, ignored."""
+def own_files(path: Path) -> list[str]:
+    """What lies untracked in a worktree, ignored or not, and neither was brought along nor is made again by a tool."""
+    return own_untracked(path, [item[3:] for item in _status(path) if item[:2] in _UNTRACKED])
+
+
+def in_folder(path: Path, *, but_for: Collection[str] = ()) -> tuple[str, ...]:
+    """Work in the files of a worktree, its submodules included: changed, staged, untracked, ignored.
+
+    `but_for` are untracked files that are somebody else's.
+    """
     found: dict[str, list[str]] = {}
     status = [(item[:2], item[3:]) for item in _status(path)]
-    own = set(own_untracked(path, [name for state, name in status if state in _UNTRACKED]))
+    own = set(own_untracked(path, [name for state, name in status if state in _UNTRACKED])) - set(but_for)
     for state, name in status:
         if state not in _UNTRACKED or name in own:
             for kind in _kinds(state):

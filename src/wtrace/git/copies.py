@@ -90,6 +90,11 @@ def unchanged(worktree: Path, names: Sequence[str]) -> set[str]:
     return {name for name in names if name in marks and _mark(worktree / name) == marks[name]}
 
 
+def brought(worktree: Path) -> set[str]:
+    """All that was ever brought along to this worktree, whatever has become of it since."""
+    return set(_marks(worktree))
+
+
 def _told(brought: _Brought) -> list[str]:
     said = [f"brought along: {name_some(brought.new)}"] if brought.new else []
     if brought.differing:

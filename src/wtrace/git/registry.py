@@ -172,6 +172,11 @@ def write_note(worktree: Path, name: str, text: str) -> None:
     new.replace(file)
 
 
+def drop_note(worktree: Path, name: str) -> None:
+    """Remove the note, if there is one."""
+    (git_dir_of(worktree) / name).unlink(missing_ok=True)
+
+
 def read_setup(worktree: Path) -> dict[str, object]:
     """The note about the set-up; empty where there is none that can be read."""
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wtrace.data import data
 from wtrace.errors import ToolError, UsageError
-from wtrace.git import branches, checkout, command, copies, lock, registry
+from wtrace.git import branches, checkout, command, copies, lock, race_files, registry
 from wtrace.git.changes import changed_files
 from wtrace.git.find import common_dir
 from wtrace.git.worktree_plan import Plan, Step, WorktreeRequest, make_plan
@@ -118,6 +118,7 @@ def _add(root: Path, common: Path, step: Step, *, exists: bool) -> list[str]:
             _give_up(root, common, step, entry, outcome)
         else:
             registry.mark(entry, step.request.worker)
+            race_files.write_before(step.path, [])
             step.path.chmod(0o700)  # it holds what was brought along: `.env`, data
     if outcome.code:
         return [f"the worktree is complete, but its post-checkout hook failed: {command.last_line(outcome)}"]

@@ -69,6 +69,10 @@ class RaceLayout:
         """The worker's output folder; it persists over attempts."""
         return self.worker(name) / "output"
 
+    def left(self, name: str) -> Path:
+        """What the worker's processes left in its worktree, once `wtrace clean` has moved it here."""
+        return self.worker(name) / "worktree"
+
     def attempts(self, name: str) -> Path:
         """The worker's attempts, numbered from 1."""
         return self.worker(name) / "attempts"

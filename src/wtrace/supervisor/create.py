@@ -7,6 +7,7 @@ import datetime
 import re
 import sqlite3
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 from wtrace.config import load
@@ -189,6 +190,17 @@ def _with_frozen_config(root: Path, race: RaceLayout, target: SyncSpec) -> SyncS
     except WtraceError:  # its agent tells that it is not there, and the race goes on without that mirror
         copy.unlink()
     return replace(target, ssh_config=str(copy))
+
+
+def note_worktrees(layout: Layout, prepared: Sequence[Prepared]) -> None:
+    """Note what lies in the worktrees before a race begins there: it is not the race's, whatever becomes of it."""
+    from wtrace.git.race_files import note_before
+    from wtrace.supervisor.spans import spans
+
+    known = cache(lambda: spans(layout))
+    for made in prepared:
+        if made.made == "kept":
+            note_before(made.path, known)
 
 
 def check_commands(spec: RaceSpec, prepared: Sequence[Prepared]) -> None:

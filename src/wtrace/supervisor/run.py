@@ -100,6 +100,7 @@ def start(
         create.check_commands(spec, prepared)
         for line in () if spec.is_local else check_parcels(spec, prepared):
             warned(line)
+        create.note_worktrees(layout, prepared)
         race_id = create.create(layout, spec, prepared, strict=strict)
         if problem := approval.note_start(root, race_id, create.recorded_spec(layout.race(race_id))):
             warned(problem)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from wtrace.cli.common import (
     ConfigOption,
@@ -13,6 +15,7 @@ from wtrace.cli.common import (
     read_config,
     require_trust,
 )
+from wtrace.race.paths import Layout
 from wtrace.text import plain
 
 if TYPE_CHECKING:
@@ -55,15 +58,29 @@ def describe(made: Prepared) -> Iterator[str]:
         yield plain(f"         {note}")
 
 
-def clean() -> None:
-    """Remove worktrees that wtrace made and that hold no work of yours. Those that do are kept and named."""
+def clean(
+    keep_files: Annotated[
+        bool,
+        typer.Option(
+            "--keep-files", help="Keep worktrees in which a race left files, instead of moving these."
+        ),
+    ] = False,
+) -> None:
+    """Remove worktrees that wtrace made and that hold no work of yours. Those that do are kept and named.
+
+    What a training made in its worktree is the race's, and is moved into the race's folder below .wtrace/.
+    """
     from wtrace.git.clean import clean as clean_worktrees
+    from wtrace.supervisor.spans import spans
 
     root = find_root()
-    cleaned = clean_worktrees(root, busy=_busy(root))
+    busy = _busy(root)
+    cleaned = clean_worktrees(root, busy=busy, spans=spans(Layout(root)), keep_files=keep_files)
     for worktree in cleaned:
         if worktree.removed:
             print(plain(f"removed  {worktree.path}"))
+            for reason in worktree.reasons:
+                print(plain(f"         {reason}"))
         else:
             print(plain(f"kept     {worktree.path}: {'; '.join(worktree.reasons)}"))
     if not cleaned:
