@@ -13,13 +13,15 @@ from wtrace.config.language.criteria import parse_criterion
 from wtrace.config.spec import ConfirmSpec, JudgeSpec, MetricsSpec, RaceSpec, WorkerSpec
 from wtrace.judging.checks import CriterionStanding
 from wtrace.judging.referee import criteria_info
-from wtrace.publish.view import best_so_far, lead_title, leader_words
+from wtrace.publish.view import best_so_far, how_ended, lead_title, leader_words
 from wtrace.race import events as ev
 from wtrace.race import policy, view
 from wtrace.race.phases import Ended, Launching, Retrying, Running, Stopping, Waiting
 from wtrace.race.reduce import evolve
 from wtrace.race.rehearsal import rehearse
 from wtrace.race.state import State, begin
+from wtrace.supervisor.create import latest_time
+from wtrace.supervisor.publishing.pages import news_of
 
 
 def spec(*names: str, **changes: object) -> RaceSpec:
@@ -1107,3 +1109,64 @@ def test_where_nobody_can_win_any_more_nothing_is_rehearsed() -> None:
     race.check("a", 5, ratio=2.0)
     assert rehearse(race.state, race.now) == []
     assert rehearse(Story(with_worker(spec("a"), "a", control=True)).state, 0.0) == []
+
+
+def told(race: Story) -> list[str]:
+    return [happening.text for happening in race.state.happenings]
+
+
+def test_a_check_is_told_where_it_changes_something_and_not_otherwise() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    start = len(told(race))
+    race.check("a", 5, ratio=1.0, accuracy=0.5)
+    race.check("b", 5, ratio=0.9, accuracy=0.5)  # nothing is met, and a still leads
+    race.check("a", 10, ratio=1.1, accuracy=0.5)  # better, but nothing is new
+    race.check("b", 10, ratio=0.9, accuracy=0.8)
+    race.check("b", 15, ratio=0.9, accuracy=0.8)
+    race.check("b", 20, ratio=0.9, accuracy=0.7)
+    assert told(race)[start:] == [
+        "a at epoch 5: it leads with 0 of 2 criteria met",
+        "b at epoch 10: accuracy met (0.8); it leads with 1 of 2 criteria met",
+        "b at epoch 20: accuracy lost (0.7)",
+    ]
+
+
+def test_an_end_that_was_asked_for_is_silent_and_the_verdict_is_told_once() -> None:
+    race = Story(spec("a", "b", "c", "d"))
+    race.start_all()
+    race.check("a", 5, ratio=2.0)
+    start = len(told(race))
+    race.exited("b", code=None, signal=15)
+    race.exited("c", code=143)
+    race.exited("d", code=None, signal=9)
+    assert told(race)[start:] == ["d ended: killed by SIGKILL"], "only what was not as it should be"
+    assert not [text for text in told(race) if "beaten" in text or "SIGTERM" in text]
+    assert [text for text in told(race) if "WINS" in text] == [
+        "a WINS at epoch 5 (not confirmed on held-out data)"
+    ]
+    rows = [view.worker_standing(race.state, name, PLACE) for name in "bcd"]
+    assert [how_ended(row) for row in rows] == [
+        "terminated",
+        "terminated",
+        "terminated (signal 9)",
+    ]
+    assert [row.note for row in rows] == [None, None, None]
+
+
+def test_a_failure_of_a_worker_that_nobody_asked_to_leave_is_told_also_when_sigterm_ended_it() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.exited("a", code=None, signal=15)
+    assert told(race)[-1] == "a ended: killed by SIGTERM"
+
+
+def test_the_page_of_a_race_is_due_at_each_check_also_where_no_line_tells_of_it() -> None:
+    race = Story(spec("a"))
+    race.start_all()
+    race.check("a", 5, ratio=1.0, accuracy=0.5)
+    before = news_of(race.state)
+    race.now += 60
+    race.check("a", 10, ratio=1.1, accuracy=0.5)
+    assert news_of(race.state) != before
+    assert latest_time(race.state) == race.now

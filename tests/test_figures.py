@@ -258,7 +258,7 @@ def test_the_timeline_has_each_run_and_what_was_not_trained() -> None:
     spans = [(round(bar.get_x(), 2), round(bar.get_width(), 2)) for bar in second]
     left = 14 * EPOCH_S[NAMES[1]] / 60
     assert spans == [(0.02, 9.98), (11.0, 14.07), (5.0, 2.0), (25.07, round(left, 2))]
-    assert "■ terminated (signal 15), epoch 36/50; 10 min not needed" in words(axes.figure)
+    assert "■ terminated, epoch 36/50; 10 min not needed" in words(axes.figure)
     assert "■ skipped" not in words(axes.figure)
 
 

@@ -190,7 +190,7 @@ def test_pages_of_before_are_merged_without_what_they_hold(raced: Raced, tmp_pat
         r"^\*\*Last updated \d{4}-.*Z\*\* \(UTC\) · race `",
         r"^\*\*Winner: `winner`\*\* at epoch 25, .* confirmed on held-out data",
         r"^\| `winner` \| 25/50 \| ✓ 1\.\d+ \| ✓ 0\.\d+ \| ★ won",
-        r"^\| `loser` \| 15/50 \| ✗ 1\.\d+, needs \+0\.\d+ \| ✓ .* beaten by winner",
+        r"^\| `loser` \| 15/50 \| ✗ 1\.\d+, needs \+0\.\d+ \| ✓ .* terminated \|$",
         r"^\| `crashed` \| 0/50 \| — \| — \| ✗ failed \(exit code 3\): RuntimeError: .*; 1 bad metrics lines",
         r"^## Best so far$",
         r"winner claims success at epoch 25",

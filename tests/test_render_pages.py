@@ -123,7 +123,7 @@ def test_the_success_report_names_the_winner_and_every_criterion() -> None:
     assert "| `mean(accuracy) >= 0.75` | 0.81 |" in row(check, "val_accuracy")
     others = section(report, "What the others had reached")
     assert "failed (exit code 1)" in row(others, "contrastive")
-    assert "terminated (signal 15)" in row(others, "pretrained-features")
+    assert "| terminated |" in row(others, "pretrained-features")
     assert "epoch 10" in row(others, "pretrained-features")
     assert "CUDA out of memory" in others
     assert "| `attention-supervised`" not in others

@@ -28,7 +28,6 @@ VOLATILE = (
     (r"[▁▂▃▄▅▆▇█]+", "TREND"),
     (r" +", " "),
 )
-LOSERS_NOTE = "signal 15; beaten by network"  # only whoever was still training has it
 LEFT_OUT = "…"
 
 
@@ -36,8 +35,7 @@ def lines_of(text: str) -> list[str]:
     """The lines of an output, without what differs from run to run."""
     for pattern, instead in VOLATILE:
         text = re.sub(pattern, instead, text)
-    lines = [line.rstrip() for line in text.splitlines()]
-    return [line for line in lines if line.strip() != LOSERS_NOTE]
+    return [line.rstrip() for line in text.splitlines()]
 
 
 def agree(shown: list[str], printed: list[str]) -> bool:

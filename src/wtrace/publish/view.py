@@ -45,6 +45,10 @@ MAY_WIN: frozenset[WorkerState] = frozenset(
 )
 """States of a worker that may win yet, if it is no control and nothing has ruled it out."""
 
+SIGTERM = 15
+ENDED_BY_THE_RACE: frozenset[WorkerState] = frozenset({"won", "terminated", "stopped", "refuted"})
+"""States of a worker that was asked to leave: that it obeyed SIGTERM is no news."""
+
 RACE_WORDS: Mapping[RaceStateName, str] = {
     "running": "running",
     "won": "won",
@@ -296,6 +300,8 @@ def how_ended(worker: WorkerStanding) -> str:
         return state_word(worker)
     if not exit_.known:
         return f"{worker.state} (nobody saw how)"
+    if worker.state in ENDED_BY_THE_RACE and (exit_.signal == SIGTERM or exit_.code == 128 + SIGTERM):
+        return state_word(worker)
     if exit_.signal is not None:
         return f"{worker.state} (signal {exit_.signal})"
     return f"{worker.state} (exit code {exit_.code})" if exit_.code else worker.state

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import signal as signals
+from math import inf
 from typing import TYPE_CHECKING
 
 from wtrace.race import events as ev
+from wtrace.race.phases import Ended
 from wtrace.race.retry import describe_exit, words_of
-from wtrace.text import seconds
+from wtrace.race.status_json import finite
+from wtrace.text import beside, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from wtrace.race.state import State
 
-def tell(event: ev.Event) -> str | None:
-    """The event in one line, or None where it is not worth one."""
+
+def tell(event: ev.Event, before: State, after: State) -> str | None:
+    """The event in one line, or None where it is not worth one; `before` and `after` are the race around it."""
+    match event:
+        case ev.CheckJudged():
+            return _check(event, before, after)
+        case ev.WorkerExited():
+            return None if _is_expected(event, after) else _exited(event)
     teller = _TELLERS.get(type(event))
     return None if teller is None else teller(event)
 
@@ -28,11 +39,59 @@ def _started(event: ev.WorkerStarted) -> str:
     return f"{event.worker} started{again}" + (f" (pid {event.pid})" if event.pid else "")
 
 
-def _check(event: ev.CheckJudged) -> str:
+def _check(event: ev.CheckJudged, before: State, after: State) -> str | None:
+    """What a check changed: criteria newly met or lost, and who leads. None where nothing did."""
     if event.unfair is not None:
         return f"{event.worker} check at epoch {event.epoch} does not count: {event.unfair}"
-    met = sum(result.met for result in event.results)
-    return f"{event.worker} check at epoch {event.epoch}: {met} of {len(event.results)} criteria met"
+    met_before = {result.name for result in before.workers[event.worker].results if result.met}
+    changes = [
+        f"{result.name} {'met' if result.met else 'lost'} ({beside(result.value, result.threshold)})"
+        for result in event.results
+        if result.met != (result.name in met_before)
+    ]
+    if _leads_anew(event.worker, before, after):
+        met = sum(result.met for result in event.results)
+        changes.append(f"it leads with {met} of {len(event.results)} criteria met")
+    return f"{event.worker} at epoch {event.epoch}: {'; '.join(changes)}" if changes else None
+
+
+def _leads_anew(name: str, before: State, after: State) -> bool:
+    """Whether this worker has just passed everybody else that may win."""
+    if after.verdict is not None:
+        return False
+    own = _standing_of(name, after)
+    others = [_standing_of(other, after) for other in after.workers if other != name]
+    best_other = max((rank for rank in others if rank is not None), default=None)
+    if own is None or (best_other is not None and own <= best_other):
+        return False
+    own_before = _standing_of(name, before)
+    return own_before is None or (best_other is not None and own_before <= best_other)
+
+
+def _standing_of(name: str, state: State) -> tuple[int, float] | None:
+    """A key by which workers that may win compare: criteria met at the best check, then the first criterion's value."""
+    worker = state.workers[name]
+    gone = isinstance(worker.phase, Ended) and not state.is_confirming(name)
+    if (
+        worker.best is None
+        or state.spec.worker(name).control
+        or gone
+        or worker.unfair
+        or state.is_refuted(name)
+    ):
+        return None
+    value = finite(worker.best.values[0])
+    if value is None:
+        return sum(worker.best.met), -inf
+    return sum(worker.best.met), value if state.spec.success[0].op.startswith(">") else -value
+
+
+def _is_expected(event: ev.WorkerExited, after: State) -> bool:
+    """Whether a worker that was asked to leave has done so: that it was asked has been told."""
+    phase = after.workers[event.worker].phase
+    asked = isinstance(phase, Ended) and phase.outcome in ("won", "terminated", "stopped", "refuted")
+    obeyed = event.signal == signals.SIGTERM or event.code in (0, 128 + signals.SIGTERM)
+    return asked and obeyed and event.known and not event.leftovers
 
 
 def _confirmed(event: ev.ConfirmationEnded) -> str:
@@ -46,6 +105,11 @@ def _confirmed(event: ev.ConfirmationEnded) -> str:
 def _verdict(event: ev.VerdictReached) -> str:
     how = "confirmed on held-out data" if event.confirmed else "not confirmed on held-out data"
     return f"{event.worker} WINS at epoch {event.epoch} ({how})"
+
+
+def _stopping(event: ev.WorkerStopping) -> str | None:
+    """That the others are beaten follows from the verdict, which has been told."""
+    return None if event.cause == "beaten" else f"{event.worker} is being ended: {_WHY[event.cause]}"
 
 
 def _stop_asked(event: ev.StopAsked) -> str:
@@ -137,7 +201,6 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.WorkerQueued: lambda e: f"{e.worker} {e.text}",
     ev.WorkerStarted: _started,
     ev.SampleIdsMissing: lambda e: f"{e.worker}: {no_ids(e.other)}",
-    ev.CheckJudged: _check,
     ev.ForeignCodeReported: lambda e: f"{e.worker} {foreign_code(e.files)}",
     ev.ClaimMade: lambda e: f"{e.worker} claims success at epoch {e.epoch}",
     ev.FreezeWaits: lambda e: f"{e.worker}'s claim waits for its checkpoint: {e.text}",
@@ -155,8 +218,7 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.WorkerPaused: lambda e: f"{e.worker} paused",
     ev.WorkerUnpaused: lambda e: f"{e.worker} goes on",
     ev.StopAsked: _stop_asked,
-    ev.WorkerStopping: lambda e: f"{e.worker} is being ended: {_WHY[e.cause]}",
-    ev.WorkerExited: _exited,
+    ev.WorkerStopping: _stopping,
     ev.RaceEnded: lambda e: _OUTCOMES[e.outcome],
     ev.Noticed: lambda e: f"{e.worker}: {e.text}" if e.worker else e.text,
 }

@@ -155,7 +155,8 @@ def _lines_of(launched: WorkerLaunched, read: StoredPosition) -> LinesRead:
 
 def latest_time(state: State) -> float:
     """When the latest thing on record happened (seconds since 1970)."""
-    return max((happening.at for happening in state.happenings), default=state.started)
+    checks = [worker.recent[-1].at for worker in state.workers.values() if worker.recent]
+    return max([state.started, *checks, *(happening.at for happening in state.happenings)])
 
 
 def recall_curves(layout: Layout, race_id: str) -> Curves:

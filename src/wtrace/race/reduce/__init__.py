@@ -22,8 +22,8 @@ RECENT_HAPPENINGS = 40
 
 def evolve(state: State, event: ev.Event) -> State:
     """The state after the event. Pure; unknown workers are a programming error (KeyError)."""
-    state = _RULES[type(event)](state, event)
-    text = tell(event)
+    before, state = state, _RULES[type(event)](state, event)
+    text = tell(event, before, state)
     if text is None:
         return state
     told = (*state.happenings[-RECENT_HAPPENINGS + 1 :], Happening(event.at, text))

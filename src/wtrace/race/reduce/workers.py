@@ -242,7 +242,7 @@ def worker_exited(state: State, event: ev.WorkerExited) -> State:
     worker = state.workers[event.worker]
     exit_ = ExitStanding(event.code, event.signal, event.known)
     phase = _phase_after_exit(state, event, exit_)
-    note = _note_after_exit(state, event, phase) or worker.note
+    note = _note_after_exit(event, phase) or worker.note
     ending = replace(
         worker.ending,
         at=event.at,
@@ -301,10 +301,7 @@ def _outcome(state: State, event: ev.WorkerExited) -> WorkerState:
     return "refuted" if state.is_refuted(event.worker) else "finished"
 
 
-def _note_after_exit(state: State, event: ev.WorkerExited, phase: Phase) -> str | None:
-    before = state.workers[event.worker].phase
-    if isinstance(before, Stopping) and before.cause == "beaten" and state.verdict is not None:
-        return f"beaten by {state.verdict.worker}"
+def _note_after_exit(event: ev.WorkerExited, phase: Phase) -> str | None:
     if isinstance(phase, Retrying) or (isinstance(phase, Ended) and phase.outcome in ("failed", "lost")):
         return event.reason or retry.words_of(event) or (retry.REBOOTED if event.rebooted else None)
     return None

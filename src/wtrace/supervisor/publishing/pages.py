@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from wtrace.mirror.snapshot import Snapshot
     from wtrace.race.context import RaceContext
+    from wtrace.race.state import State
     from wtrace.race.status import Standing, WorkerStanding
     from wtrace.supervisor.journal import Journal
 
@@ -40,6 +41,11 @@ def pause_s(latest_s: float, before_s: float) -> float:
     The cheaper one counts: what a drawing imports, or reads for the first time, is paid once.
     """
     return min(max(AT_MOST_EVERY_S, COST_SHARE * min(latest_s, before_s)), AT_LEAST_EVERY_S)
+
+
+def news_of(state: State) -> tuple[object, ...]:
+    """What is worth a new page when it changes: what happened, and how many checks have been judged."""
+    return state.happenings, sum(worker.checks for worker in state.workers.values())
 
 
 class Pages:
@@ -64,7 +70,7 @@ class Pages:
         if self._verdict is not self._journal.state.verdict:
             return self._written + AT_MOST_EVERY_S  # once in a race: it costs what it may
         at_the_latest = self._written + self._every_s
-        if self._told is self._journal.state.happenings:
+        if self._told == news_of(self._journal.state):
             return at_the_latest
         return min(at_the_latest, self._written + self._pause_s)
 
@@ -74,7 +80,7 @@ class Pages:
             return
         began = time.thread_time()
         standing = self._journal.standing(now)
-        self._told, self._verdict = self._journal.state.happenings, self._journal.state.verdict
+        self._told, self._verdict = news_of(self._journal.state), self._journal.state.verdict
         try:
             self._add_checks(standing.workers)
             if standing.ended is None:
