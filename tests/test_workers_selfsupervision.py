@@ -5,9 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +21,7 @@ import torch
 from approaches.pretrained_features import looks
 from persistence import backbone, checkpoint, data, options, scene, selfsupervision
 from persistence.errors import TrainingError
+from persistence.stopping import Stopped
 from workers_samples import TINY, tiny_options
 
 pytestmark = pytest.mark.torch
@@ -105,6 +112,97 @@ def test_weights_are_trained_once_kept_by_recipe_and_leave_the_random_numbers_al
     assert meta["weights"].startswith("self-supervised (")
     again = selfsupervision.weights_file(tmp_path / "elsewhere", SMALL, CPU)
     assert backbone.load_backbone(str(again)).sha256 == backbone.load_backbone(str(path)).sha256
+
+
+@pytest.mark.parametrize("at", [1, 4])
+def test_who_is_told_to_stop_keeps_what_was_trained_and_the_next_goes_on_bit_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], at: int
+) -> None:
+    recipe = replace(SMALL, steps=4)
+    whole = selfsupervision.weights_file(tmp_path / "whole", recipe, CPU)
+    original, steps = selfsupervision.draw_pairs, 0
+
+    def told_to_stop(*args: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*args)
+
+    monkeypatch.setattr(selfsupervision, "draw_pairs", told_to_stop)
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped):
+        selfsupervision.weights_file(tmp_path / "halves", recipe, CPU)
+    assert signal.getsignal(signal.SIGTERM) == handler
+    resumed = selfsupervision.weights_file(tmp_path / "halves", recipe, CPU)
+    assert f"going on from step {at}\n" in capsys.readouterr().out
+    assert steps == recipe.steps
+    assert backbone.load_backbone(str(resumed)).sha256 == backbone.load_backbone(str(whole)).sha256
+    assert not list((tmp_path / "halves").glob("*halfway*"))
+
+
+def test_what_was_kept_and_cannot_be_read_is_made_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(SMALL, steps=1)
+    path = selfsupervision.weights_file(tmp_path, recipe, CPU)
+    path.parent.rename(tmp_path / "gone")
+    path.parent.with_name(f"{path.parent.name}.halfway.pt").write_text("torn")
+    assert selfsupervision.weights_file(tmp_path, recipe, CPU).exists()
+    assert "from the beginning: " in capsys.readouterr().out
+
+
+PRETRAINED = """
+import sys
+from dataclasses import replace
+import train_pretrained
+from persistence import selfsupervision
+from persistence.options import run_script
+selfsupervision.QUICK = selfsupervision.Recipe(clips=40, steps=100000, pairs=32, side_px=16)
+run_script(train_pretrained.main)
+"""
+
+
+def test_sigterm_while_the_backbone_is_trained_leaves_as_anywhere_else_and_so_does_who_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    with _pretrained(tmp_path) as trains:
+        _line_of(trains, "training self-supervised")
+        with _pretrained(tmp_path) as waits:
+            _line_of(waits, "waiting for another process that makes resnet18-self-supervised-")
+            waits.send_signal(signal.SIGTERM)
+            assert waits.communicate(timeout=60)[0] == "told to stop before the training began: leaving\n"
+        _line_of(trains, "self-supervision: step 20/")
+        trains.send_signal(signal.SIGTERM)
+        said = trains.communicate(timeout=60)[0]
+    assert (trains.returncode, waits.returncode) == (0, 0)
+    assert "; kept for the next\ntold to stop before the training began: leaving\n" in said
+    assert list((tmp_path / "cache").glob("*.halfway.pt"))
+    assert not (tmp_path / "output").exists()
+
+
+@contextmanager
+def _pretrained(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    workers = Path(__file__).resolve().parent.parent / "workers"
+    arguments = ["--quick", "--weights", "self-supervised", "--data-cache", "cache", "--output", "output"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", PRETRAINED, *arguments],
+        env={**os.environ, "PYTHONPATH": str(workers)}, cwd=folder, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _line_of(process: subprocess.Popen[str], *beginnings: str) -> str:
+    """Its next line that begins so."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(beginnings):
+            return line
+    raise AssertionError(f"it has ended without saying {beginnings}")
 
 
 def test_trained_features_tell_objects_apart_that_they_have_not_seen(

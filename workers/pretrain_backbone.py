@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
-from persistence import cache, options, reporting, selfsupervision
+from persistence import cache, options, reporting, selfsupervision, stopping
 
 
 def main() -> None:
@@ -33,8 +33,12 @@ def main() -> None:
     options.add_machine_options(parser)
     args = parser.parse_args()
     device = options.set_up_machine(args)
-    path = selfsupervision.weights_file(args.data_cache, recipe_of(args), device)
-    reporting.say(f"{recipe_of(args).description}: {path}")
+    try:
+        with stopping.stopped_at_once():
+            path = selfsupervision.weights_file(args.data_cache, recipe_of(args), device)
+        reporting.say(f"{recipe_of(args).description}: {path}")
+    except stopping.Stopped:
+        reporting.say("told to stop: leaving")
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:

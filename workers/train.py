@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import looks
 import objective
-from persistence import options, reporting, training
+from persistence import options, reporting, stopping, training
 from persistence.data import Dataset
 from persistence.model import ModelConfig
 
@@ -61,9 +61,13 @@ def main(
     args.max_epochs = min(args.max_epochs, most_epochs or args.max_epochs)
     run = options.Options.of(args)
     reporter = reporting.reporter()
-    data, config, info = seen.prepare(args, run)
-    info = {"approach": approach, **asked.info(args), **info}
-    training.train(run, data, config, asked.objective(args), reporter=reporter, info=info)
+    try:
+        with stopping.stopped_at_once():  # until the training itself listens
+            data, config, info = seen.prepare(args, run)
+            info = {"approach": approach, **asked.info(args), **info}
+            training.train(run, data, config, asked.objective(args), reporter=reporter, info=info)
+    except stopping.Stopped:
+        reporting.say("told to stop before the training began: leaving")
 
 
 if __name__ == "__main__":

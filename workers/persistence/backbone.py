@@ -152,7 +152,7 @@ def _weights_of(path: Path) -> dict[str, Tensor]:
     """The state dict in a file, or under its key "state_dict"."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise TrainingError(f"--weights {path}: {first_line(error)}") from error
     if isinstance(content, Mapping):
         content = content.get("state_dict", content)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from persistence.errors import TrainingError
+from persistence.reporting import say
 
 
 def default_folder() -> Path:
@@ -53,5 +54,9 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold the lock file; wait for it as long as it takes. The system frees it when its holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process that makes {path.stem}")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

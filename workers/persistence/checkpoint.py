@@ -40,7 +40,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         content = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise TrainingError(f"there is no {path}") from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{path} cannot be read as a checkpoint: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise TrainingError(f"{path} is no checkpoint: it holds a {type(content).__name__}")

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from persistence import backbone, cache, checkpoint, data, scene
+from persistence.errors import TrainingError
 from persistence.reporting import say, with_progress
+from persistence.stopping import Stopped, stopped_between_steps
 
 FORMAT = 1  # raise it when the same recipe gives other weights
 SELF_SUPERVISED = "self-supervised"
@@ -64,21 +66,23 @@ class Objects:
 def weights_file(cache_folder: Path, recipe: Recipe, device: torch.device) -> Path:
     """The file with the weights of this recipe, a state dict of resnet18; trained first where nobody has yet.
 
-    Of several processes that ask at once one trains, and the others wait. Raises TrainingError where the cache
-    cannot be written or torchvision is missing.
+    Of several processes that ask at once one trains, and the others wait. Raises Stopped at a signal: whoever asks next
+    goes on from there. Raises TrainingError where the cache cannot be written or torchvision is missing.
     """
     key = hashlib.sha256(json.dumps([FORMAT, asdict(recipe)]).encode()).hexdigest()[:16]
     folder = cache_folder / f"resnet18-{SELF_SUPERVISED}-{key}"
+    halfway = folder.with_name(f"{folder.name}.halfway.pt")
     cache.made_once(
-        folder, lambda path: _make(path, recipe, device), lambda path: (path / "meta.json").exists()
+        folder, lambda path: _make(path, recipe, device, halfway), lambda path: (path / "meta.json").exists()
     )
+    halfway.unlink(missing_ok=True)
     return folder / "weights.pt"
 
 
-def _make(folder: Path, recipe: Recipe, device: torch.device) -> None:
+def _make(folder: Path, recipe: Recipe, device: torch.device, halfway: Path) -> None:
     """Train, and write the weights and what they are."""
     say(f"training {recipe.description}; this is done once")
-    resnet = train(recipe, gather_objects(recipe), device)
+    resnet = train(recipe, gather_objects(recipe), device, halfway)
     checkpoint.save(
         folder / "weights.pt", {name: tensor.cpu() for name, tensor in resnet.state_dict().items()}
     )
@@ -87,11 +91,55 @@ def _make(folder: Path, recipe: Recipe, device: torch.device) -> None:
     )
 
 
-def train(recipe: Recipe, objects: Objects, device: torch.device) -> nn.Module:
-    """The network, trained from random weights. The global random numbers are left as they were.
+@dataclass
+class Learner:
+    """A training between two of its steps."""
 
-    In fp32: where a map is 1x1, most of a bf16 kernel's gradient is noise that differs from run to run.
-    """
+    resnet: nn.Module
+    head: nn.Module
+    optimizer: torch.optim.AdamW
+    rng: torch.Generator  # of pairs and views
+    step: int = 0  # steps done
+
+    def save(self, path: Path) -> None:
+        """Write all that it takes to go on from here, bit by bit alike."""
+        content = {"step": self.step, "rng": self.rng.get_state()}
+        for name in ("resnet", "head", "optimizer"):
+            content[name] = getattr(self, name).state_dict()
+        checkpoint.save(path, content)
+
+    def go_on_from(self, path: Path, device: torch.device) -> None:
+        """Take up what `save` wrote."""
+        content = checkpoint.load(path, device)
+        for name in ("resnet", "head", "optimizer"):
+            getattr(self, name).load_state_dict(content[name])
+        self.rng.set_state(content["rng"].cpu())
+        self.step = content["step"]
+
+
+def train(recipe: Recipe, objects: Objects, device: torch.device, halfway: Path | None = None) -> nn.Module:
+    """The network, trained from random weights, or from where a signal stopped it: `halfway` is kept then, and Stopped
+    raised. The global random numbers are left as they were."""
+    learner = _new_learner(recipe, device)
+    if halfway is not None and halfway.exists():
+        _take_up(learner, halfway, device)
+    with stopped_between_steps() as stop:
+        try:
+            for _ in stop.watch(with_progress(range(learner.step, recipe.steps), "self-supervision")):
+                _learn(learner, recipe, objects, device)
+            if stop.received is not None:  # it came in the last step
+                raise Stopped
+        except Stopped:
+            if halfway is not None:
+                learner.save(halfway)
+                say(
+                    f"self-supervision: told to stop at step {learner.step}/{recipe.steps}; kept for the next"
+                )
+            raise
+    return learner.resnet
+
+
+def _new_learner(recipe: Recipe, device: torch.device) -> Learner:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         resnet: nn.Module = backbone.import_torchvision_models().resnet18(weights=None)
@@ -101,22 +149,34 @@ def train(recipe: Recipe, objects: Objects, device: torch.device) -> nn.Module:
     optimizer = torch.optim.AdamW(
         [*resnet.parameters(), *head.parameters()], recipe.lr, weight_decay=1e-4, fused=True
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, recipe))
-    rng = torch.Generator().manual_seed(recipe.seed)
-    for step in with_progress(range(recipe.steps), "self-supervision"):
-        first, second = draw_pairs(objects, recipe.pairs, rng)
-        views = torch.cat(
-            [view(objects.crops[first], rng), view(objects.crops[second], rng)]
-        )  # [2P, 16, 16, 3]
-        z = head(resnet(backbone.enlarge(views.to(device), recipe.side_px)))  # [2P, 128]
-        loss = nt_xent(z, recipe.temperature)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        if (step + 1) % _SAY_EVERY == 0:
-            say(f"self-supervision: step {step + 1}/{recipe.steps}  loss {float(loss.detach()):.3f}")
-    return resnet
+    return Learner(resnet, head, optimizer, torch.Generator().manual_seed(recipe.seed))
+
+
+def _take_up(learner: Learner, halfway: Path, device: torch.device) -> None:
+    """Go on where somebody was stopped; from the beginning where that cannot be read."""
+    try:
+        learner.go_on_from(halfway, device)
+        say(f"self-supervision: going on from step {learner.step}")
+    except TrainingError as error:
+        say(f"self-supervision: from the beginning: {error}")
+
+
+def _learn(learner: Learner, recipe: Recipe, objects: Objects, device: torch.device) -> None:
+    """One step. In fp32: where a map is 1x1, most of a bf16 kernel's gradient is noise that differs from run to run."""
+    for group in learner.optimizer.param_groups:
+        group["lr"] = recipe.lr * _lr_factor(learner.step, recipe)
+    first, second = draw_pairs(objects, recipe.pairs, learner.rng)
+    views = torch.cat(
+        [view(objects.crops[first], learner.rng), view(objects.crops[second], learner.rng)]
+    )  # [2P, 16, 16, 3]
+    z = learner.head(learner.resnet(backbone.enlarge(views.to(device), recipe.side_px)))  # [2P, 128]
+    loss = nt_xent(z, recipe.temperature)
+    learner.optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    learner.optimizer.step()
+    learner.step += 1
+    if learner.step % _SAY_EVERY == 0:
+        say(f"self-supervision: step {learner.step}/{recipe.steps}  loss {float(loss.detach()):.3f}")
 
 
 def nt_xent(z: Tensor, temperature: float) -> Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from persistence.evaluate import Judgement
 
@@ -18,7 +19,10 @@ ACCURACY = 0.75
 CONSISTENCY = 0.70
 
 
-class Stopped(Exception):  # noqa: N818  (nothing went wrong)
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(BaseException):
     """A signal asked the training to save and leave."""
 
 
@@ -30,10 +34,11 @@ class StopSignal:
 
     def listen(self) -> None:
         """From now on a signal is noted. A second Ctrl-C ends the process at once."""
-        signal.signal(signal.SIGTERM, self._note)
-        signal.signal(signal.SIGINT, self._note)
+        for number in SIGNALS:
+            signal.signal(number, self.note)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def note(self, number: int, _frame: FrameType | None) -> None:
+        """The handler of the signals."""
         self.received = signal.Signals(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -43,6 +48,35 @@ class StopSignal:
             if self.received is not None:
                 raise Stopped
             yield batch
+
+
+@contextmanager
+def stopped_at_once() -> Iterator[None]:
+    """Meanwhile a signal raises Stopped wherever the work is, also where it waits. For work that may be cut anywhere."""
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise Stopped
+
+    with _handled_by(stop):
+        yield
+
+
+@contextmanager
+def stopped_between_steps() -> Iterator[StopSignal]:
+    """Meanwhile a signal is only noted, for work that looks whether one has come."""
+    noted = StopSignal()
+    with _handled_by(noted.note):
+        yield noted
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, theirs in before.items():
+            signal.signal(number, theirs)
 
 
 def goal_is_reached(judgement: Judgement, ratio: float) -> bool:
