@@ -1,7 +1,8 @@
 """What real trainings print and write, byte by byte, and what must be read of it: a new shape is one row.
 
 Each row holds the bytes, the `[metrics]` table, the criterion, how the worker ends, and the checks that follow. The
-texts are those of the named programs (versions as of 2026), shortened in their numbers of steps.
+texts are typed after what the named programs print, shortened in their numbers of steps; with logs of real trainings
+by Keras 3.15, Transformers 5.24, tqdm 4.70, xgboost 3.2, LightGBM 4.7 and stable-baselines3 2.9 they were compared.
 """
 
 from __future__ import annotations
@@ -167,6 +168,20 @@ HALVES = [
         hints=("epoch 1 is no check: val_loss was read amid it and not at its end",),
     ),
     Shape(
+        "a fraction of an epoch is none though the pattern's group ends before the point",
+        "epoch 0.5 loss 0.1\nepoch 1.0 loss 0.9\nepoch 1.5 loss 0.1\nepoch 2.0 loss 0.2\n",
+        "from = \"stdout\"\npattern = 'epoch (?P<epoch>\\d+).* loss (?P<loss>\\S+)'",
+        [(1, {"loss": 0.9}), (2, {"loss": 0.2})],
+        end="running",
+    ),
+    Shape(
+        "an epoch and a step with a point between them",
+        "at 1.5 loss 0.1\nat 1.30 loss 0.9\nat 2.5 loss 0.1\n",
+        "from = \"stdout\"\npattern = 'at (?P<epoch>\\d+)\\.(?P<step>\\d+) loss (?P<loss>\\S+)'",
+        [(1, {"loss": 0.9})],
+        end="running",
+    ),
+    Shape(
         "4.1 is not epoch 5",
         '{"epoch": 4.1, "val_loss": 0.1}\n{"epoch": 5.0, "val_loss": 0.4}\n{"epoch": 5.1, "val_loss": 0.1}\n',
         JSON,
@@ -310,6 +325,10 @@ NUMBERS = [
     one("epoch 1 loss: tensor(0.1234, grad_fn=<NllLossBackward0>)\n", 0.1234),
     one("epoch 1 loss: 1,234.5\n", 1234.5),
     one("epoch 1; loss: 0,42; acc: 0,9\n", 0.42),
+    one("epoch 1 loss: 9.9e-05, lr 1\n", 9.9e-05, pattern=r"epoch (?P<epoch>\d+) loss: (?P<loss>[\d.]+)"),
+    one("epoch 1 loss: 5e-2.\n", 0.05, pattern=r"epoch (?P<epoch>\d+) loss: (?P<loss>\d+)"),
+    one("epoch 1 loss: 3 of 1.2.3\n", 3.0, pattern=r"epoch (?P<epoch>\d+) loss: (?P<loss>\d+)"),
+    one("epoch 1: loss 2.5.1\n", 2.0, pattern=r"epoch (?P<epoch>\d+): loss (?P<loss>\d+)"),  # no number
     one("\x1b[1mepoch\x1b[0m 1 loss: \x1b[32m0.\x1b[1m5\x1b[0m\n", 0.5),
     one("2026-11-01 10:00:00.123 | INFO     | __main__:train:12 - epoch 1 loss 0.5\n", 0.5),
     Shape(

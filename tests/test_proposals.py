@@ -421,6 +421,26 @@ def test_what_is_proposed_reads_what_is_printed(
     assert spec.metrics == found.metrics
 
 
+def test_a_trainer_that_has_printed_whole_epochs_may_print_a_fraction(tmp_path: Path) -> None:
+    """As Transformers 5.24 prints, below two bars; read as 1, what was evaluated at 1.5 would be judged."""
+    log = tmp_path / "train.log"
+    printed = "\n  0%|          | 0/8 [00:00<?, ?it/s]\x1b[A\n" + " " * 30 + "\n\r" + " " * 30 + "\r\x1b[A"
+    log.write_text(
+        "".join(
+            f"{printed}{{'eval_loss': '0.{9 - n}', 'eval_mae': '0.5', 'eval_runtime': '0.0025', 'epoch': '{n}'}}\n"
+            f"\r{n}0%|████████▎ | {n}0/99 [00:00<00:00, 246.62it/s]"
+            for n in (1, 2)
+        )
+    )
+    found = answer(Setting(), Input("train.log", log), tmp_path)
+    assert found.epochs == {n: {"eval_loss": (9 - n) / 10, "eval_mae": 0.5} for n in (1, 2)}
+    assert found.proposal is not None
+    pattern = re.compile(found.proposal.pattern or "")
+    reads = pattern.search("{'eval_loss': '0.1', 'eval_mae': '0.5', 'eval_runtime': '1', 'epoch': '1.5'}")
+    assert reads is not None
+    assert reads["epoch"] == "1.5"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -202,14 +202,25 @@ def _is_name(name: str) -> bool:
     return 0 < len(name) <= LONGEST_NAME and name.isprintable()
 
 
+_GOING_ON = frozenset(".eE")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?|\d*\.\d+)")
+_EXPONENT = re.compile(r"(?:[eE][-+]?\d+)?(?!\w|\.\w)")
+_FRACTION = re.compile(r"(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w|\.\w)")
+
+
 def groups_of(pattern: re.Pattern[str], text: str) -> Mapping[str, str | None] | None:
     """The named groups of the matches in the text, of each group the first that says something; None: no match.
 
-    A pattern of alternatives thus finds what stands beside each other in one line as well.
+    A pattern of alternatives thus finds what stands beside each other in one line as well. A group that ends amid a
+    number has all of it: of `epoch 1.5` `\\d+` would have 1, and of `9.9e-05` `[\\d.]+` 9.9.
     """
     found: dict[str, str | None] | None = None
     for match in pattern.finditer(text):
         groups = match.groupdict()
+        for name, value in groups.items():
+            end = match.end(name)
+            if value and text[end : end + 1] in _GOING_ON and _NUMBER.fullmatch(value):
+                groups[name] = value + _rest_of_number(value, match, end)
         if found is None:
             found = groups
         else:
@@ -219,6 +230,14 @@ def groups_of(pattern: re.Pattern[str], text: str) -> Mapping[str, str | None] |
         if None not in found.values():
             break
     return found
+
+
+def _rest_of_number(value: str, match: re.Match[str], end: int) -> str:
+    """What follows of the number that begins so, unless another group takes it: `(?P<epoch>\\d+)\\.(?P<step>\\d+)`."""
+    rest = (_EXPONENT if "." in value else _FRACTION).match(match.string, end)
+    if rest is None or any(end < match.start(name) <= rest.end() for name in match.re.groupindex):
+        return ""
+    return rest[0]
 
 
 def may_say_more(line: str) -> bool:

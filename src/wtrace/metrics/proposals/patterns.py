@@ -50,7 +50,9 @@ def epoch_pattern(line: PrintedLine) -> str:
 def _digits(each: Named, line: PrintedLine) -> str:
     """What a number is made of: all up to the next space, where what follows it there is no part of it."""
     if each is line.epoch or each.name == "step":
-        return r"\d+" if "." not in line.text[each.at : each.end] else r"[\d.]+"
+        # A dict's may be a fraction now and then: Trainers print '1' after '0.5'.
+        may_be_a_fraction = {"'", '"'}.intersection(line.text[each.start : each.at])
+        return r"[\d.]+" if "." in line.text[each.at : each.end] or may_be_a_fraction else r"\d+"
     return r"\S+" if _CLOSING.match(line.text, each.end) else r"[^\s,;|%)\]}'\"]+"
 
 
