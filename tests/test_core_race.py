@@ -20,7 +20,6 @@ from wtrace.race.phases import Ended, Launching, Retrying, Running, Stopping, Wa
 from wtrace.race.reduce import evolve
 from wtrace.race.rehearsal import rehearse
 from wtrace.race.state import State, begin
-from wtrace.supervisor.create import latest_time
 from wtrace.supervisor.publishing.pages import news_of
 
 
@@ -1169,4 +1168,15 @@ def test_the_page_of_a_race_is_due_at_each_check_also_where_no_line_tells_of_it(
     race.now += 60
     race.check("a", 10, ratio=1.1, accuracy=0.5)
     assert news_of(race.state) != before
-    assert latest_time(race.state) == race.now
+    assert race.state.latest == race.now
+
+
+def test_what_was_said_once_is_known_after_any_number_of_happenings() -> None:
+    """The journal of what happened keeps the latest alone."""
+    race = Story(spec("a"))
+    race.note(ev.Noticed(race.now, "a", "its loss is nan at epoch 3", "loss"))
+    for number in range(100):
+        race.note(ev.Noticed(race.now, None, f"notice {number}"))
+    assert race.state.told == {("a", "loss")}
+    assert len(race.state.happenings) < 100
+    assert race.state.latest == race.now

@@ -9,7 +9,7 @@ import pytest
 from repo_lab import Lab, init, make_lab, snapshot
 from wtrace.errors import ToolError, UsageError
 from wtrace.git.branches import branch_commit, head_commit
-from wtrace.git.changes import blob_id, changed_files, file_at, patch
+from wtrace.git.changes import blob_id, changed_files, patch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return make_lab(tmp_path, monkeypatch)
+
+
+def file_at(root: Path, commit: str, path: str) -> bytes | None:
+    blob = blob_id(root, commit, path)
+    return None if blob is None else subprocess.check_output(["git", "cat-file", "blob", blob], cwd=root)
 
 
 def test_files_in_commits(lab: Lab) -> None:

@@ -42,12 +42,6 @@ def is_regenerated(path: str) -> bool:
     return bool(_CACHE_FILE.search(path)) or not _CACHES.isdisjoint(path.split("/")[:-1])
 
 
-def file_at(root: Path, commit: str, path: str) -> bytes | None:
-    """A file's bytes as committed (of a link: its target), or None when that commit has no such file."""
-    blob = blob_id(root, commit, path)
-    return None if blob is None else command.run(root, "cat-file", "blob", blob).out
-
-
 def blob_id(root: Path, commit: str, path: str) -> str | None:
     """The id of a file's contents in a commit: equal ids are equal bytes. None when there is no such file.
 

@@ -102,8 +102,6 @@ _TROUBLES = (
     ),
 )
 
-NO_RSYNC_HERE = SyncError("there is no rsync on this machine", hint="install it: `apt install rsync`")
-
 
 def trouble(host: str, said: str, *, otherwise: str = "the transfer failed") -> SyncError:
     """The error for what ssh or rsync said on standard error. The host is one that was checked."""

@@ -457,6 +457,9 @@ class Noticed:
     at: float
     worker: str | None
     text: str
+    topic: str | None = (
+        None  # what is said once of that worker, whatever the words and however many supervisors
+    )
 
 
 Event = (

@@ -153,12 +153,6 @@ def _lines_of(launched: WorkerLaunched, read: StoredPosition) -> LinesRead:
     return LinesRead(launched.at, launched.worker, read.lines, read.bad_lines, read.epoch, read.first_bad)
 
 
-def latest_time(state: State) -> float:
-    """When the latest thing on record happened (seconds since 1970)."""
-    checks = [worker.recent[-1].at for worker in state.workers.values() if worker.recent]
-    return max([state.started, *checks, *(happening.at for happening in state.happenings)])
-
-
 def recall_curves(layout: Layout, race_id: str) -> Curves:
     """The judged checks of a race so far, as the dashboard draws them."""
     from wtrace.publish.dashboard.curves import Curves

@@ -188,7 +188,7 @@ def supervise(root: Path, race_id: str) -> None:
     layout = Layout(root)
     race, state, positions = create.recall(layout, race_id)
     redact_log(redaction_for(race))
-    clock = Clock(not_before=create.latest_time(state))
+    clock = Clock(not_before=max(state.started, state.latest))
     with Writer(layout.database, race_id) as writer:
         journal = Journal(race, state, writer)
         runner = make_runner(race.spec)

@@ -24,10 +24,11 @@ def evolve(state: State, event: ev.Event) -> State:
     """The state after the event. Pure; unknown workers are a programming error (KeyError)."""
     before, state = state, _RULES[type(event)](state, event)
     text = tell(event, before, state)
+    latest = max(state.latest, event.at)
     if text is None:
-        return state
+        return replace(state, latest=latest)
     told = (*state.happenings[-RECENT_HAPPENINGS + 1 :], Happening(event.at, text))
-    return replace(state, happenings=told)
+    return replace(state, happenings=told, latest=latest)
 
 
 _RULES: Mapping[type, Callable[[State, Any], State]] = {

@@ -146,8 +146,8 @@ def _stop_asked(race: RaceContext, journal: Journal, clock: Clock) -> str | None
 def _tell(journal: Journal, clock: Clock, line: str) -> None:
     """In the journal and the log, once, however many supervisors it took."""
     text = f"after the race: {line}"
-    if all(happening.text != text for happening in journal.state.happenings):
+    if (None, text) not in journal.state.told:
         log.info("%s", text)
-        journal.note(ev.Noticed(clock.now(), None, text))
+        journal.note(ev.Noticed(clock.now(), None, text, topic=text))
         with contextlib.suppress(sqlite3.Error):  # kept, and stored with what comes next
             journal.commit(clock.now())

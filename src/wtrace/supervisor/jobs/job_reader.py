@@ -87,8 +87,7 @@ class Intake:
         self._quiet_until: dict[
             str, float
         ] = {}  # a file that is replaced all the time is not told all the time
-        told = f"{worker}: {LOST_LOSS}"
-        self._loss_told = any(h.text.startswith(told) for h in journal.state.happenings)
+        self._loss_told = False
         self.done = False
         self.is_lost = False  # nobody is left of it, and no exit could be written down: its folder is gone
 
@@ -150,10 +149,8 @@ class Intake:
         if exit_ is not None and exit_.code == 0 and not more and (silence := translation.silence):
             near = translation.nearest()
             hints.append(f"{silence}; {near.told}" if near is not None else silence)
-        known = {happening.text for happening in self._journal.state.happenings} if hints else set()
         for hint in hints:
-            if f"{self._worker}: {hint}" not in known:  # another supervisor reads all of it once more
-                self._notice_file(now, hint)
+            self._notice_once(now, hint, hint)
         if exit_ is None and not more:
             self._tell_early(now, translation)
         return more
@@ -168,10 +165,8 @@ class Intake:
         if self._early is None and isinstance(phase, Running) and not translation.is_seldom_written:
             self._early = EarlyWord(translation, self._worker, phase.since)
         if self._early is not None:
-            told_before = (happening.text for happening in self._journal.state.happenings)
-            word = self._early.look(now, told_before)
-            if word is not None:
-                self._notice(now, word)
+            for topic, text in self._early.look(now):
+                self._notice_once(now, topic, text)
 
     def _ended_well(self, exit_: Exit) -> bool:
         """Whether it ended by itself and well: what it was at is then done. One that was told to end may have been amid it."""
@@ -400,13 +395,20 @@ class Intake:
         for name, value in record.metrics.items():
             if "loss" in name.lower() and isinstance(value, float) and not math.isfinite(value):
                 self._loss_told = True
-                self._notice(now, f"{LOST_LOSS}: {printable(name, 60)} is {value} at epoch {record.epoch}")
+                text = f"{LOST_LOSS}: {printable(name, 60)} is {value} at epoch {record.epoch}"
+                self._notice_once(now, LOST_LOSS, text)
                 return
 
     def _notice_file(self, now: float, text: str) -> None:
         if now >= self._quiet_until.get(text, now):
             self._quiet_until[text] = now + NOTICE_AGAIN_AFTER_S
             self._notice(now, text)
+
+    def _notice_once(self, now: float, topic: str, text: str) -> None:
+        """Once of this attempt, also where another supervisor reads all of it once more."""
+        of_attempt = f"attempt {self._attempt}: {topic}"
+        if (self._worker, of_attempt) not in self._journal.state.told:
+            self._journal.note(ev.Noticed(now, self._worker, text, of_attempt))
 
     def _notice(self, now: float, text: str) -> None:
         self._journal.note(ev.Noticed(now, self._worker, text))

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from wtrace.race.early import AFTER_S, is_worth_a_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from wtrace.metrics.foreign.translation import Translation
+
+FOUND = "its metrics are found now"
 
 log = logging.getLogger("wtrace")
 
 
 class EarlyWord:
-    """Looks at the translation of one attempt. Told once, also where another supervisor takes over."""
+    """Looks at the translation of one attempt."""
 
     def __init__(self, translation: Translation, worker: str, since: float) -> None:
         """`since` is when the attempt began."""
@@ -27,24 +29,22 @@ class EarlyWord:
         self._over = False
         self.due: float | None = since + AFTER_S  # when to look although nothing happens
 
-    def look(self, now: float, told_before: Iterable[str]) -> str | None:
-        """What a person should read now. `told_before`: what happened in the race so far, in words."""
+    def look(self, now: float) -> Iterator[tuple[str, str]]:
+        """What a person should read now: its topic, and the words."""
         if self._over:
-            return None
+            return
         translation, silence = self._translation, self._translation.silence
         if self.due is not None and now >= self.due:
             self.due = None
         if silence is None:
             self._over, self.due = True, None
-            return "its metrics are found now" if self._told else None
-        if self._told or not is_worth_a_word(translation.lines_seen, now - self._since):
-            return None
-        self._told, self.due = True, None
-        if any(text.startswith(f"{self._worker}: {silence} yet") for text in told_before):
-            return None
-        word = self._in_words(silence)
-        log.warning("%s: %s", self._worker, word)
-        return word
+            if self._told:
+                yield FOUND, FOUND
+        elif not self._told and is_worth_a_word(translation.lines_seen, now - self._since):
+            self._told, self.due = True, None
+            words = self._in_words(silence)
+            log.warning("%s: %s", self._worker, words)
+            yield silence, words
 
     def _in_words(self, silence: str) -> str:
         lines, near = self._translation.lines_seen, self._translation.nearest()
