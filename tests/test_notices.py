@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
-from socketserver import ThreadingTCPServer
+from socketserver import BaseRequestHandler, StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ from wtrace.publish.notify.notices import (
     title_of,
     winner_notice,
 )
-from wtrace.publish.notify.sender import MOST_UNDER_WAY, Courier, check_urls, send, shown
+from wtrace.publish.notify.sender import MOST_UNDER_WAY, Courier, check_urls, deliver, send, shown
 from wtrace.race import events as ev
 
 PASSWORD, TOKEN = "hunter2", "s3cret-token"
@@ -239,7 +240,7 @@ def test_a_dead_endpoint_holds_nobody_up_and_keeps_nothing_from_the_others(
     lines = sorted(line.split(" ", 1)[1] for line in log.read_text().splitlines())
     assert lines == [
         "notice (winner) not delivered to notify.urls[0] (json://…): no answer within 3 s",
-        "notice (winner) not delivered to notify.urls[2] (json://…): refused, or not reachable",
+        "notice (winner) not delivered to notify.urls[2] (json://…): no connection",
     ]
 
 
@@ -347,6 +348,129 @@ def test_a_race_tells_a_real_endpoint_of_its_winner_and_keeps_the_address_to_its
     for page in [*(lab.latest / "results").rglob("*"), lab.latest / "wtrace.log"]:
         told += page.read_text(errors="replace") if page.is_file() else ""
     assert "s3cr3t" not in told
+
+
+# ---- wtrace notify test
+
+
+class Service(BaseHTTPRequestHandler):
+    """Takes what services take that people use: ntfy, Slack."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received.append((self.path, body.decode()))  # type: ignore[attr-defined]
+        self.send_response(403 if "forbidden" in self.path + body.decode() else 200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Mailbox(StreamRequestHandler):
+    """As much of SMTP (RFC 5321) as it takes to be handed a mail."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 mailbox\r\n")
+        while line := self.rfile.readline():
+            word = line[:4].upper().strip()
+            if word == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                letter = b"".join(iter(self.rfile.readline, b".\r\n"))
+                self.server.received.append(letter.decode())  # type: ignore[attr-defined]
+            self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 mailbox\r\n")
+            if word == b"QUIT":
+                return
+
+
+@contextmanager
+def serving(handler: type[BaseRequestHandler]) -> Iterator[tuple[int, list[Any]]]:
+    """A server of the test's own: its port, and what it has received."""
+    with ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        server.received = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server.server_address[1], server.received  # type: ignore[attr-defined]
+        server.shutdown()
+        thread.join()
+
+
+def told_to(lab: Lab, *urls: str) -> None:
+    lab.race({"a": [["check", 5, 2.0]]}, extra=f"[notify]\nurls = {json.dumps(urls)}")
+
+
+def test_notify_test_reaches_ntfy_mail_and_the_desktop_and_says_what_it_does_not_reach(lab: Lab) -> None:
+    pytest.importorskip("apprise", reason="needs the extra `notify`")
+    shown_at = lab.root.parent / "shown"
+    program = lab.home / "bin" / "notify-send"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {shown_at}\n')
+    program.chmod(0o755)
+    lab.env |= {"PATH": f"{program.parent}:{lab.env['PATH']}", "DISPLAY": ":7"}
+    with serving(Service) as (web, posts), serving(Mailbox) as (mail, letters):
+        told_to(
+            lab,
+            f"ntfy://127.0.0.1:{web}/races",
+            f"mailto://127.0.0.1:{mail}?from=race@example.org&to=ada@example.org&mode=insecure",
+            "desktop://",
+            f"ntfy://user:{PASSWORD}@127.0.0.1:{web}/forbidden",
+        )
+        done = lab.wtrace("notify", "test", expect=4)
+    assert done.stdout.splitlines() == [
+        "ok       notify.urls[0] (ntfy://…)",
+        "ok       notify.urls[1] (mailto://…)",
+        "ok       notify.urls[2] (desktop://…)",
+        "problem  notify.urls[3] (ntfy://…): it answered 403",
+    ]
+    sent = {json.loads(body)["topic"]: json.loads(body) for _, body in posts}
+    assert sent["races"]["title"] == "lab: a test"
+    assert sent["races"]["message"] == "wtrace tells you here of a winner, a failure, a stall, the end."
+    (letter,) = letters
+    assert "Subject: lab: a test" in letter
+    assert shown_at.read_text().splitlines()[-2:] == [sent["races"]["title"], sent["races"]["message"]]
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_a_notice_reaches_slack(monkeypatch: pytest.MonkeyPatch) -> None:
+    slack = pytest.importorskip("apprise.plugins.slack", reason="needs the extra `notify`")
+    with serving(Service) as (port, posts):
+        monkeypatch.setattr(slack.NotifySlack, "webhook_url", f"http://127.0.0.1:{port}/services")
+        url = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#races"
+        letter = {
+            "urls": [url],
+            "kind": "end",
+            "title": "lab: ended",
+            "body": "one <b> line",
+            "limit_s": 20.0,
+        }
+        assert deliver(letter) == [None]
+    ((path, body),) = posts
+    assert path == "/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+    assert "lab: ended" in body
+
+
+def test_the_desktops_address_needs_no_apprise_and_is_told_where_there_is_no_desktop(lab: Lab) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        lab.env.pop(name, None)
+    hidden = lab.home / "hidden" / "apprise.py"
+    hidden.parent.mkdir()
+    hidden.write_text("raise ImportError('not installed')\n")
+    lab.env["PYTHONPATH"] = str(hidden.parent)
+    told_to(lab, "desktop://")
+    done = lab.wtrace("notify", "test", expect=4)
+    assert done.stdout == "problem  notify.urls[0] (desktop://…): there is no desktop here\n"
+
+
+def test_notify_test_without_addresses_or_approval_sends_nothing(lab: Lab) -> None:
+    with serving(Service) as (port, posts):
+        told_to(lab, f"ntfy://127.0.0.1:{port}/races")
+        del lab.env["WTRACE_TRUST"]
+        assert "have not been approved" in lab.wtrace("notify", "test", expect=2).stderr
+        assert posts == []
+    lab.write_config(["a"])
+    assert "this config tells nobody anything" in lab.wtrace("notify", "test", expect=2).stderr
+    assert "wtrace notify test" in lab.wtrace("notify", "everybody", expect=2).stderr
 
 
 def test_an_address_that_cannot_be_is_a_mistake_in_the_config(lab: Lab) -> None:

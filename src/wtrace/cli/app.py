@@ -71,6 +71,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {  # (what is typed, what it 
         ("wtrace replay --config stricter.toml", "who would have won under other criteria"),
         ("wtrace replay --json | jq -r .winner", "for a script"),
     ),
+    "notify": (("wtrace notify test", "whether the addresses under `[notify]` are reached"),),
     "merge": (
         ("wtrace merge", "the winner of the newest race into the base"),
         ("wtrace merge --no-results", "without a folder of results in the repo"),
@@ -124,6 +125,7 @@ COMMANDS = {  # name: its module in commands/, its function there, one line abou
     "report": ("report", "report", "Write the report again."),
     "plot": ("report", "plot", "Draw the figures again."),
     "replay": ("report", "replay", "Judge a race again, also under other criteria."),
+    "notify": ("notify", "notify", "Try the addresses that notices go to."),
     "merge": ("merge", "merge", "Merge the winner."),
     "evidence": ("evidence", "evidence", "Run a worker's tests and keep the outcome."),
     "history": ("history", "history", "List all races."),

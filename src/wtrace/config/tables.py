@@ -378,7 +378,7 @@ NOTIFY = Table(
         Key(
             "urls",
             URLS,
-            "Addresses of Apprise; told of a winner, a failure, a stall, the end.",
+            "Addresses of Apprise, and `desktop://`; told of a winner, a failure, a stall, the end.",
             (),
             "notify_urls",
         ),

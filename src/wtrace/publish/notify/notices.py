@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from wtrace.race.status import Standing, WorkerStanding, WorkerState
 
-Kind = Literal["winner", "failure", "stall", "end"]
+Kind = Literal["winner", "failure", "stall", "end", "test"]
 
 NAME_CELLS = 64
 NOTE_CELLS = 300
@@ -134,6 +134,13 @@ def end_notice(standing: Standing) -> Notice:
         still = f"; {missing}" if missing else ""
         lines.append(f"closest: {_safe(worker.name)}, {reached}{still}")
     return _notice("end", standing, f"ended: {state_of(standing)}", lines)
+
+
+def trial_notice(race: str) -> Notice:
+    """That notices of this race arrive here."""
+    return Notice(
+        "test", f"{_safe(race)}: a test", "wtrace tells you here of a winner, a failure, a stall, the end."
+    )
 
 
 def _notice(kind: Kind, standing: Standing, what: str, lines: Iterable[str]) -> Notice:
