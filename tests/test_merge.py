@@ -441,8 +441,6 @@ def spoil(lab: Lab, tree: Path, how: str) -> None:
         case "staged":
             (tree / "new.py").write_text("mine\n")
             lab.git("add", "new.py", cwd=tree)
-        case "untracked":
-            (tree / "new.py").write_text("mine\n")
         case "assume-unchanged" | "skip-worktree":
             lab.git("update-index", f"--{how}", "train.py", cwd=tree)
             (tree / "train.py").write_text("mine\n")
@@ -465,7 +463,6 @@ def spoil(lab: Lab, tree: Path, how: str) -> None:
     [
         "modified",
         "staged",
-        "untracked",
         "assume-unchanged",
         "skip-worktree",
         "ignored",
@@ -499,20 +496,24 @@ def test_a_worktree_of_wtraces_that_is_clean_moves_along_with_the_base(repo: Lab
     repo.commit("train.py", "the winner's\n", cwd=tree)
     other = repo.one("b", "base").path
     (other / ".env").write_text("mine\n")
-    assert merge(repo.root, request(repo)).outcome == "merged"
+    (tree / "mnist_cnn.pt").write_text("what the training left\n")
+    merged = merge(repo.root, request(repo))
+    assert (merged.outcome, merged.notes) == ("merged", ())
+    assert repo.git("rev-parse", "topic") == merged.results, "what is not in the way is no hindrance"
+    assert (tree / "mnist_cnn.pt").read_text() == "what the training left\n"
     assert (other / "train.py").read_text() == "the winner's\n"
     assert (other / ".env").read_text() == "mine\n"
     assert repo.git("status", "--porcelain", cwd=other) == ""
     assert "merge topic" in repo.git("log", "-g", "-1", "--format=%gs", "HEAD", cwd=other)
 
 
-@pytest.mark.parametrize("how", ["untracked", "own worktree", "moved on", "gone"])
+@pytest.mark.parametrize("how", ["modified", "own worktree", "moved on", "gone"])
 def test_a_winners_branch_that_must_not_move_is_told_and_the_merge_stands(repo: Lab, how: str) -> None:
     tree = winner(repo)
     repo.branch("base")
     asked = request(repo)
-    if how == "untracked":
-        (tree / "notes.txt").write_text("mine\n")
+    if how == "modified":
+        (tree / "train.py").write_text("mine\n")
     elif how == "own worktree":
         (repo.root / ".git" / "worktrees" / "w" / "wtrace").unlink()
     elif how == "moved on":

@@ -155,8 +155,8 @@ def _cannot_follow(entry: Entry, step: Move, *, only_if_clean: bool) -> Held | N
 
 def _work_in(entry: Entry, step: Move, *, only_if_clean: bool) -> str | None:
     """What of the user's would be lost or mixed up by moving along."""
-    of_ours = entry.worker is not None  # in the user's own, files that git does not know of are what is usual
-    if only_if_clean and (changed := changed_files(entry.path, untracked_too=of_ours)):
+    # Files that git does not know of are what is usual, after a training too; they count where they are in the way.
+    if only_if_clean and (changed := changed_files(entry.path, untracked_too=False)):
         return f"its worktree {entry.path} has changes of yours: {name_some(changed)}"
     if others := list(in_the_way(entry.path, step.old, step.new)):
         return f"its worktree {entry.path} has files of yours in the way: {name_some(others)}"
