@@ -122,6 +122,20 @@ class Story:
         return phase.outcome
 
 
+def test_what_a_worker_does_just_now_is_told_until_a_check_of_it_was_judged() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+
+    def doing() -> str | None:
+        return view.worker_standing(race.state, "a", view.Place("a", "", "", "", "")).doing
+
+    race.note(ev.LinesRead(race.now, "a", 1, 0, 0, doing="step 40/60"))
+    race.note(ev.LinesRead(race.now, "a", 1, 0, 1))
+    assert doing() == "step 40/60"
+    race.check("a", 5, ratio=1.2)
+    assert doing() is None
+
+
 def test_the_first_claim_wins_and_the_others_are_ended() -> None:
     race = Story(spec("a", "b", "c"))
     race.start_all()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import os
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 import wtrace
 from wtrace.metrics import reporter as reporter_module
-from wtrace.metrics.records import BadLine, Check, End, Epoch, Record, Start, decode
+from wtrace.metrics.records import BadLine, Check, End, Epoch, Other, Record, Start, decode
 from wtrace.metrics.reporter import Reporter
 
 SOURCE = Path(wtrace.__file__).parent.parent
@@ -256,6 +257,13 @@ pickle.loads(pickle.dumps(Reporter(sys.argv[1]))).epoch(1, {})
 """
     assert run_script(script, path).returncode == 0
     assert records(path) == [Epoch(1)]
+
+
+def test_what_it_does_just_now_is_told_in_words(path: Path) -> None:
+    Reporter(path).progress("step 40/60")
+    assert records(path) == [Other("progress", "step 40/60")]
+    for odd in ("{}", '{"text": 3}', '{"text": null}'):
+        assert decode(json.dumps(json.loads(odd) | {"event": "progress"}).encode()) == Other("progress")
 
 
 def test_it_needs_the_standard_library_only(path: Path) -> None:

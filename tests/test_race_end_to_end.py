@@ -505,3 +505,14 @@ def test_a_race_that_only_closes_is_waited_for(lab: Lab) -> None:
     del lab.env["WTRACE_TEST_POINTS"]
     lab.wtrace("run")
     assert len(list((lab.root / ".wtrace" / "races").iterdir())) == 2
+
+
+def test_what_a_training_does_just_now_stands_in_its_row_from_any_terminal(lab: Lab) -> None:
+    said = '{"event": "progress", "text": "preparing: step 40/60"}\n'
+    lab.race({"a": [["raw", said], ["wait", "go"], ["check", 5, 2.0]]})
+    lab.wtrace("run", "--detach")
+    lab.wait_for(lambda: "preparing: step 40/60" in lab.wtrace("status").stdout, "its row to say so")
+    lab.open_gate("go")
+    lab.wait_for(lambda: lab.status()["race"]["state"] == "won", "the verdict")
+    assert "preparing" not in lab.wtrace("status").stdout
+    assert lab.worker("a")["bad_lines"] == 0

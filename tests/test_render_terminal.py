@@ -329,3 +329,24 @@ def test_what_is_to_be_known_of_a_running_worker_stands_below_its_row() -> None:
     tight = view(replace(race, workers=rows), 80, len(race.workers) + 3)  # no room below the rows
     assert any(line.startswith(noted.name) for line in tight)
     assert not any("no line of its log" in line for line in tight)
+
+
+def test_no_column_moves_when_the_word_of_a_state_changes() -> None:
+    race = running_race()
+    seen = set()
+    for state in ("waiting", "running", "confirming", "retrying", "stopping", "paused"):
+        rows = tuple(replace(row, state=state) for row in race.workers)
+        heading = line_with(view(replace(race, workers=rows), width=160), "worker")
+        seen.add(heading.index("epoch"))
+    assert len(seen) == 1
+
+
+def test_the_row_says_what_a_training_does_before_its_first_check() -> None:
+    row = worker("young", [], doing="preparing its backbone: step 40/60\x1b[2J")
+    race = replace(running_race(), workers=(row,))
+    for width in (80, 120, 200):
+        shown = "\n".join(view(race, width=width))
+        assert "preparing its backbone: step 40/60" in shown
+        assert "\x1b" not in shown
+    noted = replace(race, workers=(replace(row, note="its metrics cannot be read"),))
+    assert "its metrics cannot be read" in "\n".join(view(noted))

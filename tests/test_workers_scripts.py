@@ -123,7 +123,8 @@ def test_without_wtrace_a_script_runs_by_hand_but_not_in_a_race(monkeypatch: pyt
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [line for line in lines if line["event"] != "progress"]
 
 
 def _wait_for_check(process: subprocess.Popen[str], metrics: Path) -> None:

@@ -61,6 +61,7 @@ def prepare(run_options: options.Options, dataset: data.Dataset, reporter: Any) 
 def records(path: Path) -> list[dict[str, Any]]:
     """The lines of a metrics file, without what depends on the clock."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [line for line in lines if line["event"] != "progress"]
     for line in lines:
         line.get("metrics", {}).pop("clips_per_s", None)
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from persistence.evaluate import Judgement
 
 T = TypeVar("T")
+
+_TELL_EVERY_S = 2.0
 
 
 class Reporter(Protocol):
@@ -39,6 +42,9 @@ class Reporter(Protocol):
     ) -> None:
         """A trained state was judged, sample by sample."""
 
+    def progress(self, text: str) -> None:
+        """What is being done just now."""
+
     def end(self, reason: str) -> None:
         """The training is over."""
 
@@ -55,6 +61,9 @@ class NoReporter:
         """Nobody listens."""
 
     def check(self, epoch: int, **record: Any) -> None:
+        """Nobody listens."""
+
+    def progress(self, text: str) -> None:
         """Nobody listens."""
 
     def end(self, reason: str) -> None:
@@ -87,14 +96,31 @@ def describe(judgement: Judgement) -> str:
     )
 
 
-def with_progress(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items, with a progress bar on standard error where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    for done, item in enumerate(items, start=1):
+class Pace:
+    """Whether it is time again to tell of progress: often enough to be followed, and seldom enough to cost nothing."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic() - _TELL_EVERY_S  # the first time is at once
+
+    def is_due(self) -> bool:
+        """Whether to tell now; counted as told then."""
+        due = time.monotonic() - self._told >= _TELL_EVERY_S
+        self._told = time.monotonic() if due else self._told
+        return due
+
+
+def with_progress(items: Sequence[T], what: str, done: int = 0) -> Iterator[T]:
+    """The items, and how far they are: told to wtrace, and a bar on standard error where that is a terminal. `done`
+    others came before them."""
+    listener, pace, total = reporter(), Pace(), done + len(items)
+    is_terminal = sys.stderr.isatty()
+    for item in items:
+        if pace.is_due():
+            listener.progress(f"{what} {done}/{total}")
         yield item
-        if done % 50 == 0 or done == len(items):
-            bar = "#" * (40 * done // len(items))
-            sys.stderr.write(f"\r{what} [{bar:<40}] {done}/{len(items)}")
-    sys.stderr.write("\n")
+        done += 1
+        if is_terminal and (done % 50 == 0 or done == total):
+            bar = "#" * (40 * done // total)
+            sys.stderr.write(f"\r{what} [{bar:<40}] {done}/{total}")
+    if is_terminal:
+        sys.stderr.write("\n")

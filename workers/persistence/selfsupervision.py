@@ -125,7 +125,10 @@ def train(recipe: Recipe, objects: Objects, device: torch.device, halfway: Path 
         _take_up(learner, halfway, device)
     with stopped_between_steps() as stop:
         try:
-            for _ in stop.watch(with_progress(range(learner.step, recipe.steps), "self-supervision")):
+            steps = with_progress(
+                range(learner.step, recipe.steps), "preparing its backbone: step", learner.step
+            )
+            for _ in stop.watch(steps):
                 _learn(learner, recipe, objects, device)
             if stop.received is not None:  # it came in the last step
                 raise Stopped

@@ -22,7 +22,7 @@ from persistence.data import Clips, Dataset
 from persistence.errors import TrainingError
 from persistence.model import ModelConfig, Output, PersistenceTransformer
 from persistence.options import Options, computes_bf16
-from persistence.reporting import Reporter, describe, say
+from persistence.reporting import Pace, Reporter, describe, say
 from persistence.stopping import Stopped, StopSignal, goal_is_reached
 
 # What a step minimises: weighted terms by name; the loss is their sum.
@@ -116,8 +116,15 @@ def train_epoch(run: Run) -> None:
     # Another order in every epoch, and the same one again when this epoch is gone on with.
     order_seed = options.seed * 1_000_003 + progress.epoch
     batches = run.data.splits["train"].shuffled(options.batch_size, order_seed, first_batch=progress.step)
+    pace, n_steps = Pace(), steps_per_epoch(run)
     for batch in run.stop.watch(batches):
         terms = train_step(run, batch)
+        if clips_done and pace.is_due():
+            loss = sum(float(term.detach()) for term in terms.values())
+            speed = clips_done / (time.perf_counter() - began)
+            run.reporter.progress(
+                f"epoch {progress.epoch + 1}: step {progress.step}/{n_steps}, loss {loss:.3f}, {speed:.0f} clips/s"
+            )
         for name, term in terms.items():
             progress.sums[name] = term.detach() + progress.sums.get(name, 0)
         progress.step += 1

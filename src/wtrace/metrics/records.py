@@ -57,6 +57,7 @@ class Other(Struct, frozen=True, gc=False):
     """An event that this version does not know. It is kept, and it is not a mistake."""
 
     event: str
+    text: str | None = None  # of a "progress": what the training does just now, in words
 
 
 class BadLine(Struct, frozen=True, gc=False):
@@ -121,7 +122,8 @@ def _decode_leniently(line: bytes) -> Record:
         if reason is not None:
             return BadLine(reason, excerpt(line))
         if value["event"] not in _KNOWN_EVENTS:
-            return Other(value["event"])
+            text = value.get("text") if value["event"] == "progress" else None
+            return Other(value["event"], text if isinstance(text, str) else None)
         record: _Known = convert(value, _Known)
     except RecursionError:
         return BadLine("nested too deeply", excerpt(line))

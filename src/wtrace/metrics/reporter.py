@@ -83,6 +83,10 @@ class Reporter:
             objects=objects,
         )
 
+    def progress(self, text: str) -> None:
+        """What the training does just now, in a few words: shown in its row until its first check is judged."""
+        self._report("progress", text=text)
+
     def end(self, reason: str) -> None:
         """The training ends by itself."""
         self._report("end", reason=reason)

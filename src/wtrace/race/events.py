@@ -146,6 +146,7 @@ class LinesRead:
     epoch: int
     first_bad: str | None = None
     end_reason: str | None = None
+    doing: str | None = None  # what the training said that it does just now
 
 
 @data

@@ -38,6 +38,7 @@ class Worker:
     started: float | None = None
     ended: float | None = None
     note: str | None = None
+    doing: str | None = None  # what its running attempt said that it does just now
     reported: bool = False  # the running attempt has sent a line
     reported_epoch: int = 0  # the latest of the running attempt
     stop_asked: bool = False

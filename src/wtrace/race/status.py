@@ -62,6 +62,7 @@ class WorkerStanding:
     started: float | None = None  # of the running attempt, or of the last one; seconds since 1970
     ended: float | None = None
     note: str | None = None  # one line for a person: why it failed, the first bad line, who beat it
+    doing: str | None = None  # what it says that it does just now, as long as no check of it was judged
     recent: tuple[CheckSummary, ...] = ()  # the latest judged checks, oldest first, at most 32
     best: CheckSummary | None = (
         None  # the judged check that met most criteria; ties: the first criterion's best

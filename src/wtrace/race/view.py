@@ -56,6 +56,7 @@ def worker_standing(state: State, name: str, place: Place) -> WorkerStanding:
         started=worker.started,
         ended=worker.ended,
         note=_note(worker),
+        doing=worker.doing if isinstance(phase, Running) and not worker.checks else None,
         recent=worker.recent,
         best=worker.best,
         claim=_claim(state, name),

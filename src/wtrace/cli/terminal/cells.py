@@ -138,6 +138,8 @@ def _note(worker: WorkerStanding) -> Cell:
         parts.append(plain(worker.note, LONGEST_NOTE))
     if worker.bad_lines:
         parts.append(f"{worker.bad_lines} bad metrics line{'s' if worker.bad_lines > 1 else ''}")
+    if not parts and worker.doing:
+        return ((plain(worker.doing, LONGEST_NOTE), "dim"),)
     return (("; ".join(parts), "warn" if worker.state in ALIVE else "dim"),) if parts else ()
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wtrace.judging.checks import CriterionInfo
 
 _NAME_AT_FIRST, _NAME_LATER = 14, 28
+_STATE_WISHED = 13  # the longest is `● won, saving`
 _CRITERION_LEAST = 6  # room for a heading such as `1 att…`
 _LOG_LEAST = 24
 _TITLES = {
@@ -129,6 +130,8 @@ class _Plan:
         spare = self.width - self._total()
         if spare < 0:
             self.chosen["name"] = max(1, self.chosen["name"] + spare)
+        # Room for any state's word, so that no column moves when one changes.
+        self._take(self.chosen | {"state": max(self.chosen.get("state", 0), _STATE_WISHED)})
         self._widen_name(_NAME_LATER)
 
     def _wide(self, key: str) -> int:

@@ -161,6 +161,7 @@ def lines_read(state: State, event: ev.LinesRead) -> State:
         bad_lines=worker.bad_lines + event.bad_lines,
         epoch=max(worker.epoch, event.epoch),
         note=note,
+        doing=event.doing or worker.doing,
         reported=worker.reported or event.lines > event.bad_lines,
         reported_epoch=max(worker.reported_epoch, event.epoch),
     )

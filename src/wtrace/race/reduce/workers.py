@@ -132,6 +132,7 @@ def worker_launched(state: State, event: ev.WorkerLaunched) -> State:
         passed_over=0,
         started=event.at,
         ended=None,
+        doing=None,
         reported=False,
         reported_epoch=0,
         ending=Ending(),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wtrace.supervisor.journal import Journal
 
 
+MOST_DOING = 80  # characters
 AT_ONCE_BYTES = 16 * 1024  # a few hundred lines at most that have a meaning: some milliseconds
 NOT_READ = "it had reported far more than was read when the race was decided: the rest stays in its files"
 NOTICE_AGAIN_AFTER_S = 60.0
@@ -252,7 +253,7 @@ class Intake:
 
     def _note_records(self, now: float, lines: list[Line], *, complete: int) -> None:
         bad: list[BadLine] = []
-        epoch, end_reason = 0, None
+        epoch, end_reason, doing = 0, None, None
         for line in lines:
             record = self._take(now, line)
             match record:
@@ -262,6 +263,8 @@ class Intake:
                     epoch = max(epoch, number)
                 case End(reason=reason):
                     end_reason = reason
+                case Other(text=str(text)):
+                    doing = printable(text, MOST_DOING)
                 case _:
                     pass
         first_bad = f"{bad[0].reason}: {bad[0].excerpt}" if bad else None
@@ -273,7 +276,9 @@ class Intake:
             first_bad=old.first_bad or first_bad,
         )
         self._journal.writer.set_position(self._worker, self._attempt, self._count)
-        self._journal.note(ev.LinesRead(now, self._worker, complete, len(bad), epoch, first_bad, end_reason))
+        self._journal.note(
+            ev.LinesRead(now, self._worker, complete, len(bad), epoch, first_bad, end_reason, doing)
+        )
 
     def _take(self, now: float, line: Line) -> Start | Epoch | Check | End | Other | BadLine:
         """Keep the line, judge it where it is a check; returns what it turned out to be."""
