@@ -103,7 +103,7 @@ def test_only_a_regular_file_of_the_output_is_a_checkpoint(tmp_path: Path) -> No
         with pytest.raises(CopyError, match="outside"):
             source_of(output, name)
     for name in ("fifo.pt", "."):
-        with pytest.raises(CopyError, match="is not a file"):
+        with pytest.raises(CopyError, match=r"not a (regular )?file"):
             look_at(output / name)
     assert look_at(output / "gone.pt") is None
 

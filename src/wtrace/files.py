@@ -142,7 +142,7 @@ def open_regular(name: str | Path, folder: int | None = None, *, flags: int = os
     descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(f"not a regular file: {name}")
+        raise OSError(errno.EINVAL, "not a regular file", str(name))
     return descriptor
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
+from wtrace.files import open_regular
 from wtrace.git import command
 from wtrace.git.lock import name_some
 
@@ -49,7 +49,7 @@ def _pointers(worktree: Path) -> list[str]:
 
 def _begins_so(file: Path) -> bool:
     try:
-        with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as opened:  # noqa: PTH123
+        with open(open_regular(file), "rb") as opened:  # noqa: PTH123 - a descriptor, not a path
             return opened.read(len(LFS_POINTER)) == LFS_POINTER
     except OSError:
         return False

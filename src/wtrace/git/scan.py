@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from wtrace.config.rules import side_by_side
 from wtrace.config.template import Guess, guess_metrics, reports_itself
 from wtrace.data import data
 from wtrace.errors import UsageError
+from wtrace.files import open_regular
 from wtrace.git import command
 from wtrace.git.branches import Refs, read_refs
 
@@ -222,10 +222,8 @@ def _framework(text: str) -> str | None:
 def _beginning(file: Path) -> str | None:
     """The beginning of a regular file as text; None for a link, a device, a pipe, or what cannot be read."""
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        handle = open_regular(file)
     except OSError:
         return None
     with open(handle, "rb") as opened:  # noqa: PTH123 - a descriptor, not a path
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
         return opened.read(MOST_BYTES).decode(errors="replace")

@@ -10,11 +10,11 @@ import fcntl
 import hashlib
 import json
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.errors import ToolError
+from wtrace.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,10 +126,10 @@ def _read(file: Path) -> dict[str, list[str]]:
 
 def _content(file: Path) -> bytes:
     """What only this user can have written there. ToolError where others could have; OSError."""
-    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    handle = open_regular(file)
     with open(handle, "rb") as opened:  # noqa: PTH123 - a descriptor, not a path
         about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_FILE:
+        if about.st_size > LARGEST_FILE:
             raise _unusable(file, "not a file that wtrace wrote")
         if about.st_uid != os.geteuid() or about.st_mode & 0o022:
             raise _unusable(file, "others can write to it")

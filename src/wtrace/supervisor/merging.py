@@ -8,13 +8,13 @@ import os
 import re
 import shutil
 import sqlite3
-import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.data import data, replace
 from wtrace.errors import UsageError, WtraceError
+from wtrace.files import open_regular
 from wtrace.git.commit import Message, goes_to_lfs
 from wtrace.git.merge import MergeRequest, merge
 from wtrace.publish.view import FIRST_NOT_BEST, confirmation, winner_of
@@ -138,13 +138,11 @@ def _copy(
     if not _SAFE.fullmatch(name):
         return "its name is not one for a repository", ""
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:  # a link too
+        descriptor = open_regular(source)
+    except OSError as error:
         return f"it cannot be read: {error.strerror}", ""
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return "it is no regular file", ""
         if status.st_size > limit_bytes:
             has_holes = status.st_blocks * 512 < status.st_size // 2  # they may be longer than any disk
             digest = "" if has_holes else hashlib.file_digest(file, "sha256").hexdigest()

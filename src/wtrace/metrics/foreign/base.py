@@ -10,7 +10,7 @@ from wtrace.data import data
 from wtrace.metrics.follower import Position
 from wtrace.metrics.foreign import screen
 from wtrace.metrics.foreign.rows import Reading
-from wtrace.metrics.foreign.source_files import open_regular
+from wtrace.metrics.foreign.source_files import open_if_regular
 from wtrace.metrics.records import Other
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def as_text(_raw: bytes) -> Record:
 
 def beginning_at(path: Path, skip: int) -> Position | None:
     """The position after the last line that ends within the first `skip` bytes; None: the beginning."""
-    fd = open_regular(path) if skip else None
+    fd = open_if_regular(path) if skip else None
     if fd is None:
         return None
     try:
@@ -85,7 +85,7 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 def encoding_of(path: Path) -> str:
     """UTF-8, or UTF-16 where the file begins with that mark of its byte order."""
-    fd = open_regular(path)
+    fd = open_if_regular(path)
     if fd is None:
         return "utf-8"
     try:

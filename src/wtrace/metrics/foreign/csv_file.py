@@ -9,7 +9,7 @@ from wtrace.config import names
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.foreign import rows
 from wtrace.metrics.foreign.base import Anew, Problem, as_text, beginning_at, decoded, encoding_of
-from wtrace.metrics.foreign.source_files import open_regular
+from wtrace.metrics.foreign.source_files import open_if_regular
 from wtrace.metrics.foreign.witness import Witness
 from wtrace.metrics.records import BadLine
 
@@ -118,7 +118,7 @@ class CsvFile:
 
 
 def _first_line(path: Path) -> str | None:
-    fd = open_regular(path)
+    fd = open_if_regular(path)
     if fd is None:
         return None
     with open(fd, "rb") as file:  # noqa: PTH123 (a descriptor)

@@ -14,7 +14,7 @@ from wtrace.files import masked_crc
 from wtrace.metrics.foreign import protobuf
 from wtrace.metrics.foreign.base import Problem
 from wtrace.metrics.foreign.rows import Reading
-from wtrace.metrics.foreign.source_files import open_regular
+from wtrace.metrics.foreign.source_files import open_if_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ class EventFile:
 
     def _open(self) -> bool:
         if self._fd is None:
-            self._fd = open_regular(self._path)
+            self._fd = open_if_regular(self._path)
         return self._fd is not None
 
     def _event(self, data: bytes, at: int) -> tuple[bytes, int] | None:

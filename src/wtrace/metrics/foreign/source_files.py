@@ -7,12 +7,12 @@ import hashlib
 import heapq
 import os
 import re
-import stat
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from wtrace.data import data
+from wtrace.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -132,16 +132,12 @@ def _natural(text: str) -> list[tuple[int, str]]:
     ]
 
 
-def open_regular(path: Path) -> int | None:
+def open_if_regular(path: Path) -> int | None:
     """A descriptor for reading a regular file; None where there is none, or something else lies there."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return open_regular(path)
     except OSError:
         return None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        return None
-    return fd
 
 
 def leftovers(where: Where) -> dict[str, Leftover]:
@@ -171,7 +167,7 @@ def not_ours(path: Path, known: Mapping[str, Leftover]) -> int:
 
 def _measured(path: Path, size: int | None) -> tuple[Leftover, int] | None:
     """The file as it is, or as its first `size` bytes are, and its size; None where it is shorter, or cannot be read."""
-    fd = open_regular(path)
+    fd = open_if_regular(path)
     if fd is None:
         return None
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.metrics.foreign import rows
 from wtrace.metrics.foreign.base import Anew, Problem
-from wtrace.metrics.foreign.source_files import open_regular
+from wtrace.metrics.foreign.source_files import open_if_regular
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -79,7 +79,7 @@ class TrainerState:
         if sign is None or sign == self._seen:
             return False
         self._seen = sign
-        self._fd = open_regular(self._path)
+        self._fd = open_if_regular(self._path)
         self._torn = self._fd is None
         if self._fd is not None:
             self._seen = _sign(os.fstat(self._fd))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtrace.data import data
+from wtrace.files import open_regular
 from wtrace.race.freezing import FileSeen
 from wtrace.supervisor import failpoints
 from wtrace.supervisor.jobs.launch import may_pass
@@ -94,12 +95,10 @@ def _seen(status: os.stat_result) -> FileSeen:
 def opened(source: Path) -> Iterator[int]:
     """The file, open for reading; neither a FIFO nor a link that was put there just now. CopyError says why not."""
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = open_regular(source)
     except OSError as error:
         raise CopyError(f"cannot be read: {error.strerror}") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise CopyError("is not a file")
         yield descriptor
     finally:
         os.close(descriptor)

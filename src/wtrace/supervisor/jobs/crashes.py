@@ -10,7 +10,7 @@ from wtrace.config import kinds
 from wtrace.config.names import path_problem
 from wtrace.errors import WtraceError
 from wtrace.git import command
-from wtrace.metrics.foreign.source_files import open_regular
+from wtrace.metrics.foreign.source_files import open_if_regular
 from wtrace.race import crash
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _lacking(path: str, root: Path, worktree: Path) -> str | None:
 
 
 def _tail(log: Path) -> str:
-    fd = open_regular(log)
+    fd = open_if_regular(log)
     if fd is None:
         return ""
     try:
