@@ -30,6 +30,7 @@ max_parallel = "auto"
 grace = 3
 stall_after = 60.5
 on_stall = "restart"
+on_nan = "stop"
 retries = 2
 merge = "never"
 progress_every = 5
@@ -184,6 +185,7 @@ def specs(draw: st.DrawFn) -> RaceSpec:
         grace_s=draw(st.floats(0, 1e6)),
         stall_after_s=draw(seconds),
         on_stall=draw(st.sampled_from(["warn", "restart", "stop"])),
+        on_nan=draw(st.sampled_from(["warn", "stop"])),
         retries=draw(st.integers(0, 9)),
         merge=draw(st.sampled_from(["ask", "auto", "never"])),
         progress_every_s=draw(seconds),

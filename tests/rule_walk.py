@@ -60,6 +60,7 @@ def random_spec(rng: random.Random) -> RaceSpec:
         max_parallel=rng.choice((1, 2, None)),
         retries=rng.randint(0, 2),
         on_stall=rng.choice(("warn", "restart", "stop")),
+        on_nan=rng.choice(("warn", "stop")),
         on_win=rng.choice(("auto", "stop", "settle", "finish")),
         stall_after_s=60.0,
         hopeless_below=rng.choice((0.0, 0.0, 0.3)),
@@ -278,6 +279,7 @@ class Walk:
         planned = planned_epochs(self.spec.check_every, self.spec.epochs_of(spec))
         epoch = next((each for each in planned if not worker.has_judged(each)), max(planned) + 1)
         self.note(ev.LinesRead(self.now, name, 1, 0, epoch))
+        self.loses_or_finds_its_numbers(name, epoch)
         if epoch > max(planned):
             return
         metrics = {"score": self.rng.choice((0.5, 0.7, 0.9, 1.1)), "loss": self.rng.choice((0.4, 0.4, 0.6))}
@@ -289,6 +291,18 @@ class Walk:
         self.checks.append(RecordedCheck(name, epoch, self.now, metrics, {}))
         checkpoint = self.rng.choice((None, f"epoch_{epoch}.pt", "last.pt"))
         self.note(ev.CheckJudged(self.now, name, self.processes[name], epoch, results, checkpoint, unfair))
+
+    def loses_or_finds_its_numbers(self, name: str, epoch: int) -> None:
+        """Its loss is NaN now and then, and seldom comes back; then it may repeat what it has measured before."""
+        lost = self.state.workers[name].lost
+        if lost is None and self.rng.random() < 0.05:
+            self.note(ev.MetricNotFinite(self.now, name, epoch, "loss", "nan", 1))
+        elif lost is not None and self.rng.random() < 0.2:
+            self.note(ev.MetricFinite(self.now, name, epoch, "loss"))
+        elif lost is not None and lost.running < ev.NOT_FINITE_LIMIT:
+            self.note(ev.MetricNotFinite(self.now, name, epoch, "loss", "nan", lost.running + 1))
+            if self.rng.random() < 0.3:
+                self.note(ev.CheckStale(self.now, name, epoch, "loss", self.state.workers[name].lost_since))
 
     def set_up(self, name: str, problem: str | None) -> None:
         """A command that prepares the worktree has ended."""

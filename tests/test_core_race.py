@@ -398,6 +398,67 @@ def test_a_stalled_worker_is_handled_as_asked(
     assert isinstance(race.state.workers["a"].phase, ends)
 
 
+def lose_numbers(race: Story, name: str, *epochs: int) -> None:
+    """Its loss is NaN in reports of these epochs, one after the other."""
+    for epoch in epochs:
+        lost = race.state.workers[name].lost
+        running = 1 if lost is None else lost.running + 1
+        race.note(ev.MetricNotFinite(race.now, name, epoch, "train_loss", "nan", running))
+        race.settle()
+
+
+def test_three_reports_running_that_are_not_finite_end_a_worker_and_free_its_place() -> None:
+    race = Story(spec("a", "b", on_nan="stop", max_parallel=1, retries=3))
+    race.start_all()
+    lose_numbers(race, "a", 4, 5)
+    assert isinstance(race.state.workers["a"].phase, Running)
+    race.note(ev.MetricFinite(race.now, "a", 6, "train_loss"))
+    lose_numbers(race, "a", 7, 8)
+    assert isinstance(race.state.workers["a"].phase, Running), "they were not running"
+    lose_numbers(race, "a", 9)
+    assert race.deeds[-1] == policy.Stop("a", 1, "not_finite")
+    race.exited("a", None, 15)
+    ended = race.state.workers["a"]
+    assert isinstance(ended.phase, Ended) and ended.phase.outcome == "failed"
+    assert ended.note == "train_loss is nan in 3 reports running, the latest at epoch 9"
+    assert isinstance(race.state.workers["b"].phase, Launching)
+
+
+def test_by_default_a_worker_without_a_number_is_told_and_runs_on() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    lose_numbers(race, "a", 4, 5, 6)
+    assert isinstance(race.state.workers["a"].phase, Running)
+    assert "3 reports running" in (race.state.workers["a"].note or "")
+    race.note(ev.MetricFinite(race.now, "a", 7, "train_loss"))
+    assert race.state.workers["a"].note is None
+
+
+def test_a_claim_that_is_being_confirmed_outlives_the_numbers_of_its_worker() -> None:
+    race = Story(spec("a", "b", on_nan="stop", confirm=ConfirmSpec(("judge",))))
+    race.start_all()
+    race.check("a", 5, 2.0)
+    lose_numbers(race, "a", 6, 7, 8)
+    assert isinstance(race.state.workers["a"].phase, Running)
+    claim = race.state.claims[0]
+    missed = (CriterionStanding("ratio", 1.0, ">=", 1.5, False),)
+    race.note(ev.ConfirmationEnded(race.now, claim.number, 1, "a", missed))
+    race.settle()
+    assert race.deeds[-1] == policy.Stop("a", 1, "not_finite")
+
+
+def test_a_new_attempt_begins_with_numbers() -> None:
+    race = Story(spec("a", "b", on_nan="stop", retries=1))
+    race.start_all()
+    lose_numbers(race, "a", 4, 5)
+    race.now += 100
+    race.exited("a", 1)
+    race.now += 60
+    race.settle()
+    race.started("a")
+    assert race.state.workers["a"].lost is None
+
+
 def test_a_worker_that_outlives_the_grace_period_is_killed() -> None:
     race = Story(spec("a", "b", grace_s=10.0))
     race.start_all()

@@ -278,6 +278,37 @@ def test_a_race_survives_its_supervisor(lab: Lab) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
+def test_a_training_that_lost_its_numbers_frees_its_place_and_wins_by_no_repetition(lab: Lab) -> None:
+    """The supervisor dies in between; what was lost before is still lost for the next one."""
+    nan = '{"event": "epoch", "epoch": 6, "metrics": {"train_loss": NaN}}\n'
+    repeats: list[list[Any]] = [
+        ["check", 5, 2.0],
+        ["raw", nan],
+        ["mark", "lost"],
+        ["wait", "go"],
+        ["check", 10, 2.0],
+        ["check", 15, 2.0],
+    ]
+    lab.race(
+        {"gone": [["raw", nan], ["raw", nan], ["raw", nan], ["forever"]], "repeats": repeats},
+        race='on_nan = "stop"\nmax_parallel = 1',
+        extra='held = { is = "val_loss <= 0.5", for_checks = 3 }',
+    )
+    lab.wtrace("run", "--detach")
+    lab.wait_for_mark("lost")
+    lab.wait_for(lambda: lab.worker("repeats")["lines"] == 2, "its lines")
+    os.kill(lab.status()["supervisor"]["pid"], signal.SIGKILL)
+    lab.wait_for(lambda: not lab.status()["supervisor"]["alive"], "the supervisor to be gone")
+    lab.open_gate("go")
+    lab.wtrace("run", "--resume", expect=1)
+    rows = {row["name"]: row for row in lab.status()["workers"]}
+    assert (rows["gone"]["state"], rows["gone"]["exit"]["signal"]) == ("failed", 15)
+    assert "train_loss is nan in 3 reports running" in rows["gone"]["note"]
+    assert (rows["repeats"]["state"], rows["repeats"]["checks"]) == ("finished", 1)
+    assert "does not count: train_loss is not finite since epoch 6" in rows["repeats"]["note"]
+    assert json.loads(lab.wtrace("replay", "--json").stdout)["winner"] is None
+
+
 def test_resuming_is_refused_where_there_is_nothing_to_resume(lab: Lab) -> None:
     lab.race({"a": [["check", 5, 2.0]]})
     assert "no race" in lab.wtrace("run", "--resume", expect=2).stderr

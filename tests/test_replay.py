@@ -47,6 +47,12 @@ def test_a_claim_that_the_race_gave_up_undecided_wins_no_replay() -> None:
     assert (outcome.winner, outcome.epoch, outcome.unconfirmed) == ("a", 15, False)
 
 
+def test_a_check_that_repeated_old_values_wins_no_replay_either() -> None:
+    checks = [check("a", 5, 2.0, at=7.0), check("a", 10, 2.0, at=9.0)]
+    outcome = replay(spec("a", "b"), checks, {}, stale={("a", 5, 7.0)})
+    assert (outcome.winner, outcome.epoch) == ("a", 10)
+
+
 def test_other_criteria_come_from_the_other_config_and_the_plan_from_the_race() -> None:
     race, other = spec("a", check_every=2), spec("z", check_every=5)
     judged = under(race, other)

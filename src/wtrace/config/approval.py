@@ -25,6 +25,7 @@ FREE: Mapping[type, frozenset[str]] = {
     RaceSpec: frozenset({
         "success", "check_every", "max_epochs", "max_parallel", "grace_s", "stall_after_s", "progress_every_s",
         "cost_per_hour", "signal", "on_win", "settle_s", "wait_for_gpu_memory_bytes", "memory_floor_bytes", "judge", "figures", "hopeless_below",
+        "on_nan",
     }),
     WorkerSpec: frozenset({"max_epochs", "priority", "gpus", "cpus", "memory_bytes"}),
     ConfirmSpec: frozenset({"attempts", "timeout_s"}),

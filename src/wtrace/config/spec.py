@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Argv = tuple[str, ...]
 SignalFirst = Literal["leader", "tree"]
 OnStall = Literal["warn", "restart", "stop"]
+OnNan = Literal["warn", "stop"]
 MergePolicy = Literal["ask", "auto", "never"]
 Correction = Literal["bonferroni", "none"]
 OnWin = Literal["auto", "stop", "settle", "finish"]
@@ -132,6 +133,7 @@ class RaceSpec:
     settle_s: float = 60.0
     stall_after_s: float = 900.0
     on_stall: OnStall = "warn"
+    on_nan: OnNan = "warn"
     retries: int = 0
     merge: MergePolicy = "ask"
     progress_every_s: float = 60.0

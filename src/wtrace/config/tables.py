@@ -87,6 +87,13 @@ RACE = Table(
             "stall_after_s",
         ),
         Key("on_stall", Choice(("warn", "restart", "stop")), "What happens to a stalled worker.", "warn"),
+        Key(
+            "on_nan",
+            Choice(("warn", "stop")),
+            "What happens to a worker whose loss, or a metric that a criterion uses, is not finite in three reports running: "
+            'it is told, or it is ended as failed. "stop" also ends a control.',
+            "warn",
+        ),
         Key("retries", RETRIES, "Restarts after a crash; the worker may resume from `{output}`.", 0),
         Key(
             "merge",

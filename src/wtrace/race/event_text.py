@@ -124,6 +124,7 @@ _WHY: Mapping[ev.StopCause, str] = {
     "refuted": "its claims were refuted",
     "hopeless": "it has no chance left",
     "past_end": "it went on past its last planned check",
+    "not_finite": "what it reports is not finite any more",
     "foreign": "it runs code that is not its branch's, and --strict was asked for",
 }
 
@@ -152,6 +153,23 @@ def still_writing(file: str, limit_s: float | None = None) -> str:
 def hopeless(event: ev.WorkerFoundHopeless) -> str:
     """Why a worker is given up: `has a chance of success of 1.3 % by the trend of 6 checks`."""
     return f"has a chance of success of {100 * event.chance:.2g} % by the trend of {event.checks} checks"
+
+
+def not_finite(event: ev.MetricNotFinite) -> str:
+    """What is wrong with a training whose loss is NaN: `train_loss is nan in 3 reports running, the latest at epoch 7`."""
+    return f"{event.metric} is {event.value} in {event.running} reports running, the latest at epoch {event.epoch}"
+
+
+def stale(event: ev.CheckStale) -> str:
+    """Why a check that repeats old values is none."""
+    return (
+        f"its check at epoch {event.epoch} does not count: {event.metric} is not finite since epoch {event.since}, "
+        "and every value is that of the check before"
+    )
+
+
+def _not_finite(event: ev.MetricNotFinite) -> str | None:
+    return f"{event.worker}: {not_finite(event)}" if event.running >= ev.NOT_FINITE_LIMIT else None
 
 
 def no_ids(other: str) -> str:
@@ -201,6 +219,8 @@ _TELLERS: Mapping[type, Callable[[Any], str | None]] = {
     ev.WorkerQueued: lambda e: f"{e.worker} {e.text}",
     ev.WorkerStarted: _started,
     ev.SampleIdsMissing: lambda e: f"{e.worker}: {no_ids(e.other)}",
+    ev.MetricNotFinite: _not_finite,
+    ev.CheckStale: lambda e: f"{e.worker}: {stale(e)}",
     ev.ForeignCodeReported: lambda e: f"{e.worker} {foreign_code(e.files)}",
     ev.ClaimMade: lambda e: f"{e.worker} claims success at epoch {e.epoch}",
     ev.FreezeWaits: lambda e: f"{e.worker}'s claim waits for its checkpoint: {e.text}",

@@ -13,7 +13,11 @@ from wtrace.race.open_file import FileId
 from wtrace.race.resources import Grant, Machine
 from wtrace.race.settling import SettleCause
 
-StopCause = Literal["beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign", "past_end"]
+StopCause = Literal[
+    "beaten", "winner", "asked", "stalled", "refuted", "hopeless", "foreign", "past_end", "not_finite"
+]
+NOT_FINITE_LIMIT = 3
+"""So many reports running that are not finite end a worker, where `on_nan` says so."""
 RaceOutcome = Literal["won", "no_winner", "stopped"]
 
 
@@ -178,6 +182,45 @@ class CheckJudged:
     results: tuple[CriterionStanding, ...]
     checkpoint: str | None = None
     unfair: str | None = None  # every criterion was met, and why it cannot count all the same
+
+
+@data
+class MetricNotFinite:
+    """A report's loss, or a metric that a criterion uses, is NaN or infinite (`value`, in words).
+
+    `running`: in how many reports that hold the metric, one after the other. Those beyond `NOT_FINITE_LIMIT` are not told.
+    """
+
+    at: float
+    worker: str
+    epoch: int
+    metric: str
+    value: str
+    running: int
+
+
+@data
+class MetricFinite:
+    """The metric that was not finite is a number again."""
+
+    at: float
+    worker: str
+    epoch: int
+    metric: str
+
+
+@data
+class CheckStale:
+    """The check of a planned epoch repeats the values of the check before, while `metric` is not finite since epoch `since`.
+
+    Nothing was measured, so it is no check.
+    """
+
+    at: float
+    worker: str
+    epoch: int
+    metric: str
+    since: int
 
 
 @data
@@ -481,6 +524,9 @@ Event = (
     | SampleIdsFixed
     | SampleIdsMissing
     | CheckJudged
+    | MetricNotFinite
+    | MetricFinite
+    | CheckStale
     | JudgeFilesFixed
     | DataReported
     | SettlingAsked

@@ -261,10 +261,17 @@ def _stop_cause(state: State, name: str, phase: Running | Launching) -> ev.StopC
         return "beaten"
     if isinstance(phase, Running) and phase.settling is not None:
         return phase.settling.cause if phase.settling.done else None
+    return _own_cause(state, name, phase)
+
+
+def _own_cause(state: State, name: str, phase: Running | Launching) -> ev.StopCause | None:
+    """Why a worker is ended because of what it does itself, whatever becomes of the race."""
     if state.is_refuted(name):
         return "refuted"
     if state.workers[name].hopeless:
         return "hopeless"
+    if state.has_lost_its_numbers(name):
+        return "not_finite"
     if isinstance(phase, Running) and phase.stalled and state.spec.on_stall != "warn":
         return "stalled"
     return None

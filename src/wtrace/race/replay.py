@@ -56,10 +56,12 @@ def replay(
     checks: Iterable[RecordedCheck],
     confirmations: Mapping[tuple[str, int], RecordedCheck],
     undecided: Collection[tuple[str, int]] = (),
+    stale: Collection[tuple[str, int, float]] = (),
 ) -> Outcome:
     """Judge the checks in the order of their arrival until one wins. `confirmations` are by worker and epoch.
 
     `undecided` are claims that the race made and gave up without a word of held-out data: they win nothing here either.
+    `stale` (worker, epoch, time of arrival) repeated old values, and are no checks.
     """
     # Each claim is settled below, as it arrives, so the rules that queue claims for confirmation are not wanted here.
     state = begin(replace(spec, confirm=None), 0.0)
@@ -67,6 +69,8 @@ def replay(
     refuted: list[tuple[str, int]] = []
     first = None  # who sent ids first
     for check in checks:
+        if (check.worker, check.epoch, check.at) in stale:
+            continue
         first = first or (check.worker if ID in check.samples else None)
         worker = state.workers[check.worker]
         epochs = spec.epochs_of(spec.worker(check.worker))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -49,12 +49,19 @@ class Worker:
     passed_over: int = 0  # how often others went ahead of it that are ranked below it
     chance: float | None = None  # that it may still succeed, where that matters and can be told
     ending: Ending = Ending()  # how its latest attempt ended
+    lost: ev.MetricNotFinite | None = None  # the metric that is not finite, as it was told last
+    lost_since: int = 0  # the epoch in which that was told first
     hopeless: bool = False  # it was found to have no chance left
     unfair: str | None = None  # why its latest check that met every criterion does not count
 
     def has_judged(self, epoch: int) -> bool:
         """Whether a check of that epoch has been judged already."""
         return bool(self.judged >> epoch & 1)
+
+    def lost_behind(self, results: Sequence[CriterionStanding]) -> ev.MetricNotFinite | None:
+        """What is not finite any more, where a check only repeats the values of the one before; None: it is a check."""
+        repeats = bool(self.results) and [r.value for r in results] == [r.value for r in self.results]
+        return self.lost if repeats else None
 
 
 @data
@@ -150,6 +157,13 @@ class State:
             return False
         claims = self.is_confirming(worker) or any(due.worker == worker for due in self.due)
         return not claims and self.verdict is None and not self.spec.worker(worker).control
+
+    def has_lost_its_numbers(self, worker: str) -> bool:
+        """Whether the worker is to be ended because what it reports is not finite any more. A claimant is waited for."""
+        lost = self.workers[worker].lost
+        if self.spec.on_nan != "stop" or lost is None or lost.running < ev.NOT_FINITE_LIMIT:
+            return False
+        return not self.is_confirming(worker) and not any(due.worker == worker for due in self.due)
 
     def is_confirming(self, worker: str) -> bool:
         """Whether a claim of this worker waits for its confirmation; after the verdict none does any more."""

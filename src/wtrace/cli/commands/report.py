@@ -88,7 +88,13 @@ def replay(race: RaceOption = None, config: ConfigOption = None, as_json: JsonOp
     given_up = {
         (claim.worker, claim.epoch) for claim in state.claims if claim.status in ("unconfirmed", "dropped")
     }
-    outcome = replays.replay(spec, _checks(root, standing.id), _confirmations(root, standing.id), given_up)
+    outcome = replays.replay(
+        spec,
+        _checks(root, standing.id),
+        _confirmations(root, standing.id),
+        given_up,
+        _stale(root, standing.id),
+    )
     if as_json:
         print(json.dumps(_as_json(outcome), allow_nan=False))
     else:
@@ -102,6 +108,18 @@ def _checks(root: Path, race_id: str) -> Iterator[RecordedCheck]:
     with Reader(Layout(root).database) as reader:
         for check in reader.checks(race_id):
             yield _recorded(check.worker, check.epoch, check.at, check.raw)
+
+
+def _stale(root: Path, race_id: str) -> set[tuple[str, int, float]]:
+    from wtrace.race.events import CheckStale
+    from wtrace.store.reader import Reader
+
+    with Reader(Layout(root).database) as reader:
+        return {
+            (event.worker, event.epoch, event.at)
+            for event in reader.events(race_id)
+            if isinstance(event, CheckStale)
+        }
 
 
 def _confirmations(root: Path, race_id: str) -> dict[tuple[str, int], RecordedCheck]:

@@ -9,7 +9,7 @@ from wtrace.judging.checks import CheckSummary
 from wtrace.judging.early_stop import chance_left
 from wtrace.race import events as ev
 from wtrace.race.claims import Claim, Due, attempts_used_up, reports_first, with_claim, without_more
-from wtrace.race.event_text import foreign_code, hopeless, no_ids
+from wtrace.race.event_text import foreign_code, hopeless, no_ids, not_finite, stale
 from wtrace.race.phases import Ended, Running
 from wtrace.race.reduce.updates import change, leave_unretried, leave_unstarted
 from wtrace.race.status_json import finite
@@ -209,6 +209,23 @@ def check_judged(state: State, event: ev.CheckJudged) -> State:
         chance=chance_left(state.spec, event.worker, recent, worker.checks + 1, event.results),
         unfair=event.unfair if met_all else worker.unfair,
     )
+
+
+def metric_not_finite(state: State, event: ev.MetricNotFinite) -> State:
+    worker = state.workers[event.worker]
+    since = event.epoch if worker.lost is None else worker.lost_since
+    note = worker.note if event.running < ev.NOT_FINITE_LIMIT else not_finite(event)
+    return change(state, event.worker, lost=event, lost_since=since, note=note)
+
+
+def metric_finite(state: State, event: ev.MetricFinite) -> State:
+    worker = state.workers[event.worker]
+    told = worker.lost is not None and worker.note == not_finite(worker.lost)
+    return change(state, event.worker, lost=None, note=None if told else worker.note)
+
+
+def check_stale(state: State, event: ev.CheckStale) -> State:
+    return change(state, event.worker, note=stale(event))
 
 
 def found_hopeless(state: State, event: ev.WorkerFoundHopeless) -> State:

@@ -135,6 +135,7 @@ def worker_launched(state: State, event: ev.WorkerLaunched) -> State:
         doing=None,
         reported=False,
         reported_epoch=0,
+        lost=None,
         ending=Ending(),
     )
 
@@ -235,6 +236,7 @@ _OUTCOME_OF_CAUSE: Mapping[ev.StopCause, WorkerState] = {
     "refuted": "refuted",
     "hopeless": "terminated",
     "foreign": "failed",
+    "not_finite": "failed",
     "past_end": "finished",
 }
 

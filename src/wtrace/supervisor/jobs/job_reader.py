@@ -35,6 +35,7 @@ MOST_DOING = 80  # characters
 AT_ONCE_BYTES = 16 * 1024  # a few hundred lines at most that have a meaning: some milliseconds
 NOT_READ = "it had reported far more than was read when the race was decided: the rest stays in its files"
 NOTICE_AGAIN_AFTER_S = 60.0
+LONGEST_METRIC = 60  # characters of a metric's name that are told
 LOST_LOSS = "its loss is no number any more"
 OUT_OF_MEMORY = "killed by SIGKILL while the kernel's out-of-memory killer was at work in its cgroup"
 
@@ -45,6 +46,12 @@ def _has_files(folder: Path) -> bool:
         return any(folder.iterdir())
     except OSError:
         return False
+
+
+def _is_finite_in(record: Epoch | Check, metric: str) -> bool:
+    """Whether the report holds the metric, as it was told, and it is a number."""
+    named = (value for name, value in record.metrics.items() if printable(name, LONGEST_METRIC) == metric)
+    return any(isinstance(value, int | float) and math.isfinite(value) for value in named)
 
 
 def unknown_exit(now: float) -> Exit:
@@ -89,6 +96,9 @@ class Intake:
             str, float
         ] = {}  # a file that is replaced all the time is not told all the time
         self._loss_told = False
+        self._must_be_finite = frozenset(
+            name for criterion in journal.state.spec.success for name in criterion.metrics
+        )
         self.done = False
         self.is_lost = False  # nobody is left of it, and no exit could be written down: its folder is gone
 
@@ -284,8 +294,8 @@ class Intake:
         """Keep the line, judge it where it is a check; returns what it turned out to be."""
         writer, worker, attempt = self._journal.writer, self._worker, self._attempt
         record = line.record
-        if not self._loss_told and isinstance(record, Epoch | Check):
-            self._name_lost_loss(now, line.raw, record)
+        if isinstance(record, Epoch | Check):
+            self._look_for_lost_numbers(now, line.raw, record)
         match record:
             case Epoch():
                 writer.add_epoch(worker, attempt, record.epoch, now, line.raw)
@@ -318,6 +328,11 @@ class Intake:
             if judged
             else ()
         )
+        lost = state.workers[self._worker].lost_behind(results)
+        if judged and lost is not None:
+            judged = False
+            since = state.workers[self._worker].lost_since
+            self._journal.note(ev.CheckStale(now, self._worker, check.epoch, lost.metric, since))
         self._journal.writer.add_check(
             self._worker,
             self._attempt,
@@ -325,7 +340,7 @@ class Intake:
             now,
             offset=line.end,
             judged=judged,
-            results=results,
+            results=results if judged else (),
             raw=line.raw,
         )
         if judged:
@@ -393,16 +408,28 @@ class Intake:
             return None
         return None if digest == fixed else "its sample ids are not those of the race's first check"
 
-    def _name_lost_loss(self, now: float, raw: bytes, record: Epoch | Check) -> None:
-        """A training whose loss is NaN or infinite seldom comes back: say so once, and let it run."""
-        if b"NaN" not in raw and b"Infinity" not in raw:
+    def _look_for_lost_numbers(self, now: float, raw: bytes, record: Epoch | Check) -> None:
+        """Tell of a loss, or of a metric that a criterion uses, that is NaN or infinite, and of its coming back."""
+        lost = self._journal.state.workers[self._worker].lost
+        if lost is None and b"NaN" not in raw and b"Infinity" not in raw:
             return
-        for name, value in record.metrics.items():
-            if "loss" in name.lower() and isinstance(value, float) and not math.isfinite(value):
-                self._loss_told = True
-                text = f"{LOST_LOSS}: {printable(name, 60)} is {value} at epoch {record.epoch}"
-                self._notice_once(now, LOST_LOSS, text)
-                return
+        found = next((name for name, value in record.metrics.items() if self._is_lost(name, value)), None)
+        if found is None:
+            if lost is not None and _is_finite_in(record, lost.metric):
+                self._journal.note(ev.MetricFinite(now, self._worker, record.epoch, lost.metric))
+            return
+        metric, value = printable(found, LONGEST_METRIC), str(record.metrics[found])
+        running = 1 if lost is None else lost.running + 1
+        if running <= ev.NOT_FINITE_LIMIT:
+            self._journal.note(ev.MetricNotFinite(now, self._worker, record.epoch, metric, value, running))
+        if not self._loss_told and "loss" in found.lower():
+            self._loss_told = True
+            text = f"{LOST_LOSS}: {metric} is {value} at epoch {record.epoch}"
+            self._notice_once(now, LOST_LOSS, text)
+
+    def _is_lost(self, name: str, value: object) -> bool:
+        watched = name in self._must_be_finite or "loss" in name.lower()
+        return watched and isinstance(value, float) and not math.isfinite(value)
 
     def _notice_file(self, now: float, text: str) -> None:
         if now >= self._quiet_until.get(text, now):
