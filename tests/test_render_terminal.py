@@ -27,6 +27,7 @@ from standing_samples import (
     won_race,
     worker,
 )
+from wtrace.cli.terminal.keys import Ask, ViewState, parse, press
 from wtrace.cli.terminal.live import LiveView, render, summary
 from wtrace.cli.terminal.table import event_line, plain_line, status_lines
 from wtrace.cli.terminal.usage import Gauge
@@ -350,3 +351,89 @@ def test_the_row_says_what_a_training_does_before_its_first_check() -> None:
         assert "\x1b" not in shown
     noted = replace(race, workers=(replace(row, note="its metrics cannot be read"),))
     assert "its metrics cannot be read" in "\n".join(view(noted))
+
+
+@pytest.mark.parametrize(
+    ("sent", "keys"),
+    [
+        (b"q", ["q"]),
+        (b"\x1b[A\x1bOB\r", ["up", "down", "enter"]),
+        (b"\x1b", ["escape"]),
+        (b"\x03", ["ctrl-c"]),
+        (b"\x1b[200~x\x1b[201~", ["x"]),  # sequences that mean nothing are no keys
+        (b"\x1b[1;5C\x1bOP", []),
+        (b"\x1b[", []),
+        (b"\xff", ["\ufffd"]),
+        (b"", []),
+    ],
+)
+def test_what_a_terminal_sends_is_read_as_keys(sent: bytes, keys: list[str]) -> None:
+    assert parse(sent) == keys
+
+
+def pressed(*keys: str, race: Standing = RACES["running"], **chosen: object) -> tuple[ViewState, list[Ask]]:
+    state, asks = ViewState(dashboard="here", **chosen), []  # type: ignore[arg-type]
+    for key in keys:
+        state, ask = press(state, key, race, [worker.name for worker in race.workers])
+        asks += [ask] if ask is not None else []
+    return state, asks
+
+
+@pytest.mark.parametrize(
+    ("keys", "asked"),
+    [
+        ("q", [Ask("leave")]),
+        ("ctrl-c", []),
+        ("ctrl-c s", [Ask("stop race")]),
+        ("ctrl-c enter", [Ask("leave")]),
+        ("ctrl-c escape", []),
+        ("ctrl-c x y p", []),  # no other key is an answer
+        ("p", []),
+        ("down p", [Ask("pause", "attention-supervised")]),
+        ("down down x y", [Ask("stop", "pretrained-features")]),
+        ("down x n", []),
+        ("down x q", []),  # no, and not: leave
+        ("up x y", [Ask("stop", "multitask")]),  # it waits
+        ("up p", []),  # what waits cannot be paused
+    ],
+)
+def test_keys_ask_for(keys: str, asked: list[Ask]) -> None:
+    assert pressed(*keys.split())[1] == asked
+
+
+def test_a_watch_is_left_by_ctrl_c_without_a_question() -> None:
+    assert pressed("ctrl-c", may_stop_race=False)[1] == [Ask("leave")]
+
+
+@pytest.mark.parametrize("race", RACES.values(), ids=RACES)
+@pytest.mark.parametrize("keys", ["", "?", "down", "down enter", "down x", "ctrl-c", "s", "s s", "d"])
+def test_whatever_is_chosen_fits_and_the_footer_stands_on_the_last_row(race: Standing, keys: str) -> None:
+    chosen, _ = pressed(*keys.split(), race=race)
+    picture = LiveView()
+    for width in (40, 60, 80, 120, 200):
+        for height in (8, 16, 24, 50):
+            log = ["a line\x1b".replace("\x1b", "?") * 40] * 80
+            frame = picture.render(race, {}, width=width, height=height, now=race.at, chosen=chosen, log=log)
+            lines = printed(frame, width)
+            assert len(lines) == height
+            assert all(cell_len(line) <= width for line in lines)
+            assert lines[-1][:20] == chosen.footer()[:20]
+
+
+def test_by_standing_the_best_is_on_top_and_who_cannot_win_below() -> None:
+    race = RACES["running"]
+    refuted = replace(race.workers[0], ruled_out="refuted: held-out data")
+    control = replace(worker("baseline", [WON]), control=True)
+    race = replace(race, workers=(refuted, control, *race.workers[1:]))
+    order = LiveView().order(race, "standing")
+    assert order[:3] == ["pretrained-features", "contrastive", "multitask"]
+    assert set(order[3:]) == {"baseline", "attention-supervised"}
+    assert LiveView().order(race, "config")[0] == "attention-supervised"
+
+
+def test_a_selected_worker_is_shown_however_many_there_are() -> None:
+    race = big_race(64)
+    last = LiveView().order(race, "standing")[-1]
+    chosen = ViewState(selected=last)
+    frame = LiveView().render(race, {}, width=100, height=16, now=race.at, chosen=chosen)
+    assert any(line.startswith(last) for line in printed(frame, 100))

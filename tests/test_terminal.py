@@ -56,7 +56,10 @@ class Terminal:
         return self.tmux("display-message", "-p", "-t", ":0", form).strip()
 
     def wait_for_text(self, text: str) -> str:
-        wait_for(lambda: text in self.screen(), f"{text!r} on the screen", timeout_s=30)
+        try:
+            wait_for(lambda: text in self.screen(), f"{text!r} on the screen", timeout_s=30)
+        except AssertionError:
+            raise AssertionError(self.screen()) from None
         return self.screen()
 
     def close(self) -> None:
@@ -110,10 +113,79 @@ def test_ctrl_c_asks_and_stops_the_race(lab: Lab, terminal: Terminal) -> None:
     terminal.wait_for_text("running")
     terminal.type("C-c")
     terminal.wait_for_text("leave it running?")
-    terminal.type("stop", "Enter")
+    terminal.type("s")
     terminal.wait_for_text("code 130")
     assert lab.status()["race"]["state"] == "stopped"
     assert (Path(lab.worker("first")["output"]) / "saved").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "watch"])
+def test_q_leaves_and_the_terminal_is_as_it_was(lab: Lab, terminal: Terminal, command: str) -> None:
+    if command == "watch":
+        lab.wtrace("run", "--detach")
+    run(terminal, lab, command)
+    lab.wait_for_mark("up")
+    terminal.wait_for_text("enter: log")
+    terminal.type("q")
+    terminal.wait_for_text("code 0")
+    assert lab.status()["race"]["state"] == "running"
+    terminal.type("clear; stty -a > settings; echo written", "Enter")
+    terminal.wait_for_text("written\n")
+    settings = (lab.root / "settings").read_text()
+    assert "intr = ^C" in settings
+    assert " icanon" in settings
+    assert " echo " in settings
+    lab.wtrace("stop")
+
+
+def test_keys_select_pause_and_stop_a_worker_and_show_its_log(lab: Lab, terminal: Terminal) -> None:
+    run(terminal, lab, "run")
+    lab.wait_for_mark("up")
+    terminal.wait_for_text("failed")
+    terminal.type("p")
+    terminal.wait_for_text("select a worker first")
+    terminal.type("Down")
+    terminal.type("Enter")
+    terminal.wait_for_text("log of first")
+    assert "loss 0.5" in terminal.screen()
+    terminal.type("Escape")
+    terminal.wait_for_text("worker ")
+    terminal.type("p")
+    wait_for(lambda: lab.worker("first")["state"] == "paused", "first to be paused")
+    terminal.wait_for_text("‖ paused")
+    terminal.type("p")
+    wait_for(lambda: lab.worker("first")["state"] == "running", "first to go on")
+    terminal.type("d")
+    terminal.wait_for_text("dashboard: .wtrace/")
+    terminal.type("?")
+    terminal.wait_for_text("where the dashboard lies")
+    terminal.type("?")
+    terminal.wait_for_text("worker ")
+    terminal.type("x")
+    terminal.wait_for_text("Stop first?")
+    terminal.type("n")
+    terminal.wait_for_text("enter: log")
+    assert lab.worker("first")["state"] == "running"
+    terminal.type("x")
+    terminal.wait_for_text("Stop first?")
+    terminal.type("y")
+    terminal.wait_for_text("code 1")
+    assert lab.worker("first")["state"] == "stopped"
+
+
+def test_the_question_stands_over_the_picture_that_goes_on(lab: Lab, terminal: Terminal) -> None:
+    run(terminal, lab, "run")
+    lab.wait_for_mark("up")
+    terminal.wait_for_text("running")
+    terminal.type("C-c")
+    screen = terminal.wait_for_text("leave it running?").rstrip("\n").splitlines()
+    assert len(screen) == 24
+    assert "leave it running?" in screen[-1], "the footer stands on the last row"
+    assert "first" in "".join(screen[:-1])
+    terminal.type("Escape")
+    terminal.wait_for_text("q: leave")
+    lab.wtrace("stop")
+    terminal.wait_for_text("code 1")
 
 
 def test_closing_the_terminal_leaves_the_race_running(lab: Lab, terminal: Terminal) -> None:

@@ -177,6 +177,22 @@ def best_so_far(standing: Standing) -> tuple[WorkerStanding, CheckSummary] | Non
     return max(racing or stood, key=lambda pair: rank(pair[1], standing.criteria), default=None)
 
 
+def by_standing(standing: Standing) -> list[WorkerStanding]:
+    """The workers, the best first: the winner, who can still win, the others; each by the check that stands."""
+
+    def key(worker: WorkerStanding) -> tuple[bool, bool, bool, tuple[int, float]]:
+        point = check_that_stands(worker, standing.criteria)
+        best = (-1, -math.inf) if point is None else rank(point, standing.criteria)[:2]
+        return (
+            worker.name == standing.winner,
+            can_win(worker) and not worker.control,
+            not ruled_out(worker),
+            best,
+        )
+
+    return sorted(standing.workers, key=key, reverse=True)
+
+
 def can_win(worker: WorkerStanding) -> bool:
     """Whether the worker may still win: it trains or will, or a claim of it is open."""
     claim = claim_of(worker)

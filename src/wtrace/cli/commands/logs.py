@@ -10,10 +10,9 @@ import typer
 
 from wtrace.cli import common
 from wtrace.cli.common import RaceOption, find_root, require_standing, require_workers
-from wtrace.cli.terminal.log_file import LONGEST_LINE, LogFile
+from wtrace.cli.terminal.log_file import LogFile, shown_line
 from wtrace.errors import ToolError, UsageError
 from wtrace.race.paths import Layout
-from wtrace.text import plain, unstyled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +77,5 @@ def _print_log(path: Path, count: int, ended: Callable[[], bool] | None) -> None
 
 
 def _show(line: bytes) -> None:
-    text = line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r\n")
-    # A progress bar rewrites its line: only what it showed last is of interest.
-    sys.stdout.write(plain(unstyled(text.rsplit("\r", 1)[-1].expandtabs())) + "\n")
+    sys.stdout.write(shown_line(line) + "\n")
     sys.stdout.flush()

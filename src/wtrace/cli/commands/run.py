@@ -20,7 +20,7 @@ from wtrace.cli.common import (
     read_config,
     require_trust,
 )
-from wtrace.cli.terminal.interrupts import Interrupted, interrupts
+from wtrace.cli.terminal.interrupts import Interrupted, Left, StopChosen, interrupts
 from wtrace.errors import UsageError
 from wtrace.race.paths import Layout
 from wtrace.store import home
@@ -168,8 +168,11 @@ def _follow(root: Path, race_id: str, *, as_json: bool, detach: bool) -> int:
 
     try:
         standing = viewer.view_silently(root, race_id) if as_json else viewer.view(root, race_id)
-    except Interrupted:
-        return _interrupted(root, race_id, as_json=as_json)
+    except Left:
+        print_left_running(race_id)
+        return WON
+    except Interrupted as interrupt:
+        return _interrupted(root, race_id, as_json=as_json, asked=isinstance(interrupt, StopChosen))
     return _tell_outcome(root, standing, as_json=as_json)
 
 
@@ -196,9 +199,9 @@ def _offer_merge(root: Path, standing: Standing) -> None:
         offer_merge(root, standing)
 
 
-def _interrupted(root: Path, race_id: str, *, as_json: bool) -> int:
-    """Ctrl-C: on a terminal the user is asked; elsewhere the race is stopped, with nobody left over."""
-    if not as_json and sys.stdin.isatty() and sys.stdout.isatty() and not _wants_stop():
+def _interrupted(root: Path, race_id: str, *, as_json: bool, asked: bool = False) -> int:
+    """Ctrl-C: on a terminal the user is asked, once; elsewhere the race is stopped, with nobody left over."""
+    if not asked and not as_json and sys.stdin.isatty() and sys.stdout.isatty() and not _wants_stop():
         print_left_running(race_id)
         return WON
     from wtrace.cli.commands.stop import end_race

@@ -13,7 +13,7 @@ from wtrace.cli.common import (
     require_standing,
 )
 from wtrace.cli.terminal import viewer
-from wtrace.cli.terminal.interrupts import Interrupted
+from wtrace.cli.terminal.interrupts import Interrupted, Left
 from wtrace.cli.terminal.table import print_table
 from wtrace.mirror import brief
 from wtrace.race.paths import Layout
@@ -35,13 +35,13 @@ def status(as_json: JsonOption = False, race: RaceOption = None) -> None:
 
 
 def watch() -> None:
-    """Show the running race live; leaving it (Ctrl-C) leaves the race alone."""
+    """Show the running race live; leaving it (`q`) leaves the race alone."""
     root = find_root()
     standing = require_standing(root)
     if standing.ended is None and standing.supervisor_alive:
         try:
-            standing = viewer.view(root, standing.id, keys="Ctrl-C: leave; the race goes on")
-        except Interrupted:
+            standing = viewer.view(root, standing.id, may_stop_race=False)
+        except (Interrupted, Left):
             print_left_running(standing.id)
             return
     viewer.print_outcome(root, standing)

@@ -14,6 +14,14 @@ class Interrupted(Exception):  # noqa: N818 (not an error: the user pressed Ctrl
     """This command was asked to leave, by Ctrl-C or SIGTERM."""
 
 
+class Left(Exception):  # noqa: N818 (not an error either)
+    """The person who watched left the live view; the race goes on."""
+
+
+class StopChosen(Interrupted):
+    """As `Interrupted`, by somebody who was asked and chose to stop the race."""
+
+
 @contextmanager
 def interrupts() -> Iterator[None]:
     """Within this, Ctrl-C and SIGTERM raise Interrupted."""

@@ -13,6 +13,7 @@ from rich.style import Style
 from wtrace.cli.terminal.cells import clipped, eta_words, note_lines, worker_cells
 from wtrace.cli.terminal.columns import lay_out, sizes_of, widest
 from wtrace.cli.terminal.details import detail_lines
+from wtrace.cli.terminal.keys import HELP
 from wtrace.cli.terminal.table import (
     cost_cell,
     goal_lines,
@@ -24,7 +25,7 @@ from wtrace.cli.terminal.table import (
 )
 from wtrace.cli.terminal.usage import Gauge
 from wtrace.mirror import brief
-from wtrace.publish.view import ALIVE, better, counts, digits_of, of_worker
+from wtrace.publish.view import ALIVE, better, by_standing, counts, digits_of, of_worker
 from wtrace.text import plain, size
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from wtrace.cli.terminal.cells import Cell, Cells
     from wtrace.cli.terminal.columns import Layout
+    from wtrace.cli.terminal.keys import Sort, ViewState
     from wtrace.judging.checks import CriterionInfo
     from wtrace.judging.forecast import Estimate
     from wtrace.mirror.brief import Row
@@ -55,6 +57,7 @@ STYLES = {
 """What the names of styles look like. A sign or a word always says the same as the colour."""
 
 _NEWLINE = Segment.line()
+_SELECTED = Style(reverse=True)
 Line = tuple[Segment, ...]
 
 
@@ -116,8 +119,7 @@ class _Row:
 class LiveView:
     """Renders standings; keeps what did not change since the last one. What it shows depends on its inputs only."""
 
-    def __init__(self, keys: str = KEYS) -> None:
-        self._keys = keys
+    def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
         self._criteria: tuple[CriterionInfo, ...] = ()
         self._digits: dict[str, int] = {}
@@ -132,19 +134,43 @@ class LiveView:
         height: int,
         now: float,
         sync: Sequence[Row] = (),
+        chosen: ViewState | None = None,
+        log: Sequence[str] = (),
     ) -> Frame:
-        """A picture of at most `width` by `height` cells. `now`: seconds since 1970; `sync`: how targets were reached."""
+        """A picture of at most `width` by `height` cells. `now`: seconds since 1970; `sync`: how targets were reached.
+
+        `chosen`: what whoever watches has chosen by keys, where there are any; `log`: the lines of the selected worker's.
+        """
+        if chosen is not None and chosen.shown != "table":
+            return _page(chosen, log, width, height)
         rows = self._refresh(standing, gauges, now)
         layout = lay_out(widest(row.sizes for row in rows), standing.criteria, width, _WANTED)
         mirrors = [clipped(((f"sync to {brief.line(row, now)}", "dim"),), width) for row in sync]
         head = _head(standing, width, height, now, mirrors)
-        foot = [clipped(((self._keys, "dim"),), width)] if height >= 8 else []
+        foot = [_foot(chosen, width)] if height >= 8 or (chosen and (chosen.question or chosen.said)) else []
         room = height - len(head) - len(foot) - 1  # for rows and what happened; the heading takes one
         lately_least = min(len(standing.happenings), 3) + 1 if standing.happenings and room >= 9 else 0
-        lines = _table(rows, layout, max(1, room - lately_least), width)
+        if chosen is not None:
+            by_name = {row.worker.name: row for row in rows}
+            rows = [by_name[name] for name in self.order(standing, chosen.sort)]
+        selected = None if chosen is None else chosen.selected
+        lines = _table(
+            rows, layout, max(1, room - lately_least), width, selected, in_order=chosen is not None
+        )
         lately = _lately(standing, width, room - len(lines))
         picture = [*map(line_of, head), line_of(((layout.heading(), "head"),)), *lines]
-        return Frame([*picture, *map(line_of, lately), *map(line_of, foot)][:height], width)
+        picture = [*picture, *map(line_of, lately)][: height - len(foot)]
+        if chosen is not None:
+            picture += [()] * (height - len(foot) - len(picture))  # the footer stands on the last row
+        return Frame([*picture, *map(line_of, foot)][:height], width)
+
+    def order(self, standing: Standing, sort: Sort) -> list[str]:
+        """The workers' names as the table has them from the top; by standing it changes at checks alone."""
+        if sort == "config":
+            return [worker.name for worker in standing.workers]
+        if sort == "name":
+            return sorted(worker.name for worker in standing.workers)
+        return [worker.name for worker in by_standing(standing)]
 
     def _refresh(self, standing: Standing, gauges: Mapping[str, Gauge], now: float) -> list[_Row]:
         digits = digits_of(standing)
@@ -221,16 +247,54 @@ def _lately(standing: Standing, width: int, room: int) -> list[Cell]:
     return [(), *(happening_line(h, standing.started, width) for h in latest)] if latest else []
 
 
-def _table(rows: list[_Row], layout: Layout, room: int, width: int) -> list[Line]:
-    """The rows, with as many lines of details each as there is room; else the interesting ones and a summary."""
+def _foot(chosen: ViewState | None, width: int) -> Cell:
+    if chosen is None:
+        return clipped(((KEYS, "dim"),), width)
+    style = "warn" if chosen.question is not None else "bold" if chosen.said else "dim"
+    return clipped(((plain(chosen.footer()), style),), width)
+
+
+def _page(chosen: ViewState, log: Sequence[str], width: int, height: int) -> Frame:
+    """A worker's log, or the keys, in the place of the table."""
+    if chosen.shown == "keys":
+        text: list[Cell] = [((f"  {key:8}", "bold"), (told, "")) for key, told in HELP]
+        title = "keys"
+    else:
+        text = [((line, ""),) for line in log[-max(0, height - 2) :]]
+        title = f"log of {chosen.selected}"
+    lines = [line_of(clipped(cell, width)) for cell in [((plain(title), "head"),), *text]][
+        : max(0, height - 1)
+    ]
+    lines += [()] * (height - 1 - len(lines))
+    return Frame([*lines, line_of(_foot(chosen, width))][:height], width)
+
+
+def _table(
+    rows: list[_Row], layout: Layout, room: int, width: int, selected: str | None, *, in_order: bool
+) -> list[Line]:
+    """The rows, with as many lines of details each as there is room; else the interesting ones and a summary.
+
+    `in_order`: that these come in the order of the rows, and not the most interesting one first.
+    """
+
+    def lines_of(row: _Row, details: int) -> tuple[Line, ...]:
+        first, *more = _lines(row, layout, details, width)
+        return (_marked(first), *more) if row.worker.name == selected else (first, *more)
+
     if len(rows) <= room:
         details = min(3, room // max(1, len(rows)) - 1)
-        return [line for row in rows for line in _lines(row, layout, details, width)]
-    shown = sorted(rows, key=_interest)[: room - 1]
+        return [line for row in rows for line in lines_of(row, details)]
+    shown = sorted(rows, key=lambda row: (row.worker.name != selected, _interest(row)))[: room - 1]
+    if in_order:
+        shown = [row for row in rows if row in shown]
     names = {row.worker.name for row in shown}
     hidden = [row.worker for row in rows if row.worker.name not in names]
     summary = line_of(clipped(((f"… {len(hidden)} more: {counts(hidden)}", "bold"),), width))
-    return [*(line for row in shown for line in _lines(row, layout, 0, width)), summary]
+    return [*(line for row in shown for line in lines_of(row, 0)), summary]
+
+
+def _marked(line: Line) -> Line:
+    return tuple(Segment(piece.text, (piece.style or Style.null()) + _SELECTED) for piece in line)
 
 
 def _lines(row: _Row, layout: Layout, details: int, width: int) -> tuple[Line, ...]:

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from wtrace.metrics.watcher import make_watcher
+from wtrace.text import plain, unstyled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 LONGEST_LINE = 64 * 1024
 BLOCK = 64 * 1024
 LOOK_EVERY_S = 1.0
+
+
+def shown_line(line: bytes) -> str:
+    """A line of a log, made safe for the terminal."""
+    text = line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r\n")
+    # A progress bar rewrites its line: only what it showed last is of interest.
+    return plain(unstyled(text.rsplit("\r", 1)[-1].expandtabs()))
 
 
 class LogFile:
