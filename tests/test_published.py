@@ -115,10 +115,9 @@ def left(raced: Raced) -> Iterator[tuple[str, bytes]]:
             notice.encode() + json.dumps(json.loads(notice), ensure_ascii=False).encode(),
         )
     lab = raced.labs[0]
-    merged = f"refs/wtrace/{raced.won.name}/merge"
-    yield "the merge's message", lab.git("log", "main.." + merged).encode()
-    for name in lab.git("ls-tree", "-r", "--name-only", merged, "results/").splitlines():
-        yield f"merged {name}", subprocess.check_output(["git", "show", f"{merged}:{name}"], cwd=lab.root)
+    yield "the merge's message", lab.git("log", "main^1..main").encode()
+    for name in lab.git("ls-tree", "-r", "--name-only", "main", "results/").splitlines():
+        yield f"merged {name}", subprocess.check_output(["git", "show", f"main:{name}"], cwd=lab.root)
 
 
 def test_nothing_that_leaves_holds_a_value_an_argument_an_address_or_a_path(raced: Raced) -> None:

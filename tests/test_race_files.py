@@ -148,3 +148,20 @@ def test_a_second_clean_after_a_second_start_mixes_nothing(leaving: Lab) -> None
     assert cleaned(leaving)[0] == f"removed  {tree(leaving)}"
     assert left(leaving) == LEFT
     assert (first / "a" / "worktree" / "mnist_cnn.pt").read_text() == "looked at, and changed\n"
+
+
+def test_nothing_is_moved_through_a_link_in_a_races_folder(leaving: Lab) -> None:
+    leaving.race({"b": [WON]})
+    leaving.write_config(["a", "b"])
+    leaving.wtrace("run", "--worker", "a")
+    first, outside = leaving.latest, leaving.root.parent / "outside"
+    leaving.wtrace("run", "--worker", "b")
+    (first / "a").rename(outside)
+    (first / "a").symlink_to(outside)
+    before = snapshot(outside)
+    told = cleaned(leaving)
+    assert [line.split(":")[0] for line in told] == [
+        f"kept     {tree(leaving)}",
+        f"removed  {tree(leaving, 'b')}",
+    ]
+    assert snapshot(outside) == before

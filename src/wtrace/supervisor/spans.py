@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.errors import WtraceError
 from wtrace.git.race_files import Span
+from wtrace.store import home
 from wtrace.store.reader import Reader
 from wtrace.supervisor.create import recall
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wtrace.race.paths import Layout, RaceLayout
+    from wtrace.race.status import Standing
 
 JOBS = ("attempts", "setup", "after")
 
@@ -25,15 +27,21 @@ def spans(layout: Layout) -> dict[Path, list[Span]]:
     with Reader(layout.database) as reader:
         standings = [reader.standing(race.id) for race in reader.races()]
     for standing in standings:
-        if standing is None:
-            continue
-        race = layout.race(standing.id)
-        confirmed = _confirmations(layout, standing.id)
-        for worker in standing.workers:
-            folders = [*_jobs(race, worker.name), *confirmed.get(worker.name, ())]
-            seen = (_span(folder, race.left(worker.name)) for folder in folders)
-            found.setdefault(Path(worker.worktree), []).extend(span for span in seen if span)
+        # A race whose folder is not of wtrace's making says nothing, and nothing is moved there.
+        with suppress(WtraceError):
+            for worktree, span in [] if standing is None else list(_of_race(layout, standing)):
+                found.setdefault(worktree, []).append(span)
     return found
+
+
+def _of_race(layout: Layout, standing: Standing) -> Iterator[tuple[Path, Span]]:
+    race = layout.race(standing.id)
+    home.require_own_race(race)
+    confirmed = _confirmations(layout, standing.id)
+    for worker in standing.workers:
+        for folder in (*_jobs(race, worker.name), *confirmed.get(worker.name, ())):
+            if span := _span(folder, race.left(worker.name)):
+                yield Path(worker.worktree), span
 
 
 def _jobs(race: RaceLayout, worker: str) -> Iterator[Path]:
