@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from wtrace.cli.commands.merge import offer_merge
 from wtrace.race.paths import Layout
 from wtrace.store.reader import Reader
 from wtrace.supervisor.create import recall
-from wtrace.supervisor.merging import merge_at_the_end
+from wtrace.supervisor.merging import collect, merge_at_the_end
+from wtrace.supervisor.publishing.redacting import redaction_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,6 +157,41 @@ def test_what_lies_outside_of_the_race_is_never_committed(lab: Lab) -> None:
     assert not any(name.startswith(("checkpoint", "metrics/b", "stolen", "fifo", "a")) for name in listed)
     assert all(secret.read_bytes() not in blob(lab, f"main:results/lab/{name}") for name in listed if name)
     assert "a\\nb.md" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "how", ["a file of the results", "a folder of metrics", "the results", "a confirmation"]
+)
+def test_a_link_that_comes_after_every_look_is_not_followed(lab: Lab, how: str) -> None:
+    """As `merge = "auto"` meets it: no command has looked at the folder, and a worker may have put anything there."""
+    secret = lab.root.parent / "private"
+    (secret / "1").mkdir(parents=True)
+    for name in ("id.md", "metrics.jsonl", "1/metrics.jsonl"):
+        (secret / name).write_text("{}")
+    won(lab)
+    if how == "a file of the results":
+        (lab.latest / "results" / "id.md").symlink_to(secret / "id.md")
+    elif how == "a folder of metrics":
+        shutil.rmtree(lab.latest / "b" / "attempts")
+        (lab.latest / "b" / "attempts").symlink_to(secret)
+    elif how == "the results":
+        shutil.rmtree(lab.latest / "results")
+        (lab.latest / "results").symlink_to(secret)
+    else:
+        (lab.latest / "claims" / "1").mkdir(parents=True, exist_ok=True)
+        (lab.latest / "claims" / "1" / "attempts").symlink_to(secret)
+    layout = Layout(lab.root).race(lab.latest.name)
+    context, state, _ = recall(Layout(lab.root), lab.latest.name)
+    with Reader(Layout(lab.root).database) as reader:
+        standing = reader.standing(lab.latest.name)
+    assert standing is not None
+    desk = lab.root.parent / "desk"
+    desk.mkdir()
+    exhibits = collect(layout, standing, tuple(state.claims), desk, redaction_for(context))
+    copied = {path.read_bytes() for path in desk.iterdir()}
+    assert b"{}" not in copied
+    assert len(exhibits.left_out) >= 1
+    assert all("link" in line or "symbolic" in line for line in exhibits.left_out)
 
 
 def test_without_a_winner_or_a_race_there_is_nothing_to_merge(lab: Lab) -> None:

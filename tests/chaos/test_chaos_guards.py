@@ -19,7 +19,7 @@ SHIM_WAITS = (
     "runners/shim/shim_life.py",
     "    worker, gate = fork_held(",
     """    while not os.path.exists(os.environ["LAB_GATES"] + "/claim"):
-        pass
+        __import__("time").sleep(0.002)
     worker, gate = fork_held(""",
 )
 CLAIM_OVER_ANOTHER: list[Change] = [
@@ -181,7 +181,7 @@ def test_a_guardian_that_is_being_forked_does_not_hold_the_lock(chaos: ChaosLab,
         "runners/shim/shim_life.py",
         "    detach()\n    os.environ",
         """    while not os.path.exists(os.environ["LAB_GATES"] + "/detach"):
-        pass
+        __import__("time").sleep(0.002)
     detach()
     os.environ""",
     )

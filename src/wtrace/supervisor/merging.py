@@ -80,7 +80,7 @@ def collect(
         if _size(source) > limit_bytes and without_limit(name):
             allowed = _size(source)
         copy = desk / str(len(files))
-        problem, digest = doubt(source), ""
+        problem, digest = _leads_out(race, name, source) or doubt(source), ""
         if problem is None:
             problem, digest = _copy(source, copy, name, allowed, redaction)
         if problem is None:
@@ -129,6 +129,13 @@ def winning_checkpoint(race: RaceLayout, standing: Standing, claims: tuple[Claim
 
 def _size(file: Path) -> int:
     return file.lstat().st_size if file.exists() else 0
+
+
+def _leads_out(race: RaceLayout, name: str, source: Path) -> str | None:
+    """Why a file is not the race's own, though its path is; where the checkpoint really lies was looked at before."""
+    folder = Path(os.path.realpath(source.parent))
+    is_own = name.startswith("checkpoint/") or folder.is_relative_to(os.path.realpath(race.folder))
+    return None if is_own else "it lies behind a link that leads out of the race"
 
 
 def _copy(

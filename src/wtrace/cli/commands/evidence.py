@@ -25,7 +25,7 @@ from wtrace.git.branches import head_commit
 from wtrace.git.changes import changed_files
 from wtrace.git.commit import Message, commit_files, require_identity
 from wtrace.git.find import common_dir
-from wtrace.publish.markdown.junit import Tried, broken_promise, evidence_page, read_junit
+from wtrace.publish.markdown.junit import Tried, broken_promise, evidence_page, read_junit, without_host
 from wtrace.supervisor.jobs.launch import GIT_LOCAL, python_of
 from wtrace.text import plain
 
@@ -151,7 +151,7 @@ def gather_evidence(
     tried = Tried(colour, worker.name, worker.branch, commit, changed, exit_code, cases, at, facts)
     if problem:
         return Kept(tried, problem)
-    report = redaction.text(junit.decode("utf-8", "surrogateescape"))
+    report = redaction.text(without_host(junit).decode("utf-8", "surrogateescape"))
     return _commit(root, tried, report.encode("utf-8", "surrogateescape"))
 
 

@@ -75,6 +75,16 @@ def _case(element: ET.Element) -> Case:
     return Case(name, "passed")
 
 
+def without_host(data: bytes) -> bytes:
+    """The report without the name of the machine that its tests ran on. ValueError as of `read_junit`."""
+    read_junit(data)
+    root = ET.fromstring(data)  # noqa: S314
+    for suite in root.iter("testsuite"):
+        suite.attrib.pop("hostname", None)
+    told: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return told
+
+
 def broken_promise(colour: Colour, exit_code: int, cases: Sequence[Case]) -> str | None:
     """Why a run is no evidence: red must fail and green must pass, and a test that cannot run is neither. None: it is."""
     found = Counter(case.outcome for case in cases)
