@@ -281,6 +281,7 @@ def test_a_race_survives_its_supervisor(lab: Lab) -> None:
 def test_a_training_that_lost_its_numbers_frees_its_place_and_wins_by_no_repetition(lab: Lab) -> None:
     """The supervisor dies in between; what was lost before is still lost for the next one."""
     nan = '{"event": "epoch", "epoch": 6, "metrics": {"train_loss": NaN}}\n'
+    huge = nan.replace("NaN", "1e999")  # read as infinite
     repeats: list[list[Any]] = [
         ["check", 5, 2.0],
         ["raw", nan],
@@ -290,7 +291,10 @@ def test_a_training_that_lost_its_numbers_frees_its_place_and_wins_by_no_repetit
         ["check", 15, 2.0],
     ]
     lab.race(
-        {"gone": [["raw", nan], ["raw", nan], ["raw", nan], ["forever"]], "repeats": repeats},
+        {
+            "gone": [["raw", huge], ["raw", huge], ["raw", huge], ["forever"]],
+            "repeats": repeats,
+        },
         race='on_nan = "stop"\nmax_parallel = 1',
         extra='held = { is = "val_loss <= 0.5", for_checks = 3 }',
     )
@@ -303,7 +307,7 @@ def test_a_training_that_lost_its_numbers_frees_its_place_and_wins_by_no_repetit
     lab.wtrace("run", "--resume", expect=1)
     rows = {row["name"]: row for row in lab.status()["workers"]}
     assert (rows["gone"]["state"], rows["gone"]["exit"]["signal"]) == ("failed", 15)
-    assert "train_loss is nan in 3 reports running" in rows["gone"]["note"]
+    assert "train_loss is inf in 3 reports running" in rows["gone"]["note"]
     assert (rows["repeats"]["state"], rows["repeats"]["checks"]) == ("finished", 1)
     assert "does not count: train_loss is not finite since epoch 6" in rows["repeats"]["note"]
     assert json.loads(lab.wtrace("replay", "--json").stdout)["winner"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from wtrace.config.schedule import is_planned
@@ -35,6 +36,8 @@ MOST_DOING = 80  # characters
 AT_ONCE_BYTES = 16 * 1024  # a few hundred lines at most that have a meaning: some milliseconds
 NOT_READ = "it had reported far more than was read when the race was decided: the rest stays in its files"
 NOTICE_AGAIN_AFTER_S = 60.0
+HUGE = re.compile(rb"[eE]\+?\d{3}")  # a number that may be too large for a double, and is read as infinite
+HUGE_LOOKED_FOR_BYTES = 4096  # of a line; a longer one holds samples
 LONGEST_METRIC = 60  # characters of a metric's name that are told
 LOST_LOSS = "its loss is no number any more"
 OUT_OF_MEMORY = "killed by SIGKILL while the kernel's out-of-memory killer was at work in its cgroup"
@@ -46,6 +49,12 @@ def _has_files(folder: Path) -> bool:
         return any(folder.iterdir())
     except OSError:
         return False
+
+
+def _may_hold_no_number(raw: bytes) -> bool:
+    """Whether a look at the values is worth its time: most lines of most trainings hold finite numbers alone."""
+    is_short = len(raw) <= HUGE_LOOKED_FOR_BYTES
+    return b"NaN" in raw or b"Infinity" in raw or (is_short and HUGE.search(raw) is not None)
 
 
 def _is_finite_in(record: Epoch | Check, metric: str) -> bool:
@@ -411,7 +420,7 @@ class Intake:
     def _look_for_lost_numbers(self, now: float, raw: bytes, record: Epoch | Check) -> None:
         """Tell of a loss, or of a metric that a criterion uses, that is NaN or infinite, and of its coming back."""
         lost = self._journal.state.workers[self._worker].lost
-        if lost is None and b"NaN" not in raw and b"Infinity" not in raw:
+        if lost is None and not _may_hold_no_number(raw):
             return
         found = next((name for name, value in record.metrics.items() if self._is_lost(name, value)), None)
         if found is None:
