@@ -18,6 +18,7 @@ from wtrace.config import load
 from wtrace.config.spec import RaceSpec
 from wtrace.data import replace
 from wtrace.race.redaction import FEWEST, LEFT_OUT, Redaction, published, redaction_of
+from wtrace.race.status import ClaimStanding
 from wtrace.text import plain
 
 PLACES = (("/w/repo-worktrees", "../repo-worktrees"), ("/w/repo/", ""), ("/w/repo", "."), ("/home/me", "~"))
@@ -152,6 +153,9 @@ def texts_with(value: Any, part: str) -> set[str]:
 
 
 def test_of_a_standing_every_text_but_names_goes_through() -> None:
-    standing = filled(running_race())
+    race = running_race()
+    claimed = dataclasses.replace(race.workers[0], claim=ClaimStanding(5, "unconfirmed", why=""))
+    standing = filled(dataclasses.replace(race, workers=(claimed, *race.workers[1:])))
+    assert "ClaimStanding.why" in texts_with(standing, SECRET)
     assert len(texts_with(standing, SECRET)) > len(SHOWN)
     assert texts_with(Redaction((SECRET,)).standing(standing), SECRET) == SHOWN

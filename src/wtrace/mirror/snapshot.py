@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from wtrace.data import data
-from wtrace.race.status import Standing, WorkerStanding
+from wtrace.race.status import ClaimStanding, Standing, WorkerStanding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,13 @@ def _row_holds_together(row: WorkerStanding, criteria: int) -> bool:
         and 0 < row.max_epochs <= MOST_EPOCHS
         and all(len(check.values) == len(check.met) == criteria for check in checks)
         and all(0 <= check.epoch <= MOST_EPOCHS and _is_time(check.at) for check in checks)
+        and (row.claim is None or _claim_holds_together(row.claim))
     )
+
+
+def _claim_holds_together(claim: ClaimStanding) -> bool:
+    times = [claim.since, claim.timeout_s]
+    return 0 <= claim.epoch <= MOST_EPOCHS and all(_is_time(at) for at in times if at is not None)
 
 
 def _is_time(at: float) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wtrace.config.spec import Argv, MetricsSpec, RaceSpec, RunnerSpec, WorkerSpec
     from wtrace.judging.checks import CriterionStanding
-    from wtrace.race.status import Standing, WorkerStanding
+    from wtrace.race.status import ClaimStanding, Standing, WorkerStanding
 
 LEFT_OUT = "…"
 FEWEST = 6
@@ -90,12 +90,18 @@ class Redaction:
         return replace(
             row,
             note=None if row.note is None else self.text(row.note),
+            doing=None if row.doing is None else self.text(row.doing),
+            ruled_out=None if row.ruled_out is None else self.text(row.ruled_out),
+            claim=None if row.claim is None else self._claim(row.claim),
             handle=None,
             criteria=tuple(map(self._criterion, row.criteria)),
             worktree=self.text(row.worktree),
             output=self.text(row.output),
             log=self.text(row.log),
         )
+
+    def _claim(self, claim: ClaimStanding) -> ClaimStanding:
+        return claim if claim.why is None else replace(claim, why=self.text(claim.why))
 
     def _criterion(self, criterion: CriterionStanding) -> CriterionStanding:
         return (
