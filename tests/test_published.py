@@ -206,7 +206,7 @@ def test_the_progress_page_tells(raced: Raced, told: str) -> None:
     [
         r"^# lab: running$",
         r"^\| `winner` \| 20/50 \| ✗ 1\.\d+, needs \+0\.\d+ \| ✓ .* ● running",
-        r"^## Best so far\n\n`winner` at epoch 20: 1 of 2 criteria; needs ratio",
+        r"^## Best so far\n\nleader: `winner`, epoch 20, 1 of 2 met; needs ratio \+0\.\d+",
         r"^## Trend and time to success\n\n(.*\n)*\| `winner` \| rising: ratio.* \| (any moment|about \d|\d).* \|$",
     ],
 )
@@ -230,7 +230,7 @@ def test_only_what_is_live_is_published_while_it_runs(raced: Raced) -> None:
     [
         ("the race's state", r'<span class="chip plain">running</span>'),
         ("who leads", r'<section class="verdict plain".*?Leader.*?<bdi>winner</bdi>'),
-        ("what it lacks", r"1 of 2 criteria met at epoch 20; needs ratio"),
+        ("what it lacks", r"epoch 20, 1 of 2 met; needs ratio \+0\.\d+"),
         ("when all may be met", r'<td role="cell" class="eta" data-label="all met in">[^<—]+</td>'),
         ("how long an epoch takes", r'<td role="cell" class="pace" data-label="per epoch">[^<—]+</td>'),
         ("whose curves to show", r'<div class="legend".*?data-w="3"'),
