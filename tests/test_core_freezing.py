@@ -32,6 +32,7 @@ ONE_FILE = spec(
 )
 CLAIM = Claim(1, "a", 5, "model.pt", at=100.0)
 ANYHOW = Habit()
+SETTLED = Ending(at=100.2, settled=True)
 
 
 def file(modified: float, *, size: int = 1000, inode: int = 1) -> FileSeen:
@@ -147,6 +148,18 @@ def test_a_save_that_has_grown_while_nobody_looked_may_be_the_next_one() -> None
     assert isinstance(answer(*began, longer, whole, race=ONE_FILE, claim=late), Lost)
     slow = replace(longer, at=100.3, until=101.1)  # the turn began long before
     assert isinstance(answer(*began, slow, whole, race=ONE_FILE, claim=late), Lost)
+
+
+def test_between_two_looks_a_fast_training_may_save_twice() -> None:
+    """Its epochs take 0.1 s: at 100.0 the save of epoch 5 is seen, at 100.2 all of that of epoch 6, which only is longer."""
+    late = replace(CLAIM, overtaken=100.1)
+    began = twice(Look(100.0, file(100.0, size=1), writing=True))
+    whole = Look(100.2, file(100.15), writing=False)
+    assert isinstance(answer(*began, *twice(whole), race=ONE_FILE, claim=late), Lost)
+    assert isinstance(answer(*began, whole, race=ONE_FILE, claim=late, ending=SETTLED), Lost)
+    still = Look(100.2, file(100.2, size=900), writing=True)
+    ends = Look(100.3, file(100.25), writing=False)
+    assert isinstance(answer(*began, still, *twice(ends), race=ONE_FILE, claim=late), Lost)
 
 
 def test_what_is_written_before_the_next_report_is_read_may_come_after_it() -> None:

@@ -70,6 +70,7 @@ class Seen:
     printed_at: float | None  # at the first look
     first_whole: FileSeen | None = None  # the content, where the first look found a whole file
     known_at: float | None = None  # since when what had been reported before `found_at` has been read
+    open_since: float | None = None  # since when each look has found it open, and longer than before
 
     def was_there_before(self, report: float) -> bool:
         """Whether the content, or its save, began before the report that was read at that time was made."""
@@ -105,24 +106,43 @@ class Lost:
 
 def seen_now(before: Seen | None, look: Look) -> Seen:
     """The looks so far, and this one."""
+    open_since = _open_since(before, look)
     if before is None:
         began = look.at if look.file is None or look.writing else min(look.file.modified, look.at)
-        first = Seen(look, look.at, look.at, began, look.printed_at)
+        first = Seen(look, look.at, look.at, began, look.printed_at, open_since=open_since)
         return replace(first, first_whole=look.file) if _wait_for_whole(first, ended=False) is None else first
     known_at = look.at if before.known_at is None and look.all_read else before.known_at
     if look.file == before.last.file:
-        return replace(before, last=look, known_at=known_at)
-    changed = replace(before, last=look, changed_at=look.at)
-    if _goes_on(before.last, look):
+        return replace(before, last=look, known_at=known_at, open_since=open_since)
+    changed = replace(before, last=look, changed_at=look.at, open_since=open_since)
+    if _goes_on(before, look):
         return replace(changed, known_at=known_at)
     return replace(changed, found_at=look.at, began=look.at, known_at=None)
 
 
-def _goes_on(before: Look, look: Look) -> bool:
-    """Whether both looks see one save: the file only grew while it stayed open, and there was no time for another."""
-    if before.file is None or look.file is None or max(look.at, look.until) > before.at + SAME_SAVE_WITHIN_S:
+def _open_since(before: Seen | None, look: Look) -> float | None:
+    if not look.writing:
+        return None
+    same = before is not None and before.last.file is not None and look.file is not None
+    if before is None or not (same and before.last.writing and _grew(before.last, look)):
+        return look.at
+    return before.open_since
+
+
+def _grew(before: Look, look: Look) -> bool:
+    return before.file is not None and look.file is not None and before.file.grew_to(look.file)
+
+
+def _goes_on(before: Seen, look: Look) -> bool:
+    """Whether both looks see one save: the file only grew while it stayed open, and there was no time for another.
+
+    Another one would have to end this one, report, begin, and come further than this one had: for that it needs longer
+    than this one was seen to take so far.
+    """
+    last = before.last
+    if before.open_since is None or not _grew(last, look):
         return False
-    return bool(before.writing) and before.file.grew_to(look.file)
+    return max(look.at, look.until) - last.at <= min(SAME_SAVE_WITHIN_S, last.at - before.open_since)
 
 
 def may_copy(
