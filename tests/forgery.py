@@ -87,6 +87,8 @@ def rewrite_command(lab: Lab, command: list[str]) -> None:
 
 
 def agent_pid(lab: Lab, target: str) -> int:
-    """The process that keeps that target's mirror."""
-    pid: int = json.loads((lab.latest / "sync" / f"{target}.json").read_text())["pid"]
+    """The process that keeps that target's mirror, once it has said who it is."""
+    state = lab.latest / "sync" / f"{target}.json"
+    lab.wait_for(state.exists, "the mirror's process to tell its number")
+    pid: int = json.loads(state.read_text())["pid"]
     return pid
