@@ -123,3 +123,20 @@ def test_a_fold_that_fails_says_so_and_loses_nothing(tmp_path: Path) -> None:
         assert writer.fold(0.0)
     with Reader(copied(database, tmp_path)) as copy:
         assert len(list(copy.records("r", "start"))) == 1
+
+
+def test_checks_that_name_a_checkpoint_are_found_however_the_key_is_written(tmp_path: Path) -> None:
+    lines = [
+        b'{"event":"check","epoch":1,"checkpoint":"a.pt"}',
+        b'{"event":"check","epoch":2,"metrics":{"loss":1}}',
+        b'{"event":"check","epoch":3,"\\u0063heckpoint":"c.pt"}',
+        b'{"event":"check","epoch":4,"metrics":{"l\xc3\xb6ss":1}}',
+    ]
+    database = tmp_path / "wtrace.db"
+    with Writer(database, "r") as writer:
+        for epoch, line in enumerate(lines, start=1):
+            writer.add_check("w", 1, epoch, 0.0, offset=0, judged=epoch > 2, results=(), raw=line)
+        writer.commit()
+    with Reader(database) as reader:
+        assert [check.epoch for check in reader.checks("r", with_checkpoints=True)] == [1, 3]
+        assert [check.epoch for check in reader.checks("r")] == [1, 2, 3, 4]

@@ -64,6 +64,10 @@ class StoredRace:
     closed: float | None
 
 
+_IN_ITS_LINE = (b"checkpoint", b"\\")
+"""What stands in the line of a check that names a checkpoint: the key, or a backslash where it is written with escapes."""
+
+
 class Reader:
     """A read-only view of the database; empty when there is no file yet."""
 
@@ -130,13 +134,19 @@ class Reader:
         )
         return {(row[0], row[1]): StoredPosition(*row[2:]) for row in self._rows(query, race)}
 
-    def checks(self, race: str, *, judged_only: bool = False) -> Iterator[StoredCheck]:
-        """Every check of that race in the order of arrival, samples included; or those that were judged."""
+    def checks(
+        self, race: str, *, judged_only: bool = False, with_checkpoints: bool = False
+    ) -> Iterator[StoredCheck]:
+        """Every check of that race in the order of arrival, samples included; or those that were judged.
+
+        `with_checkpoints`: only those that may name a checkpoint; of a million others none is handed out.
+        """
         query = (
             "SELECT worker, attempt, epoch, at, judged, results, record FROM checks "
-            "WHERE race = ? AND judged >= ? ORDER BY rowid"
+            "WHERE race = ? AND judged >= ? AND (NOT ? OR instr(record, ?) OR instr(record, ?)) ORDER BY rowid"
         )
-        for worker, attempt, epoch, at, judged, results, raw in self._rows(query, race, int(judged_only)):
+        values = (race, int(judged_only), int(with_checkpoints), *_IN_ITS_LINE)
+        for worker, attempt, epoch, at, judged, results, raw in self._rows(query, *values):
             decoded = self._decoded(codec.decode_results, results)
             yield StoredCheck(worker, attempt, epoch, at, bool(judged), decoded, raw)
 

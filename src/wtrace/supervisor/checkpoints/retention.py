@@ -65,7 +65,7 @@ def _plans(
         return
     named: dict[str, list[Named]] = {}
     with Reader(layout.database) as reader:
-        for check in reader.checks(race.id):
+        for check in reader.checks(race.id, with_checkpoints=True):
             record = decode(check.raw)
             if isinstance(record, Check) and record.checkpoint is not None:
                 named.setdefault(check.worker, []).append(Named(check.epoch, record.checkpoint, check.judged))

@@ -86,7 +86,7 @@ class Wholeness:
                     yield str(path.relative_to(output))
 
     def _read_names(self, reader: Reader) -> None:
-        for check in reader.checks(self._race.id):
+        for check in reader.checks(self._race.id, with_checkpoints=True):
             record = decode(check.raw)
             if (
                 isinstance(record, Check)
