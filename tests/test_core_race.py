@@ -1194,15 +1194,18 @@ def test_a_check_is_told_where_it_changes_something_and_not_otherwise() -> None:
     race.start_all()
     start = len(told(race))
     race.check("a", 5, ratio=1.0, accuracy=0.5)
-    race.check("b", 5, ratio=0.9, accuracy=0.5)  # nothing is met, and a still leads
-    race.check("a", 10, ratio=1.1, accuracy=0.5)  # better, but nothing is new
-    race.check("b", 10, ratio=0.9, accuracy=0.8)
-    race.check("b", 15, ratio=0.9, accuracy=0.8)
-    race.check("b", 20, ratio=0.9, accuracy=0.7)
+    race.check("b", 5, ratio=0.9, accuracy=0.5)  # only now has everybody been judged, and a leads as before
+    race.check("b", 10, ratio=1.05, accuracy=0.5)
+    race.check("b", 15, ratio=1.08, accuracy=0.5)  # better, but nothing is new
+    race.check("a", 10, ratio=1.1, accuracy=0.5)
+    race.check("b", 20, ratio=0.9, accuracy=0.8)
+    race.check("b", 25, ratio=0.9, accuracy=0.8)
+    race.check("b", 30, ratio=0.9, accuracy=0.7)
     assert told(race)[start:] == [
-        "a at epoch 5: it leads with 0 of 2 criteria met",
-        "b at epoch 10: accuracy met (0.8); it leads with 1 of 2 criteria met",
-        "b at epoch 20: accuracy lost (0.7)",
+        "b at epoch 10: it leads with ratio 1.05",
+        "a at epoch 10: it leads with ratio 1.1",
+        "b at epoch 20: accuracy met (0.8); it leads with 1 of 2 criteria met",
+        "b at epoch 30: accuracy lost (0.7)",
     ]
 
 

@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from wtrace.race import events as ev
-from wtrace.race.phases import Ended
+from wtrace.race.phases import ALIVE, Ended
 from wtrace.race.retry import describe_exit, words_of
 from wtrace.race.status_json import finite
 from wtrace.text import beside, seconds
@@ -50,14 +50,20 @@ def _check(event: ev.CheckJudged, before: State, after: State) -> str | None:
         if result.met != (result.name in met_before)
     ]
     if _leads_anew(event.worker, before, after):
-        met = sum(result.met for result in event.results)
-        changes.append(f"it leads with {met} of {len(event.results)} criteria met")
+        met, first = sum(result.met for result in event.results), event.results[0]
+        value = f"{first.name} {beside(first.value, first.threshold)}"
+        changes.append(f"it leads with {f'{met} of {len(event.results)} criteria met' if met else value}")
     return f"{event.worker} at epoch {event.epoch}: {'; '.join(changes)}" if changes else None
 
 
 def _leads_anew(name: str, before: State, after: State) -> bool:
-    """Whether this worker has just passed everybody else that may win."""
-    if after.verdict is not None:
+    """Whether this worker has just passed everybody else that may win; nobody leads while somebody was not judged yet."""
+    not_judged = [
+        other
+        for other, worker in after.workers.items()
+        if isinstance(worker.phase, ALIVE) and not worker.checks and not after.spec.worker(other).control
+    ]
+    if after.verdict is not None or not_judged:
         return False
     own = _standing_of(name, after)
     others = [_standing_of(other, after) for other in after.workers if other != name]
