@@ -794,6 +794,17 @@ def test_a_check_that_does_not_count_leads_nothing() -> None:
     )
 
 
+def test_who_sends_no_ids_beside_one_who_does_leads_nothing_whatever_it_meets() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.note(ev.SampleIdsFixed(race.now, "b", "digest"))
+    race.note(ev.SampleIdsMissing(race.now, "a", "b"))
+    race.check("a", 5, ratio=1.9, accuracy=0.1)
+    race.check("b", 5, ratio=1.0, accuracy=0.1)
+    assert leading(race, *"ab")[1] == "b"
+    assert not [text for text in told(race) if text.startswith("a at epoch 5") and "leads" in text]
+
+
 def test_claims_are_confirmed_one_at_a_time_in_the_order_of_their_arrival() -> None:
     race = confirming("a", "b", "c")
     for name in "bca":

@@ -83,6 +83,7 @@ def _standing_of(name: str, state: State) -> tuple[int, float] | None:
         or state.spec.worker(name).control
         or gone
         or worker.unfair
+        or name in state.without_ids
         or state.is_refuted(name)
     ):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.data import data, replace
+from wtrace.race.event_text import no_ids
 from wtrace.race.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 from wtrace.race.settling import Settling
 from wtrace.race.status import ClaimStanding, ExitStanding, Standing, WorkerStanding
@@ -92,6 +93,8 @@ def _ruled_out(state: State, name: str) -> str | None:
             None,
         )
         return f"refuted: {why}"
+    if name in state.without_ids:
+        return no_ids(state.ids_first or "others")
     return state.workers[name].unfair
 
 
