@@ -163,6 +163,18 @@ def test_the_verdict_is_recorded_before_anyone_is_ended() -> None:
     assert kinds.index(ev.VerdictReached) < kinds.index(ev.WorkerStopping)
 
 
+def test_the_winner_is_shown_at_the_check_by_which_it_won_whatever_it_reports_since() -> None:
+    race = Story(spec("a", "b"))
+    race.start_all()
+    race.check("a", 5, ratio=1.6, settle=False)
+    race.check("a", 10, ratio=1.2, settle=False)
+    race.settle()
+    assert race.state.verdict is not None
+    assert race.state.verdict.epoch == 5
+    (shown, *_) = view.worker_standing(race.state, "a", PLACE).criteria
+    assert (shown.value, shown.met) == (1.6, True)
+
+
 def test_all_criteria_must_hold_at_one_and_the_same_check() -> None:
     race = Story(spec("a"))
     race.start_all()

@@ -7,7 +7,7 @@ from wtrace.data import data
 
 @data
 class CriterionStanding:
-    """One criterion at the latest judged check. `threshold` is the one applied, after correction."""
+    """One criterion at a judged check. `threshold` is the one applied, after correction."""
 
     name: str
     value: float | None

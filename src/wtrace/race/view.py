@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.data import data, replace
+from wtrace.judging.checks import CriterionStanding
 from wtrace.race.event_text import no_ids
 from wtrace.race.phases import Ended, Launching, Retrying, Running, SettingUp, Stopping, Waiting
 from wtrace.race.settling import Settling
@@ -47,7 +48,7 @@ def worker_standing(state: State, name: str, place: Place) -> WorkerStanding:
         attempt=0 if isinstance(phase, Waiting | SettingUp) else phase.attempt,
         epoch=worker.epoch,
         exit=_exit(worker),
-        criteria=worker.results,
+        criteria=_criteria(state, name, worker),
         checks=worker.checks,
         lines=worker.lines,
         bad_lines=worker.bad_lines,
@@ -83,6 +84,21 @@ def _claim(state: State, name: str) -> ClaimStanding | None:
             case "refuted" | "unconfirmed":
                 return ClaimStanding(each.epoch, each.status, why=each.why)
     return None
+
+
+def _criteria(state: State, name: str, worker: Worker) -> tuple[CriterionStanding, ...]:
+    """As of the latest judged check; of the winner as of the check by which it won, whatever it reported since."""
+    verdict = state.verdict
+    if verdict is None or verdict.worker != name:
+        return worker.results
+    points = worker.recent if worker.best is None else (*worker.recent, worker.best)
+    won = next((point for point in points if point.epoch == verdict.epoch), None)
+    if won is None:
+        return worker.results
+    return tuple(
+        CriterionStanding(result.name, won.values[at], result.op, result.threshold, won.met[at])
+        for at, result in enumerate(worker.results)
+    )
 
 
 def _ruled_out(state: State, name: str) -> str | None:
