@@ -39,7 +39,8 @@ class CheckRow:
 class Evidence:
     """All that is recorded about a race and is not in its standing."""
 
-    checks: tuple[CheckRow, ...]  # of every worker, in the order of arrival
+    checks: tuple[CheckRow, ...]  # in the order of arrival: all that were judged, of the others the latest
+    recorded: int = 0  # how many checks there are on record, where `checks` leaves some out
     environment: Mapping[str, str] = field(
         default_factory=dict
     )  # what the machine was: Python, cores, GPUs, …

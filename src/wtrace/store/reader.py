@@ -135,20 +135,36 @@ class Reader:
         return {(row[0], row[1]): StoredPosition(*row[2:]) for row in self._rows(query, race)}
 
     def checks(
-        self, race: str, *, judged_only: bool = False, with_checkpoints: bool = False
+        self,
+        race: str,
+        *,
+        judged_only: bool = False,
+        with_checkpoints: bool = False,
+        unjudged_of: int | None = None,
     ) -> Iterator[StoredCheck]:
         """Every check of that race in the order of arrival, samples included; or those that were judged.
 
         `with_checkpoints`: only those that may name a checkpoint; of a million others none is handed out.
+        `unjudged_of`: of those that were not judged only the ones among the latest so many checks.
         """
         query = (
             "SELECT worker, attempt, epoch, at, judged, results, record FROM checks "
-            "WHERE race = ? AND judged >= ? AND (NOT ? OR instr(record, ?) OR instr(record, ?)) ORDER BY rowid"
+            "WHERE race = ? AND judged >= ? AND (NOT ? OR instr(record, ?) OR instr(record, ?)) "
+            "AND (judged OR rowid >= ?) ORDER BY rowid"
         )
-        values = (race, int(judged_only), int(with_checkpoints), *_IN_ITS_LINE)
+        first = 0 if unjudged_of is None else self._first_of_latest(race, unjudged_of)
+        values = (race, int(judged_only), int(with_checkpoints), *_IN_ITS_LINE, first)
         for worker, attempt, epoch, at, judged, results, raw in self._rows(query, *values):
             decoded = self._decoded(codec.decode_results, results)
             yield StoredCheck(worker, attempt, epoch, at, bool(judged), decoded, raw)
+
+    def _first_of_latest(self, race: str, many: int) -> int:
+        query = "SELECT min(rowid) FROM (SELECT rowid FROM checks WHERE race = ? ORDER BY rowid DESC LIMIT ?)"
+        return next((first or 0 for (first,) in self._rows(query, race, many)), 0)
+
+    def count_checks(self, race: str) -> int:
+        """How many checks of that race are on record."""
+        return next((many for (many,) in self._rows("SELECT count(*) FROM checks WHERE race = ?", race)), 0)
 
     def check(self, race: str, worker: str, epoch: int) -> bytes | None:
         """The line of the check that was judged at that epoch, samples included."""

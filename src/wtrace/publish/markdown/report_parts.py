@@ -114,9 +114,10 @@ def checks_part(standing: Standing, evidence: Evidence) -> str | None:
             values.setdefault(found.name, []).append(found.value)
     digits = {each.name: digits_for(values[each.name], each.applied) for each in standing.criteria}
     body = table(header, [_check_row(row, standing, digits) for row in shown])
-    if len(shown) < len(evidence.checks):
-        body = f"The latest {len(shown)} of {len(evidence.checks)}; the race's database holds them all.\n\n{body}"
-    return f"## Every check\n\n{folded(f'{len(evidence.checks)} checks', body)}"
+    recorded = max(evidence.recorded, len(evidence.checks))
+    if len(shown) < recorded:
+        body = f"The latest {len(shown)} of {recorded}; the race's database holds them all.\n\n{body}"
+    return f"## Every check\n\n{folded(f'{recorded} checks', body)}"
 
 
 def _check_row(row: CheckRow, standing: Standing, digits: Mapping[str, int]) -> list[str]:

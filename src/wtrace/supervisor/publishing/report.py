@@ -23,6 +23,7 @@ from wtrace.publish import savings as saving
 from wtrace.publish.dashboard.charts import whose_bands
 from wtrace.publish.markdown.report import failure_report, success_report
 from wtrace.publish.markdown.report_html import report_html
+from wtrace.publish.markdown.report_parts import CHECKS_SHOWN
 from wtrace.publish.markdown.validity import FairPlay, Measured
 from wtrace.publish.record import CheckRow, Evidence
 from wtrace.race import events as ev
@@ -223,7 +224,7 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
     with Reader(layout.database) as reader:
         checks = []
         measured: list[Measured] = []
-        for check in reader.checks(race.id):
+        for check in reader.checks(race.id, unjudged_of=CHECKS_SHOWN):
             checks.append(
                 CheckRow(check.worker, check.attempt, check.epoch, check.at, check.results, check.judged)
             )
@@ -232,10 +233,12 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
         for number, _, _, raw in reader.confirmations(race.id):
             if number in confirmed:
                 measured += _measured("held-out data", raw)
+        recorded = reader.count_checks(race.id)
         fair = fair_play(reader, race)
         starts = {worker: _start_info(raw) for worker, _, raw in reader.records(race.id, "start")}
     return Evidence(
         checks=tuple(checks),
+        recorded=recorded,
         environment=environment(),
         config=load.dump(published(race.spec, redaction)),
         commands=reproduce(race),
