@@ -125,7 +125,7 @@ def test_bad_metrics_are_counted_and_nobody_dies_of_them(lab: Lab) -> None:
         ["raw", "\n"],
         ["raw", '{"event": "of-tomorrow", "epoch": 1}\n'],
         ["check", 5, True],
-        ["raw", '{"event": "check", "epoch": 10, "metrics": {"val_loss": 1e999}}\n'],
+        ["raw", '{"event": "check", "epoch": 10, "metrics": {"val_score": 1e999}}\n'],
         ["check", 15, 2.0, 0.9, 20],
         ["raw", '{"event": "epoch", "ep'],
     ]
