@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from wtrace.supervisor.journal import Journal
 
 LOOK_EVERY_S = 0.2
-LOOK_OFTEN_EVERY_S = 0.01
-LOOK_OFTEN_FOR_S = 3.0
-"""A training of short epochs writes over its file soon after the claim: so long it is looked at so often."""
 LIMIT_S = 60.0
 """A file that is not whole is waited for so long while nothing of it changes."""
 LOOK_FOR_ROOM_EVERY_S = 1.0
@@ -103,7 +100,7 @@ class Freezer:
             os.read(self._bell, 4096)
         looks = now >= self._looks_at
         if looks:
-            self._looks_at = now + self._pause_s(now)
+            self._looks_at = now + LOOK_EVERY_S
         for number, job in list(self._jobs.items()):
             claim = self._state.claims[number - 1]
             if not self._state.wants_frozen(claim):
@@ -112,10 +109,6 @@ class Freezer:
                 self._take_outcome(now, claim, job)
             elif looks and now >= job.not_before:
                 self._look(now, claim, job, all_read=all_read)
-
-    def _pause_s(self, now: float) -> float:
-        latest = max(self._state.claims[number - 1].at for number in self._jobs)
-        return LOOK_OFTEN_EVERY_S if now < latest + LOOK_OFTEN_FOR_S else LOOK_EVERY_S
 
     @property
     def _state(self) -> State:
