@@ -1278,6 +1278,6 @@ def test_what_was_said_once_is_known_after_any_number_of_happenings() -> None:
     race.note(ev.Noticed(race.now, "a", "its loss is nan at epoch 3", "loss"))
     for number in range(100):
         race.note(ev.Noticed(race.now, None, f"notice {number}"))
-    assert race.state.told == {("a", "loss")}
+    assert race.state.topics == {("a", "loss")}
     assert len(race.state.happenings) < 100
     assert race.state.latest == race.now

@@ -140,7 +140,7 @@ def test_checks_that_name_a_checkpoint_are_found_however_the_key_is_written(tmp_
     with Reader(database) as reader:
         assert [check.epoch for check in reader.checks("r", with_checkpoints=True)] == [1, 3]
         assert [check.epoch for check in reader.checks("r")] == [1, 2, 3, 4]
-        assert [check.epoch for check in reader.checks("r", unjudged_of=1)] == [3, 4]
-        assert [check.epoch for check in reader.checks("r", unjudged_of=3)] == [2, 3, 4]
-        assert list(reader.checks("other", unjudged_of=3)) == []
+        assert [check.epoch for check in reader.checks("r", unjudged_among_latest=1)] == [3, 4]
+        assert [check.epoch for check in reader.checks("r", unjudged_among_latest=3)] == [2, 3, 4]
+        assert list(reader.checks("other", unjudged_among_latest=3)) == []
         assert (reader.count_checks("r"), reader.count_checks("other")) == (4, 0)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from math import inf, isfinite
+
 from wtrace.data import data
+
+
+def closeness(op: str, value: float | None) -> float:
+    """A key that is greater for a value closer to meeting `op`, and least where there is no number."""
+    if value is None or not isfinite(value):
+        return -inf
+    return -value if op.startswith("<") else value
 
 
 @data
@@ -25,6 +34,10 @@ class CheckSummary:
     at: float  # seconds since 1970
     values: tuple[float | None, ...]
     met: tuple[bool, ...]
+
+    def rank(self, op: str) -> tuple[int, float]:
+        """A key by which checks compare: criteria met, then the value of the first one, whose operator is `op`."""
+        return sum(self.met), closeness(op, self.values[0])
 
 
 @data

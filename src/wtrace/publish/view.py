@@ -150,17 +150,10 @@ def _checks_left(worker: WorkerStanding, point: CheckSummary, index: int, criter
     return max(for_checks - running, min_checks - judged, 0)
 
 
-def better(op: str, value: float | None) -> float:
-    """A key that is greater for a value closer to meeting `op`, and least where there is no number."""
-    if value is None or not math.isfinite(value):
-        return -math.inf
-    return -value if op.startswith("<") else value
-
-
 def rank(point: CheckSummary, criteria: Sequence[CriterionInfo]) -> tuple[int, float, float]:
     """A key by which checks compare: criteria met, then the first criterion's value, then the earlier one."""
-    first = better(criteria[0].op, point.values[0]) if criteria and point.values else -math.inf
-    return sum(point.met), first, -point.at
+    met, first = point.rank(criteria[0].op) if criteria and point.values else (sum(point.met), -math.inf)
+    return met, first, -point.at
 
 
 def best_so_far(standing: Standing) -> tuple[WorkerStanding, CheckSummary] | None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import signal as signals
-from math import inf
 from typing import TYPE_CHECKING
 
 from wtrace.race import events as ev
 from wtrace.race.phases import ALIVE, Ended
 from wtrace.race.retry import describe_exit, words_of
-from wtrace.race.status_json import finite
 from wtrace.text import beside, seconds
 
 if TYPE_CHECKING:
@@ -87,10 +85,7 @@ def _standing_of(name: str, state: State) -> tuple[int, float] | None:
         or state.is_refuted(name)
     ):
         return None
-    value = finite(worker.best.values[0])
-    if value is None:
-        return sum(worker.best.met), -inf
-    return sum(worker.best.met), value if state.spec.success[0].op.startswith(">") else -value
+    return worker.best.rank(state.spec.success[0].op)
 
 
 def _is_expected(event: ev.WorkerExited, after: State) -> bool:

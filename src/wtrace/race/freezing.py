@@ -123,10 +123,8 @@ def seen_now(before: Seen | None, look: Look) -> Seen:
 def _open_since(before: Seen | None, look: Look) -> float | None:
     if not look.writing:
         return None
-    same = before is not None and before.last.file is not None and look.file is not None
-    if before is None or not (same and before.last.writing and _grew(before.last, look)):
-        return look.at
-    return before.open_since
+    grows = before is not None and before.last.writing and _grew(before.last, look)
+    return before.open_since if before is not None and grows else look.at
 
 
 def _grew(before: Look, look: Look) -> bool:
@@ -167,9 +165,7 @@ def may_copy(
         return _saved_first(claim, seen)
     if claim.overtaken is not None and not seen.was_there_before(claim.overtaken):
         return overwritten
-    if (
-        seen.known_at is None
-    ):  # a later epoch may have been reported before this content came, and not been read yet
+    if seen.known_at is None:  # a later epoch may have been reported first, and not been read yet
         return Wait("has just been written")
     return _of_one_file(claim, seen, habit, ended=ended, limit_s=limit_s)
 

@@ -90,7 +90,7 @@ class State:
     without_ids: tuple[str, ...] = ()  # whose samples carry none all the same, and who has been told
     happenings: tuple[Happening, ...] = ()  # the latest of them, to be shown
     latest: float = 0.0  # of all events, also of those that are not told; 0: there was none
-    told: frozenset[tuple[str | None, str]] = frozenset()  # the topics of notices, with their worker
+    topics: frozenset[tuple[str | None, str]] = frozenset()  # of the notices so far, each with its worker
 
     def other_data(self, worker: str) -> str | None:
         """Who reported first that it trains on other data than this worker says; None: they agree, or nobody said."""

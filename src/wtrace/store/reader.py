@@ -140,19 +140,19 @@ class Reader:
         *,
         judged_only: bool = False,
         with_checkpoints: bool = False,
-        unjudged_of: int | None = None,
+        unjudged_among_latest: int | None = None,
     ) -> Iterator[StoredCheck]:
         """Every check of that race in the order of arrival, samples included; or those that were judged.
 
         `with_checkpoints`: only those that may name a checkpoint; of a million others none is handed out.
-        `unjudged_of`: of those that were not judged only the ones among the latest so many checks.
+        `unjudged_among_latest`: of those that were not judged only the ones among the latest so many checks.
         """
         query = (
             "SELECT worker, attempt, epoch, at, judged, results, record FROM checks "
             "WHERE race = ? AND judged >= ? AND (NOT ? OR instr(record, ?) OR instr(record, ?)) "
             "AND (judged OR rowid >= ?) ORDER BY rowid"
         )
-        first = 0 if unjudged_of is None else self._first_of_latest(race, unjudged_of)
+        first = 0 if unjudged_among_latest is None else self._first_of_latest(race, unjudged_among_latest)
         values = (race, int(judged_only), int(with_checkpoints), *_IN_ITS_LINE, first)
         for worker, attempt, epoch, at, judged, results, raw in self._rows(query, *values):
             decoded = self._decoded(codec.decode_results, results)

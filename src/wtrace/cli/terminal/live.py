@@ -24,8 +24,9 @@ from wtrace.cli.terminal.table import (
     verdict_line,
 )
 from wtrace.cli.terminal.usage import Gauge
+from wtrace.judging.checks import closeness
 from wtrace.mirror import brief
-from wtrace.publish.view import ALIVE, better, by_standing, counts, digits_of, of_worker
+from wtrace.publish.view import ALIVE, by_standing, counts, digits_of, of_worker
 from wtrace.text import plain, size
 
 if TYPE_CHECKING:
@@ -323,7 +324,7 @@ _INTEREST: Mapping[WorkerState, int] = {
 def _interest(row: _Row) -> tuple[int, int, float]:
     worker = row.worker
     first = worker.criteria[0] if worker.criteria else None
-    value = 0.0 if first is None else -better(first.op, first.value)
+    value = 0.0 if first is None else -closeness(first.op, first.value)
     return _INTEREST.get(worker.state, 7), -sum(c.met for c in worker.criteria), value
 
 

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from wtrace.data import data
-from wtrace.publish.view import better
+from wtrace.judging.checks import closeness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def closest_to(name: str, checks: Sequence[CheckRow]) -> Approach | None:
 
 
 def _key(criterion: CriterionStanding) -> tuple[bool, float]:
-    return criterion.met, better(criterion.op, criterion.value)
+    return criterion.met, closeness(criterion.op, criterion.value)
 
 
 def most_at_once(checks: Sequence[CheckRow]) -> CheckRow | None:
@@ -82,7 +82,7 @@ def most_at_once(checks: Sequence[CheckRow]) -> CheckRow | None:
 
 def _rank(row: CheckRow) -> tuple[int, float, float]:
     first = row.criteria[0]
-    return row.met, better(first.op, first.value), -row.at
+    return row.met, closeness(first.op, first.value), -row.at
 
 
 def ever_met(checks: Sequence[CheckRow]) -> dict[str, set[str]]:

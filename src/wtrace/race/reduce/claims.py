@@ -12,7 +12,6 @@ from wtrace.race.claims import Claim, Due, attempts_used_up, reports_first, with
 from wtrace.race.event_text import foreign_code, hopeless, no_ids, not_finite, stale
 from wtrace.race.phases import Ended, Running
 from wtrace.race.reduce.updates import change, leave_unretried, leave_unstarted
-from wtrace.race.status_json import finite
 
 if TYPE_CHECKING:
     from typing import Any
@@ -176,6 +175,11 @@ def sample_ids_missing(state: State, event: ev.SampleIdsMissing) -> State:
     return change(state, event.worker, note=no_ids(event.other))
 
 
+def _better(best: CheckSummary | None, point: CheckSummary, op: str) -> CheckSummary:
+    """The check that ranks higher; of two alike the earlier."""
+    return point if best is None or point.rank(op) > best.rank(op) else best
+
+
 def check_judged(state: State, event: ev.CheckJudged) -> State:
     if event.checkpoint is not None:
         state = overtaken(state, event.worker, event.epoch, event.checkpoint, event.at)
@@ -205,7 +209,7 @@ def check_judged(state: State, event: ev.CheckJudged) -> State:
         results=event.results,
         streaks=streaks,
         recent=recent,
-        best=better(worker.best, point, criteria[0].op),
+        best=_better(worker.best, point, criteria[0].op),
         chance=chance_left(state.spec, event.worker, recent, worker.checks + 1, event.results),
         unfair=event.unfair if met_all else worker.unfair,
     )
@@ -236,18 +240,6 @@ def _may_claim(state: State, name: str) -> bool:
     if state.spec.worker(name).control or state.is_over_for(name):
         return False
     return not attempts_used_up(state.spec, name, state.claims)
-
-
-def better(best: CheckSummary | None, point: CheckSummary, op: str) -> CheckSummary:
-    """The check that met more criteria; ties go to the better value of the first criterion, then to the earlier."""
-    if best is None or sum(point.met) > sum(best.met):
-        return point
-    old, new = finite(best.values[0]), finite(point.values[0])
-    if sum(point.met) < sum(best.met) or new is None:
-        return best
-    if old is None or (new > old if op.startswith(">") else new < old):
-        return point
-    return best
 
 
 def judge_files_fixed(state: State, event: ev.JudgeFilesFixed) -> State:

@@ -316,5 +316,5 @@ def race_ended(state: State, event: ev.RaceEnded) -> State:
 
 def noticed(state: State, event: ev.Noticed) -> State:
     if event.topic is not None:
-        state = replace(state, told=state.told | {(event.worker, event.topic)})
+        state = replace(state, topics=state.topics | {(event.worker, event.topic)})
     return state if event.worker is None else change(state, event.worker, note=event.text)

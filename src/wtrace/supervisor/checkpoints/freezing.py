@@ -11,7 +11,9 @@ from wtrace.data import replace
 from wtrace.race import events as ev
 from wtrace.race import freezing as rules
 from wtrace.race.claims import reports_first
-from wtrace.race.phases import ALIVE, Launching, SettingUp, Waiting
+from wtrace.race.phases import ALIVE, SettingUp, Waiting
+from wtrace.runners.attempt_folder import read_claim
+from wtrace.runners.processes import is_alive
 from wtrace.supervisor.checkpoints import copying
 from wtrace.supervisor.checkpoints.whole import ending_of
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from wtrace.race.claims import Claim
     from wtrace.race.context import RaceContext
     from wtrace.race.events import Event
-    from wtrace.race.phases import Running, Stopping
+    from wtrace.race.phases import Launching, Running, Stopping
     from wtrace.race.state import State
     from wtrace.runners.base import Runner
     from wtrace.supervisor.clock import Clock
@@ -219,10 +221,13 @@ class Freezer:
         phase = self._state.workers[worker].phase
         if not isinstance(phase, ALIVE):
             return False
-        held = self._runner.writing(self._race.layout.attempt(worker, phase.attempt), [source])
-        if held is not None and not held and not isinstance(phase, Launching) and _has_gone(phase.pid):
-            return True  # closed by an end that is not noted yet: how it ended will say whether the file is whole
-        return None if held is None else bool(held)
+        folder = self._race.layout.attempt(worker, phase.attempt)
+        held = self._runner.writing(folder, [source])
+        if held is None or held:
+            return None if held is None else True
+        claim = read_claim(folder)
+        # Closed by an end that is not noted yet: how it ended will say whether the file is whole.
+        return claim is not None and not is_alive(claim.worker)
 
     def _learn(self, now: float) -> None:
         """Whether a training that keeps one file for all epochs saves before it reports one, or afterwards."""
@@ -267,14 +272,3 @@ class Freezer:
             return copying.look_at(copying.source_of(self._race.layout.output(worker), name))
         except copying.CopyError:
             return None
-
-
-def _has_gone(pid: int | None) -> bool:
-    """Whether no such process runs here, or only what is left of one (a zombie)."""
-    if pid is None:
-        return False
-    try:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-    except (OSError, IndexError):
-        return True
-    return state in (b"Z", b"X")

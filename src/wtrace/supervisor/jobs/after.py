@@ -146,7 +146,7 @@ def _stop_asked(race: RaceContext, journal: Journal, clock: Clock) -> str | None
 def _tell(journal: Journal, clock: Clock, line: str) -> None:
     """In the journal and the log, once, however many supervisors it took."""
     text = f"after the race: {line}"
-    if (None, text) not in journal.state.told:
+    if (None, text) not in journal.state.topics:
         log.info("%s", text)
         journal.note(ev.Noticed(clock.now(), None, text, topic=text))
         with contextlib.suppress(sqlite3.Error):  # kept, and stored with what comes next

@@ -448,7 +448,7 @@ class Intake:
     def _notice_once(self, now: float, topic: str, text: str) -> None:
         """Once of this attempt, also where another supervisor reads all of it once more."""
         of_attempt = f"attempt {self._attempt}: {topic}"
-        if (self._worker, of_attempt) not in self._journal.state.told:
+        if (self._worker, of_attempt) not in self._journal.state.topics:
             self._journal.note(ev.Noticed(now, self._worker, text, of_attempt))
 
     def _notice(self, now: float, text: str) -> None:

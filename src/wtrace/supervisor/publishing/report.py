@@ -224,7 +224,7 @@ def gather(race: RaceContext, layout: Layout, standing: Standing, claims: tuple[
     with Reader(layout.database) as reader:
         checks = []
         measured: list[Measured] = []
-        for check in reader.checks(race.id, unjudged_of=CHECKS_SHOWN):
+        for check in reader.checks(race.id, unjudged_among_latest=CHECKS_SHOWN):
             checks.append(
                 CheckRow(check.worker, check.attempt, check.epoch, check.at, check.results, check.judged)
             )
