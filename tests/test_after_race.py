@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from race_lab import Lab, Script
+from stall_lab import events
 from wtrace.race.retention import Named, Thinning, thinning
 
 WIN: Script = [["check", 5, 2.0], ["forever"]]
@@ -82,6 +83,20 @@ def test_a_supervisor_that_dies_meanwhile_does_not_run_them_twice(lab: Lab) -> N
     assert (output / "begun").read_text() == "x"
     assert (output / "told").read_text().count("\n") == 1
     assert report(lab).count(": done") == 2
+
+
+def test_how_a_command_ended_is_told_once_however_many_supervisors_it_took(lab: Lab) -> None:
+    lab.race({"a": WIN}, extra=after(lab, NOTE, SLOW))
+    lab.wtrace("run", "--detach")
+    lab.wait_for_mark("after")
+    os.kill(lab.status()["supervisor"]["pid"], signal.SIGKILL)
+    lab.wait_for(lambda: not lab.status()["supervisor"]["alive"], "the supervisor's death")
+    lab.open_gate("go")
+    lab.wtrace("run", "--resume")
+    lines = [
+        event["text"] for event in events(lab, "Noticed") if event["text"].startswith("after the race: ")
+    ]
+    assert len(lines) == 2, lines
 
 
 def test_stop_ends_them(lab: Lab) -> None:

@@ -146,8 +146,12 @@ def test_a_save_that_has_grown_while_nobody_looked_may_be_the_next_one() -> None
     longer = Look(101.1, file(101.1, size=500), writing=True)
     whole = Look(101.2, file(101.2), writing=False)
     assert isinstance(answer(*began, longer, whole, race=ONE_FILE, claim=late), Lost)
-    slow = replace(longer, at=100.3, until=101.1)  # the turn began long before
-    assert isinstance(answer(*began, slow, whole, race=ONE_FILE, claim=late), Lost)
+    grows = [Look(100.0 + at / 10, file(100.0 + at / 10, size=at), writing=True) for at in range(1, 5)]
+    next_look = Look(100.5, file(101.1, size=500), writing=True)
+    closed = replace(next_look, at=101.2, writing=False)
+    assert answer(*grows, next_look, closed, race=ONE_FILE, claim=late) == Take()
+    slow = replace(next_look, until=101.1)  # the turn had begun long before it looked
+    assert isinstance(answer(*grows, slow, closed, race=ONE_FILE, claim=late), Lost)
 
 
 def test_between_two_looks_a_fast_training_may_save_twice() -> None:

@@ -814,7 +814,8 @@ def test_who_sends_no_ids_beside_one_who_does_leads_nothing_whatever_it_meets() 
     race.check("a", 5, ratio=1.9, accuracy=0.1)
     race.check("b", 5, ratio=1.0, accuracy=0.1)
     assert leading(race, *"ab")[1] == "b"
-    assert not [text for text in told(race) if text.startswith("a at epoch 5") and "leads" in text]
+    race.check("b", 10, ratio=1.1, accuracy=0.8)
+    assert [text for text in told(race) if "leads" in text] == ["b at epoch 5: it leads with ratio 1"]
 
 
 def test_claims_are_confirmed_one_at_a_time_in_the_order_of_their_arrival() -> None:
