@@ -16,7 +16,7 @@ import bad_files
 from bad_files import KINDS
 from runner_world import World, until
 from stall_lab import events
-from wtrace.metrics.foreign.translation import LEFTOVERS, read_leftovers
+from wtrace.metrics.foreign.old_files import LEFTOVERS, read_leftovers
 from wtrace.runners import attempt_folder, engine, processes
 from wtrace.runners.base import Exit
 from wtrace.supervisor.requests import Request, read_request

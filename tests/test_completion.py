@@ -105,7 +105,8 @@ def test_only_the_command_that_is_typed_is_imported(raced: Lab) -> None:
     assert "wtrace.cli.commands.logs" in modules
     assert not set(modules) & {
         "wtrace.cli.commands.run",
-        "wtrace.cli.commands.mirror",
+        "wtrace.cli.commands.pull",
+        "wtrace.cli.commands.sync",
         "git",
         "numpy",
         "scipy",

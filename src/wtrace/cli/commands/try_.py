@@ -134,8 +134,8 @@ def _newest(setting: Setting) -> tuple[WorkerSpec, Input]:
 
 
 def _attempt(spec: RaceSpec, row: WorkerStanding) -> Input:
+    from wtrace.metrics.foreign.old_files import read_leftovers
     from wtrace.metrics.foreign.source_files import located
-    from wtrace.metrics.foreign.translation import read_leftovers
 
     worker, log = spec.worker(row.name), Path(row.log).resolve()
     metrics = spec.metrics_of(worker)

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from wtrace.metrics.foreign.source_files import not_ours
+from wtrace.files import read_small, write_atomically
+from wtrace.metrics.foreign.source_files import Leftover, not_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from wtrace.metrics.foreign.source_files import Leftover
-
 Sign = tuple[int, int, int]
+
+
+LEFTOVERS = "leftovers.json"
+
+
+def write_leftovers(file: Path, left: Mapping[str, Leftover]) -> None:
+    """Note what lies there before an attempt begins, or what is left of that. OSError."""
+    write_atomically(file, json.dumps(left))
+
+
+def read_leftovers(folder: Path) -> dict[str, Leftover]:
+    """What lay there before the attempt whose folder this is began, as it was noted.
+
+    A file that is damaged says nothing: all that lies there then counts as the attempt's.
+    """
+    try:
+        noted = json.loads(read_small(folder / LEFTOVERS))
+        return {path: Leftover(*each) for path, each in noted.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 class OldFiles:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from wtrace.config import sources
 from wtrace.data import data
-from wtrace.files import open_regular, read_small
+from wtrace.files import open_regular
 from wtrace.metrics.follower import MetricsFile
 from wtrace.metrics.foreign import source_files
 from wtrace.metrics.foreign.base import Anew, OwnLine, Problem
@@ -26,7 +26,7 @@ from wtrace.metrics.foreign.csv_file import CsvFile
 from wtrace.metrics.foreign.event_file import EventFile
 from wtrace.metrics.foreign.log_lines import CpuLimit, LogLines, TookTooLongError
 from wtrace.metrics.foreign.numbering import Numbering
-from wtrace.metrics.foreign.old_files import OldFiles
+from wtrace.metrics.foreign.old_files import LEFTOVERS, OldFiles, read_leftovers, write_leftovers
 from wtrace.metrics.foreign.source_files import (
     MOST_ENTRIES,
     MOST_FILES,
@@ -387,9 +387,6 @@ def _digest(raw: bytes) -> bytes:
     return hashlib.blake2b(raw, digest_size=16).digest()
 
 
-LEFTOVERS = "leftovers.json"
-
-
 def translation_of(race: RaceContext, worker: str, folder: Path) -> Translation | None:
     """The translation of an attempt whose folder this is; None where the worker writes records itself."""
     spec = race.spec.worker(worker)
@@ -416,19 +413,13 @@ def note_leftovers(race: RaceContext, worker: str, folder: Path) -> None:
     where, file = _where(race, worker), folder / LEFTOVERS
     if where is None or file.exists():
         return
-    _write(file, source_files.leftovers(where))
+    write_leftovers(file, source_files.leftovers(where))
 
 
 def _note_again(folder: Path, left: Mapping[str, Leftover]) -> None:
     """One of them was written anew since. Where the disk does not take it, it is found out once more."""
     with contextlib.suppress(OSError):
-        _write(folder / LEFTOVERS, left)
-
-
-def _write(file: Path, left: Mapping[str, Leftover]) -> None:
-    draft = file.with_name(f".{LEFTOVERS}.new")
-    draft.write_text(json.dumps(left))
-    draft.replace(file)
+        write_leftovers(folder / LEFTOVERS, left)
 
 
 def _where(race: RaceContext, worker: str) -> Where | None:
@@ -438,13 +429,3 @@ def _where(race: RaceContext, worker: str) -> Where | None:
         return None
     worktree = Path(race.places[worker].worktree)
     return source_files.located(place, output=race.layout.output(worker), worktree=worktree, cwd=spec.cwd)
-
-
-def read_leftovers(folder: Path) -> dict[str, Leftover]:
-    """What lay there before the attempt whose folder this is began."""
-    """What was noted. A file that is damaged says nothing: all that lies there then counts as the attempt's."""
-    try:
-        noted = json.loads(read_small(folder / LEFTOVERS))
-        return {path: Leftover(*each) for path, each in noted.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return {}
