@@ -104,7 +104,6 @@ class Intake:
         self._quiet_until: dict[
             str, float
         ] = {}  # a file that is replaced all the time is not told all the time
-        self._loss_told = False
         self._must_be_finite = frozenset(
             name for criterion in journal.state.spec.success for name in criterion.metrics
         )
@@ -431,8 +430,7 @@ class Intake:
         running = 1 if lost is None else lost.running + 1
         if running <= ev.NOT_FINITE_LIMIT:
             self._journal.note(ev.MetricNotFinite(now, self._worker, record.epoch, metric, value, running))
-        if not self._loss_told and "loss" in found.lower():
-            self._loss_told = True
+        if "loss" in found.lower():
             text = f"{LOST_LOSS}: {metric} is {value} at epoch {record.epoch}"
             self._notice_once(now, LOST_LOSS, text)
 
