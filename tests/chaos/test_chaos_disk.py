@@ -129,7 +129,8 @@ def test_a_folder_that_vanishes_and_comes_back(chaos: ChaosLab) -> None:
     chaos.wait_for(lambda: chaos.worker("stopped")["pid"], "both to run")
     home, elsewhere = chaos.root / ".wtrace", chaos.root.parent / "elsewhere"
     home.rename(elsewhere)
-    assert state_of(int(chaos.noted("starts-first")[0].split()[1])) == "S"
+    pid = int(chaos.noted("starts-first")[0].split()[1])
+    chaos.wait_for(lambda: state_of(pid) == "S", "it to sleep on, undisturbed")
     elsewhere.rename(home)
     shutil.rmtree(chaos.latest / "requests")  # somebody tidied up
     chaos.wtrace("stop", "stopped")

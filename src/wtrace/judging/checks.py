@@ -35,9 +35,13 @@ class CheckSummary:
     values: tuple[float | None, ...]
     met: tuple[bool, ...]
 
-    def rank(self, op: str) -> tuple[int, float]:
-        """A key by which checks compare: criteria met, then the value of the first one, whose operator is `op`."""
-        return sum(self.met), closeness(op, self.values[0])
+
+def rank(point: CheckSummary, op: str) -> tuple[int, float]:
+    """A key by which checks compare: criteria met, then the value of the first one, whose operator is `op`.
+
+    A function, since `wtrace status` reads rows that only have the same fields.
+    """
+    return sum(point.met), closeness(op, point.values[0])
 
 
 @data

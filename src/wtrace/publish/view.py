@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from wtrace.judging import forecast
+from wtrace.judging import checks, forecast
 from wtrace.judging.forecast import Estimate, estimate, seconds_per_epoch
 from wtrace.text import beside, digits_for, number, seconds, signed
 
@@ -152,7 +152,9 @@ def _checks_left(worker: WorkerStanding, point: CheckSummary, index: int, criter
 
 def rank(point: CheckSummary, criteria: Sequence[CriterionInfo]) -> tuple[int, float, float]:
     """A key by which checks compare: criteria met, then the first criterion's value, then the earlier one."""
-    met, first = point.rank(criteria[0].op) if criteria and point.values else (sum(point.met), -math.inf)
+    met, first = (
+        checks.rank(point, criteria[0].op) if criteria and point.values else (sum(point.met), -math.inf)
+    )
     return met, first, -point.at
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal as signals
 from typing import TYPE_CHECKING
 
+from wtrace.judging.checks import rank
 from wtrace.race import events as ev
 from wtrace.race.phases import ALIVE, Ended
 from wtrace.race.retry import describe_exit, words_of
@@ -85,7 +86,7 @@ def _standing_of(name: str, state: State) -> tuple[int, float] | None:
         or state.is_refuted(name)
     ):
         return None
-    return worker.best.rank(state.spec.success[0].op)
+    return rank(worker.best, state.spec.success[0].op)
 
 
 def _is_expected(event: ev.WorkerExited, after: State) -> bool:

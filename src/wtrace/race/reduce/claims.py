@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wtrace.data import replace
-from wtrace.judging.checks import CheckSummary
+from wtrace.judging.checks import CheckSummary, rank
 from wtrace.judging.early_stop import chance_left
 from wtrace.race import events as ev
 from wtrace.race.claims import Claim, Due, attempts_used_up, reports_first, with_claim, without_more
@@ -177,7 +177,7 @@ def sample_ids_missing(state: State, event: ev.SampleIdsMissing) -> State:
 
 def _better(best: CheckSummary | None, point: CheckSummary, op: str) -> CheckSummary:
     """The check that ranks higher; of two alike the earlier."""
-    return point if best is None or point.rank(op) > best.rank(op) else best
+    return point if best is None or rank(point, op) > rank(best, op) else best
 
 
 def check_judged(state: State, event: ev.CheckJudged) -> State:
